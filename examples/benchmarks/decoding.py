@@ -1,0 +1,263 @@
+"""Sentences per second of beam search: the zoo against transformers' `generate`, with equal weights.
+
+A MarianMTModel of the sizes of `multi30k_small` gets the zoo's weights, so both sides search the same
+distribution, under the same length penalty n^α (transformers knows no other), maximum length and stopping
+rule. Both get the same batches, sentences of like length together, in turn, in one process; the ids that come
+out are compared.
+
+    python examples/benchmarks/decoding.py --run RUN --source FILE
+
+Needs the extra `peers`. Without --run the weights are random, so every output runs to the maximum length;
+without --source the sentences come from the embedded grammar.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import math
+import statistics
+import time
+import zlib
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from zoo.assembly.build import build
+from zoo.data.bad_lines import BadLines
+from zoo.generation.penalties.power import PowerPenaltySpec
+from zoo.generation.search import BOS, EOS, PAD
+from zoo.generation.strategies.beam import BeamSpec
+from zoo.generation.translate import length_batches
+from zoo.kinds import CORPUS, DECODING
+from zoo.run import TrainedRun, load
+from zoo.tasks.translation import load_tokenizers
+
+Outputs = list[list[int]]
+Batch = tuple[Tensor, Tensor]
+EARLY_STOPPING: dict[str, bool | str] = {"exact": "never", "estimate": False, "full": True}
+
+
+def zoo_model(run: Path | None) -> nn.Module:
+    """The model of a run folder with its result's weights, or multi30k_small with random ones."""
+    if run is not None:
+        return TrainedRun(run, device="cpu").model
+    torch.manual_seed(1)
+    return build(load("multi30k_small").model).eval()
+
+
+def marian_model(ours: nn.Module) -> nn.Module:
+    """A MarianMTModel with the weights of ours: post-norm, ReLU, shared embedding, sinusoids."""
+    from transformers import MarianConfig, MarianMTModel
+
+    first = ours.encoder.layers[0]
+    sizes = {
+        f"{side}_{name}": value
+        for side, stack in (("encoder", ours.encoder), ("decoder", ours.decoder))
+        for name, value in (
+            ("layers", len(stack.layers)),
+            ("attention_heads", first.self_attention.n_heads),
+            ("ffn_dim", first.ffn.inner.out_features),
+        )
+    }
+    V, D = ours.source.weight.shape
+    config = MarianConfig(
+        vocab_size=V,
+        d_model=D,
+        **sizes,
+        activation_function="relu",
+        scale_embedding=True,
+        pad_token_id=PAD,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        decoder_start_token_id=BOS,
+        forced_eos_token_id=None,
+    )
+    model = MarianMTModel(config).eval()
+    with torch.no_grad():
+        model.model.shared.weight.copy_(ours.source.weight)
+        for theirs, stack in ((model.model.encoder, ours.encoder), (model.model.decoder, ours.decoder)):
+            positions = torch.arange(theirs.embed_positions.num_embeddings)
+            theirs.embed_positions.weight.copy_(
+                stack.position.embed(torch.zeros(len(positions), D), positions)
+            )
+            for copy, layer in zip(theirs.layers, stack.layers, strict=True):
+                copy_layer(copy, layer)
+    return model
+
+
+def copy_layer(copy: nn.Module, layer: nn.Module) -> None:
+    """Copies one of our layers into one of Marian's; what ours lacks, such as a bias, becomes zero."""
+    norms = list(layer.layout.norms)
+    copy_norm(copy.self_attn_layer_norm, norms[0])
+    copy_norm(copy.final_layer_norm, norms[-1])
+    copy_linear(copy.fc1, layer.ffn.inner)
+    copy_linear(copy.fc2, layer.ffn.outer)
+    attentions = [(copy.self_attn, layer.self_attention)]
+    if layer.cross_attention is not None:
+        copy_norm(copy.encoder_attn_layer_norm, norms[1])
+        attentions.append((copy.encoder_attn, layer.cross_attention))
+    for theirs, ours in attentions:
+        copy_linear(theirs.q_proj, ours.query)
+        copy_linear(theirs.k_proj, ours.key)
+        copy_linear(theirs.v_proj, ours.value)
+        copy_linear(theirs.out_proj, ours.output)
+
+
+def copy_linear(copy: nn.Linear, linear: nn.Linear) -> None:
+    copy.weight.copy_(linear.weight)
+    copy.bias.zero_() if linear.bias is None else copy.bias.copy_(linear.bias)
+
+
+def copy_norm(copy: nn.LayerNorm, norm: nn.Module) -> None:
+    copy.weight.copy_(norm.weight)
+    copy.bias.copy_(norm.bias)
+    copy.eps = norm.eps
+
+
+def zoo_side(model: nn.Module, args: argparse.Namespace) -> Callable[[Batch], Outputs]:
+    search = DECODING.build(
+        BeamSpec(
+            beam_size=args.beam_size,
+            length_penalty=PowerPenaltySpec(alpha=args.alpha),
+            max_length=args.max_length,
+            stop=args.stop,
+        )
+    )
+    return lambda batch: [hypotheses[0].tokens for hypotheses in search(model, *batch)]
+
+
+def marian_side(model: nn.Module, args: argparse.Namespace) -> Callable[[Batch], Outputs]:
+    from transformers import LogitsProcessor, LogitsProcessorList
+
+    class EndAtTheLimit(LogitsProcessor):
+        """As in the zoo: at the maximum length only the end may follow, at its own probability."""
+
+        def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+            scores[:, [PAD, BOS]] = -math.inf  # transformers, too, does this after normalising
+            if input_ids.shape[1] == args.max_length + 1:
+                ends = scores[:, EOS].clone()
+                scores.fill_(-math.inf)
+                scores[:, EOS] = ends
+            return scores
+
+    processors = LogitsProcessorList([EndAtTheLimit()])
+
+    def translate(batch: Batch) -> Outputs:
+        source, mask = batch
+        found = model.generate(
+            input_ids=source,
+            attention_mask=mask.long(),
+            num_beams=args.beam_size,
+            length_penalty=args.alpha,
+            early_stopping=EARLY_STOPPING[args.stop],
+            max_length=args.max_length + 2,  # with begin and end
+            logits_processor=processors,
+        )
+        return [[token for token in row if token not in (PAD, BOS, EOS)] for row in found.tolist()]
+
+    return translate
+
+
+def read_sentences(args: argparse.Namespace) -> list[str]:
+    if args.source is None:
+        corpus = CORPUS.build(CORPUS.entry("grammar").spec(source_language="de", n_test=args.sentences))
+        return [source for source, _ in corpus.pairs("test", bad_lines=BadLines("error"))]
+    open_text = gzip.open if args.source.suffix == ".gz" else open
+    with open_text(args.source, "rt", encoding="utf-8") as file:
+        return [line.rstrip("\n") for line in islice(file, args.sentences)]
+
+
+def tokenise(sentences: list[str], run: Path | None, vocab_size: int) -> list[list[int]]:
+    if run is None:  # random weights know no words: any fixed id will do
+        rows = [[4 + zlib.crc32(w.encode()) % (vocab_size - 4) for w in s.split()] for s in sentences]
+    else:
+        rows = load_tokenizers(run)[0].encode(sentences)
+    return [[*row, EOS] for row in rows]
+
+
+def make_batches(
+    rows: list[list[int]], batch_tokens: int, device: str
+) -> tuple[list[list[int]], list[Batch]]:
+    indices = length_batches([len(row) for row in rows], batch_tokens)
+    batches = []
+    for batch in indices:
+        S = max(len(rows[i]) for i in batch)
+        source = torch.tensor([rows[i] + [PAD] * (S - len(rows[i])) for i in batch], device=device)
+        batches.append((source, source != PAD))
+    return indices, batches
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--run", type=Path, help="run folder of a model like multi30k_small (default: random weights)"
+    )
+    parser.add_argument("--source", type=Path, help="text file, plain or .gz, one sentence a line")
+    parser.add_argument("--sentences", type=int, default=1000)
+    parser.add_argument("--beam-size", type=int, default=4)
+    parser.add_argument("--alpha", type=float, default=1.0, help="of the penalty n^alpha, on both sides")
+    parser.add_argument(
+        "--stop", choices=list(EARLY_STOPPING), default="estimate", help="estimate: transformers' own"
+    )
+    parser.add_argument("--max-length", type=int, default=60, help="tokens of an output")
+    parser.add_argument(
+        "--batch-tokens", type=int, default=1024, help="source tokens of a batch, padding included"
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+
+    ours = zoo_model(args.run).to(args.device)
+    sides = {
+        "zoo": zoo_side(ours, args),
+        "transformers": marian_side(marian_model(ours).to(args.device), args),
+    }
+    rows = tokenise(read_sentences(args), args.run, ours.source.weight.shape[0])
+    indices, batches = make_batches(rows, args.batch_tokens, args.device)
+
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    outputs: dict[str, Outputs] = {name: [[] for _ in rows] for name in sides}
+    for side in sides.values():
+        side(batches[-1])  # warm up
+    for _ in range(args.rounds):
+        spent = dict.fromkeys(sides, 0.0)
+        for batch, where in zip(batches, indices, strict=True):
+            for name, side in sides.items():
+                start = time.perf_counter()
+                found = side(batch)
+                spent[name] += time.perf_counter() - start
+                for i, tokens in zip(where, found, strict=True):
+                    outputs[name][i] = tokens
+        for name in sides:
+            seconds[name].append(spent[name])
+
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    table = Table(
+        title=f"{len(rows)} sentences, beam {args.beam_size}, n^{args.alpha}, stop: {args.stop}, fp32"
+    )
+    for column in ("", "seconds", "sentences/s", "tokens out", "times transformers"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, median in medians.items():
+        n_tokens = sum(len(tokens) + 1 for tokens in outputs[name])
+        ratio = medians["transformers"] / median
+        table.add_row(name, f"{median:.2f}", f"{len(rows) / median:.0f}", f"{n_tokens}", f"{ratio:.2f}")
+    console = Console()
+    console.print(table)
+    n_equal = sum(a == b for a, b in zip(outputs["zoo"], outputs["transformers"], strict=True))
+    console.print(f"equal outputs: {n_equal} of {len(rows)} ({100 * n_equal / len(rows):.1f} %)")
+    device = torch.cuda.get_device_name() if args.device == "cuda" else f"{args.threads} CPU threads"
+    console.print(f"medians of {args.rounds} rounds in turn, {device}, batches of {args.batch_tokens} tokens")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""Named specs as YAML files, and the reader that turns them, or a user's own, into plain data.
+
+`read` knows files, `extends`, `scales` and overrides, not what a key means. Nothing here imports torch, so
+that a file wrong in form is refused at once.
+"""
+
+from presets.document import TOP_LEVEL_KEYS, Document, names, read
+from presets.errors import PresetError
+from presets.yaml12 import to_yaml
+
+__all__ = ["TOP_LEVEL_KEYS", "Document", "PresetError", "names", "read", "to_yaml"]

@@ -1,0 +1,306 @@
+"""From a preset's name, a file, a run folder or a mapping to plain data that knows its origins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from presets.errors import PresetError, guess, short
+from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text
+
+TOP_LEVEL_KEYS = ("model", "task", "training", "generation", "scales", "extends")
+SETTABLE_KEYS = TOP_LEVEL_KEYS[:4]
+
+Keys = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A spec as plain data, with `extends`, a scale and overrides applied."""
+
+    data: dict[str, Any]
+    name: str
+    """The preset's, the file's without its ending, or the run folder's; empty for a mapping."""
+    scales: list[str]
+    description: str
+    """The comment at the head of the file."""
+    places: Mapping[Keys, str] = field(repr=False)
+
+    def locate(self, path: str) -> str:
+        """`file:line` of a dotted path, or "override '...'"; a missing key has its parent's."""
+        keys = tuple(path.split(".")) if path else ()
+        known = (
+            self.places[keys[:length]] for length in range(len(keys), -1, -1) if keys[:length] in self.places
+        )
+        return next(known, "")
+
+
+def names() -> list[str]:
+    """The presets that come with the package, sorted."""
+    found = (entry.name for entry in resources.files("presets").iterdir())
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+
+
+def read(
+    source: str | Path | Mapping[str, Any], *, overrides: Sequence[str] = (), scale: str | None = None
+) -> Document:
+    """Reads a preset (by name), a .yaml file, a run folder (its spec.yaml) or a mapping.
+
+    scale picks one of the document's `scales`; overrides are `dotted.path=VALUE`, VALUE as YAML, list
+    positions as numbers. Whatever their order, the path of fewer keys is set first. A component set anew, as
+    a whole or by its `type`, keeps none of the old one's keys; a name in the way becomes `{type: name}`.
+
+    Raises: PresetError for a source that is not there, is no such YAML, has wrong top-level keys, or cannot
+    take the scale or an override.
+    """
+    draft = _load(source, folder=Path())
+    if "extends" in draft.data:
+        draft = _extended(draft)
+    _check_top_level(draft)
+    scales = _pop_scales(draft)
+    if scale is not None:
+        if scale not in scales:
+            raise PresetError(f"{draft.shown}: no scale is called '{short(scale)}'; {guess(scale, scales)}")
+        draft.apply(
+            [(key, value, draft.place(("scales", scale, key))) for key, value in scales[scale].items()]
+        )
+    draft.apply([_override(text) for text in overrides])
+    return Document(draft.data, draft.name, list(scales), draft.description, draft.places)
+
+
+@dataclass
+class _Draft:
+    """A document while it is put together."""
+
+    data: dict[str, Any]
+    name: str
+    shown: str
+    """What errors call it: the file as the user gave it."""
+    folder: Path
+    """Where a relative `extends` starts."""
+    description: str = ""
+    places: dict[Keys, str] = field(default_factory=dict)
+
+    def place(self, keys: Keys) -> str:
+        return self.places.get(keys, self.shown)
+
+    def apply(self, settings: Sequence[tuple[str, Any, str]]) -> None:
+        """Sets dotted paths, shorter ones first: a component before its keys."""
+        split = [(tuple(path.split(".")), value, place) for path, value, place in settings]
+        for keys, value, place in sorted(split, key=lambda item: len(item[0]) - (item[0][-1] == "type")):
+            self._set(keys, value, place)
+
+    def _set(self, keys: Keys, value: Any, place: str) -> None:
+        if keys[0] not in SETTABLE_KEYS:
+            raise PresetError(
+                f"{place}: unknown top-level key '{short(keys[0])}'; {guess(keys[0], SETTABLE_KEYS)}"
+            )
+        if len(keys) > MAX_DEPTH:
+            raise PresetError(f"{place}: a path of over {MAX_DEPTH} keys; a spec has about ten levels")
+        node: Any = self.data
+        for depth, key in enumerate(keys[:-1], start=1):
+            child = _get(node, key, keys[:depth], place)
+            if isinstance(child, str):  # a component by its name
+                child = node[_index(node, key)] = {"type": child}
+            elif child is None:
+                child = node[_index(node, key)] = {}
+                self.places[keys[:depth]] = place
+            elif not isinstance(child, dict | list):
+                parent = ".".join(keys[:depth])
+                raise PresetError(
+                    f"{place}: {parent} is {short(repr(child))}, without keys; set it as a whole"
+                )
+            node = child
+        old = _get(node, keys[-1], keys, place)
+        if keys[-1] == "type" and isinstance(node, dict) and node.get("type", value) != value:
+            self._forget(node, keys[:-1])
+            node.clear()
+            self.places[keys[:-1]] = place
+        self._forget(old, keys)
+        node[_index(node, keys[-1])] = value
+        self.places[keys] = place
+
+    def _forget(self, value: Any, keys: Keys) -> None:
+        for below in _paths_below(value, keys):
+            self.places.pop(below, None)
+
+
+def _get(node: Any, key: str, keys: Keys, place: str) -> Any:
+    """The value at a key of a mapping, or at a position of a list; None where a mapping has no such key."""
+    if isinstance(node, dict):
+        return node.get(key)
+    if not (key.isascii() and key.isdigit() and len(key) < 7 and int(key) < len(node)):
+        raise PresetError(
+            f"{place}: {'.'.join(keys[:-1])} is a list of {len(node)} and has no item '{short(key)}'; "
+            "the first is 0"
+        )
+    return node[int(key)]
+
+
+def _index(node: Any, key: str) -> Any:
+    return int(key) if isinstance(node, list) else key
+
+
+def _paths_below(value: Any, keys: Keys) -> Iterator[Keys]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in items:
+        yield (*keys, str(key))
+        yield from _paths_below(child, (*keys, str(key)))
+
+
+def _override(text: str) -> tuple[str, Any, str]:
+    place = f"override '{short(text)}'"
+    path, equals, value = text.partition("=")
+    path = path.strip()
+    if not equals or not all(path.split(".")):
+        raise PresetError(f"{place}: must be a dotted path, '=' and a value, such as model.d_model=256")
+    if not value.strip():
+        raise PresetError(f"{place}: has no value; write null for nothing and '' for an empty string")
+    return path, read_text(value.encode("utf-8", "surrogatepass"), place, numbered=False).data, place
+
+
+# Sources
+
+
+def _load(source: str | Path | Mapping[str, Any], *, folder: Path) -> _Draft:
+    if isinstance(source, Mapping):
+        return _Draft(_plain(source, ()), "", "the given mapping", folder)
+    file, name, shown = _find(source, folder)
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise PresetError(f"{shown}: cannot be read ({error.strerror})") from None
+    text = read_text(content, shown)
+    if not isinstance(text.data, dict):
+        what = "is empty" if text.data is None else "is no mapping"
+        raise PresetError(f"{shown}:1: {what}; its top-level keys are {', '.join(TOP_LEVEL_KEYS)}")
+    places = {keys: f"{shown}:{line}" for keys, line in text.lines.items()}
+    here = file.parent if isinstance(file, Path) else Path()
+    return _Draft(text.data, name, shown, here, text.description, {(): f"{shown}:1", **places})
+
+
+def _find(source: str | Path, folder: Path) -> tuple[Path | Traversable, str, str]:
+    """The file behind a source, its name, and what errors call it."""
+    text = str(source)
+    known = names()
+    if isinstance(source, str) and text in known:
+        return resources.files("presets") / f"{text}.yaml", text, f"presets/{text}.yaml"
+    absent = "no preset has this name, and there is no such file or run folder"
+    missing = PresetError(f"{short(text)}: {absent}; {guess(text, known)}")
+    if not text.isprintable() or len(text) > 4096:
+        raise missing
+    path = folder / text
+    try:
+        if path.is_dir():
+            path /= "spec.yaml"
+            if not path.is_file():
+                raise PresetError(
+                    f"{text}: this folder holds no spec.yaml; give a run folder, a file or a preset's name"
+                )
+            return path, path.parent.resolve().name, str(path)
+        if not path.is_file():
+            raise missing
+    except OSError:  # a name too long for the file system
+        raise missing from None
+    if path.suffix not in (".yaml", ".yml"):
+        raise PresetError(f"{text}: is no spec; a spec's file name ends in .yaml")
+    return path, path.stem, str(path)
+
+
+def _plain(value: Any, keys: Keys) -> Any:
+    """Dicts and lists of their own, so that overrides do not reach into the caller's."""
+    if len(keys) > MAX_DEPTH:
+        raise PresetError(f"{'.'.join(keys[:3])}...: nesting over {MAX_DEPTH} levels; a spec has about ten")
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise PresetError(f"{'.'.join(keys)}: the key {key!r} is no string")
+        return {key: _plain(child, (*keys, key)) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(child, (*keys, str(index))) for index, child in enumerate(value)]
+    return value
+
+
+# extends, top-level keys, scales
+
+
+def _extended(draft: _Draft) -> _Draft:
+    place = draft.place(("extends",))
+    source = draft.data.pop("extends")
+    if not isinstance(source, str):
+        raise PresetError(f"{place}: extends: must be one preset's name or the path of a .yaml file")
+    if source not in names() and not source.endswith((".yaml", ".yml")):
+        raise PresetError(f"{place}: extends: no preset is named '{short(source)}'; {guess(source, names())}")
+    try:
+        base = _load(source, folder=draft.folder)
+    except PresetError as error:
+        raise PresetError(f"{place}: extends: {error}") from None
+    if "extends" in base.data:
+        further = short(repr(base.data["extends"]))
+        raise PresetError(
+            f"{place}: extends: {short(source)} itself extends {further}, and one level is all there is; "
+            "extend that one and write the difference out"
+        )
+    replaced: set[Keys] = set()
+    _merge(base.data, draft.data, (), replaced)
+    kept = {
+        keys: place
+        for keys, place in base.places.items()
+        if not any(keys[:length] in replaced for length in range(1, len(keys) + 1))
+    }
+    draft.data, draft.places = base.data, {**kept, **draft.places}
+    return draft
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any], keys: Keys, replaced: set[Keys]) -> None:
+    """Lays one mapping over another, in place; where the type changes, nothing of the old component stays."""
+    for key, value in over.items():
+        old = base.get(key)
+        if isinstance(value, dict) and isinstance(old, str):
+            old = base[key] = {"type": old}
+        if (
+            isinstance(value, dict)
+            and isinstance(old, dict)
+            and value.get("type", old.get("type")) == old.get("type")
+        ):
+            _merge(old, value, (*keys, key), replaced)
+        else:
+            base[key] = value
+            replaced.add((*keys, key))
+
+
+def _check_top_level(draft: _Draft) -> None:
+    wrong = [key for key in draft.data if key not in TOP_LEVEL_KEYS]
+    if wrong:
+        lines = [
+            f"{draft.place((key,))}: {short(key)}: unknown top-level key; {guess(key, TOP_LEVEL_KEYS)}"
+            for key in wrong
+        ]
+        raise PresetError("\n".join(lines))
+
+
+def _pop_scales(draft: _Draft) -> dict[str, dict[str, Any]]:
+    scales = draft.data.pop("scales", {})
+    form = "write `scales: {tiny: {model.d_model: 64}}`: names, then dotted paths with their values"
+    if not isinstance(scales, dict):
+        raise PresetError(f"{draft.place(('scales',))}: scales: must be a mapping; {form}")
+    for name, settings in scales.items():
+        if not isinstance(settings, dict):
+            raise PresetError(
+                f"{draft.place(('scales', name))}: scales.{short(name)}: must be a mapping; {form}"
+            )
+        for path, value in settings.items():
+            place = f"{draft.place(('scales', name, path))}: scales.{short(name)}"
+            keys = path.split(".")
+            if keys[0] not in SETTABLE_KEYS:
+                raise PresetError(
+                    f"{place}: unknown top-level key '{short(keys[0])}'; {guess(keys[0], SETTABLE_KEYS)}"
+                )
+            if not all(keys) or (len(keys) == 1 and isinstance(value, dict)):
+                raise PresetError(f"{place}: '{short(path)}' is no dotted path; {form}")
+    return scales

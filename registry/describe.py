@@ -1,0 +1,61 @@
+"""Components and specs as plain data, for a command line or a page to render."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
+
+from registry.kind import Kind
+from registry.spec import Spec
+from registry.words import bound_words, type_words
+
+
+def describe(kind: Kind, name: str) -> dict[str, Any]:
+    """A component: its kind, name, summary, doc, contract, context, where, examples and fields."""
+    entry = kind.entry(name)
+    return {
+        "kind": kind.name,
+        "name": name,
+        "summary": entry.summary,
+        "doc": inspect.getdoc(entry.builder) or "",
+        "contract": kind.contract,
+        "where": entry.where,
+        "context": list(kind.context),
+        "examples": [dict(example) for example in entry.examples],
+        "fields": describe_fields(entry.spec),
+    }
+
+
+def describe_fields(spec_class: type[Spec]) -> list[dict[str, Any]]:
+    """Each field: name, type and bounds in plain words, whether it is required, default, docstring."""
+    return [
+        {
+            "name": name,
+            "type": type_words(field.annotation, field.metadata),
+            "bounds": bound_words(field.metadata),
+            "required": field.is_required(),
+            "default": _default(field),
+            "doc": field.description or "",
+        }
+        for name, field in spec_class.model_fields.items()
+        if name != "type"
+    ]
+
+
+def json_schema(of: Kind | type[Spec]) -> dict[str, Any]:
+    """The JSON schema of a spec, or of any component of a kind."""
+    if isinstance(of, Kind):
+        return TypeAdapter(Annotated[Spec, of]).json_schema()
+    return of.model_json_schema()
+
+
+def _default(field: FieldInfo) -> Any:
+    if field.is_required():
+        return None
+    if field.default_factory_takes_validated_data:
+        return "depends on other fields"
+    default = field.get_default(call_default_factory=True)
+    return default.model_dump(mode="json", serialize_as_any=True) if isinstance(default, Spec) else default

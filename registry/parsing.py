@@ -1,0 +1,248 @@
+"""parse and dump: plain data to specs and back, with every mistake in words of our own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from registry.plugins import PluginError
+from registry.problems import Problem, SpecError, nearest, show, suggest
+from registry.spec import Spec
+from registry.words import either, field_words
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
+Readers = list[tuple[Mapping[Any, Any], type[Spec]]]  # which spec read which mapping
+
+_MOST_MISTAKES = 100  # of one document; nobody reads on, and each costs a search for the nearest name
+
+# How pydantic calls the members of a union in its locations; our keys are in lower case.
+_MEMBER = re.compile(r"[A-Z]\w*|.*\[.*\]|(function|constrained)-.*|int|float|str|bool|none|dict|tuple")
+
+# What would have been right, by pydantic's type of error; {} is taken from its context.
+_EXPECTED = {
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "frozen_set_type": "a list",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "int_from_float": "an integer",
+    "int_type": "an integer",
+    "invalid_key": "a string, as every key",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+    "model_attributes_type": "a mapping",
+    "model_type": "a mapping",
+    "multiple_of": "a multiple of {multiple_of}",
+    "none_required": "null",
+    "string_pattern_mismatch": "a string that matches {pattern}",
+    "string_too_long": "a string of at most {max_length} characters",
+    "string_too_short": "a string of at least {min_length} characters",
+    "string_type": "a string",
+    "too_long": "a list of at most {max_length}",
+    "too_short": "a list of at least {min_length}",
+    "tuple_type": "a list",
+}
+
+
+def parse(
+    spec_class: type[AnySpec], data: Any, *, path: str = "", locate: Callable[[str], str] | None = None
+) -> AnySpec:
+    """Reads plain data as a spec, form first, then the limits its parts say themselves (`Spec.problems`).
+
+    path is where the data stands in its document; locate gives the `file:line` of a path, or "".
+
+    Raises: SpecError with every problem; PluginError where a module of components cannot be loaded.
+    """
+    readers: Readers = []
+    try:
+        spec = spec_class.model_validate(data, context={"readers": readers})
+    except ValidationError as error:
+        problems = _explain(error.errors(include_url=False), data, path, readers)
+    else:
+        problems = spec.problems(path)
+        if not problems:
+            return spec
+    if locate is not None:
+        problems = [
+            problem if problem.where else replace(problem, where=_where(problem, locate))
+            for problem in problems
+        ]
+    raise SpecError(problems)
+
+
+def dump(spec: Spec) -> dict[str, Any]:
+    """The spec as plain JSON-able data, complete with defaults and sub-specs; `parse` reads it back equal."""
+    return _type_first(spec.model_dump(mode="json", serialize_as_any=True))
+
+
+def _type_first(data: Any) -> Any:
+    """A spec that inherits its fields has `type` after them, but a reader wants to know first what it is."""
+    if isinstance(data, list):
+        return [_type_first(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    first = {"type": data["type"]} if "type" in data else {}
+    return {**first, **{key: _type_first(value) for key, value in data.items() if key != "type"}}
+
+
+def _where(problem: Problem, locate: Callable[[str], str]) -> str:
+    """Where the path stands; a key that is missing stands where its parent does."""
+    parts = problem.path.split(".") if problem.path else []
+    for length in range(len(parts), -1, -1):
+        if where := locate(".".join(parts[:length])):
+            return where
+    return ""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an error of pydantic's stands in the data."""
+
+    path: tuple[str, ...]
+    holder: Any
+    """What holds the path's last key in the data given; None where it does not go that deep."""
+    unions: tuple[tuple[tuple[str, ...], str], ...]
+    """The fields of several types above this place: each one's path, and which type complains."""
+    made: bool
+    """Whether a validator made this place, for the data given has none."""
+
+
+@dataclass(frozen=True)
+class _Mistake:
+    """One error in our words."""
+
+    place: _Place
+    expected: str
+    """What the value must be; empty where `text` says all."""
+    text: str
+    """What is wrong; where something was expected, the value given instead."""
+    suggestion: str = ""
+
+    def problem(self, path: str) -> Problem:
+        where = ".".join((path, *self.place.path) if path else self.place.path)
+        text = f"must be {self.expected}, got {self.text}" if self.expected else self.text
+        return Problem(where, text, self.suggestion)
+
+
+def _explain(errors: list[ErrorDetails], data: Any, path: str, readers: Readers) -> list[Problem]:
+    for error in errors:
+        cause = error.get("ctx", {}).get("error")
+        if isinstance(cause, PluginError):
+            raise cause
+    # A default made from other fields is not made where one of those is wrong: no mistake of its own.
+    own = [error for error in errors if error["type"] != "default_factory_not_called"]
+    mistakes = [_mistake(error, _place(error, data), readers) for error in own[:_MOST_MISTAKES]]
+    settled = _settle(mistakes, 0)
+    # A validator may copy one part of the data to another, mistakes and all: tell them where they were made.
+    given = {_essence(mistake) for mistake in settled if not mistake.place.made}
+    settled = [m for m in settled if not m.place.made or _essence(m) not in given]
+    problems = [mistake.problem(path) for mistake in settled]
+    if len(own) > _MOST_MISTAKES:
+        problems.append(Problem(path, f"{len(own) - _MOST_MISTAKES} further mistakes are not listed"))
+    return problems
+
+
+def _essence(mistake: _Mistake) -> tuple[tuple[str, ...], str, str]:
+    return mistake.place.path[-1:], mistake.expected, mistake.text
+
+
+def _settle(mistakes: list[_Mistake], level: int) -> list[_Mistake]:
+    """Of a field of several types, the complaints of the type that came nearest, or one for them all.
+
+    level counts the fields of several types within one another that are settled already.
+    """
+    settled = [mistake for mistake in mistakes if len(mistake.place.unions) <= level]
+    fields: dict[tuple[str, ...], dict[str, list[_Mistake]]] = {}
+    for mistake in mistakes:
+        if len(mistake.place.unions) > level:
+            path, member = mistake.place.unions[level]
+            fields.setdefault(path, {}).setdefault(member, []).append(mistake)
+    for path, members in fields.items():
+        # A type that could read the value's outside complains of the inside, and only that matters.
+        entered = [
+            found for found in members.values() if any(mistake.place.path != path for mistake in found)
+        ]
+        if entered:
+            settled += _settle(min(entered, key=_distance), level + 1)
+        else:
+            settled += _joined([mistake for found in members.values() for mistake in found])
+    return settled
+
+
+def _distance(mistakes: list[_Mistake]) -> tuple[int, int]:
+    """How far a type is from a value: keys unknown or missing first, then wrong values."""
+    return sum(not mistake.expected for mistake in mistakes), len(mistakes)
+
+
+def _joined(mistakes: list[_Mistake]) -> list[_Mistake]:
+    """Several types' complaints of one value: it must be this, that or the other."""
+    if not all(mistake.expected for mistake in mistakes):
+        return mistakes
+    options = [option for mistake in mistakes for option in re.split(", | or ", mistake.expected)]
+    suggestion = next((mistake.suggestion for mistake in mistakes if mistake.suggestion), "")
+    return [replace(mistakes[0], expected=either(list(dict.fromkeys(options))), suggestion=suggestion)]
+
+
+def _mistake(error: ErrorDetails, place: _Place, readers: Readers) -> _Mistake:
+    kind, context, given = error["type"], error.get("ctx", {}), error["input"]
+    expected = suggestion = ""
+    text = show(given)
+    if kind == "missing":
+        key = place.path[-1]
+        fields = [spec.model_fields.get(key) for mapping, spec in readers if mapping is given]
+        text = next((f"missing key; give {field_words(field)}" for field in fields if field), "missing")
+    elif kind == "extra_forbidden":
+        key = place.path[-1]
+        text, suggestion = "unknown key", suggest(key, _known_keys(key, given, place.holder, readers))
+    elif kind in ("value_error", "assertion_error"):
+        text = str(context["error"])
+    elif kind == "kind":
+        text = context["text"]
+    elif kind == "literal_error":
+        expected = context["expected"]
+        guess = nearest(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else None
+        suggestion = f"did you mean '{guess}'?" if guess else ""
+    elif kind in _EXPECTED:
+        bounds = {
+            name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()
+        }
+        expected = _EXPECTED[kind].format(**bounds)
+    else:
+        text = f"cannot be {text}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+    return _Mistake(place, expected, text, suggestion)
+
+
+def _known_keys(key: str, value: Any, holder: Any, readers: Readers) -> set[str]:
+    """The fields of the spec that met an unknown key, in the mapping given or in one made of it."""
+    here = [spec for mapping, spec in readers if mapping is holder]
+    made = [spec for mapping, spec in readers if key in mapping and mapping[key] is value]
+    return {name for spec in here or made if key not in spec.model_fields for name in spec.model_fields}
+
+
+def _place(error: ErrorDetails, data: Any) -> _Place:
+    """Finds pydantic's location, which mixes keys with the names of a union's members, in the data."""
+    path: tuple[str, ...] = ()
+    unions: tuple[tuple[tuple[str, ...], str], ...] = ()
+    holder, n_absent = data, 0
+    for step in error["loc"]:
+        if _has(data, step):
+            path, holder, data = (*path, str(step)), data, data[step]
+        elif isinstance(step, str) and _MEMBER.fullmatch(step):
+            unions = (*unions, (path, step))
+        else:
+            path, holder, data = (*path, str(step)), data, None
+            n_absent += 1
+    return _Place(path, holder, unions, n_absent > (error["type"] in ("missing", "kind")))
+
+
+def _has(data: Any, step: int | str) -> bool:
+    if isinstance(data, list | tuple):
+        return isinstance(step, int) and step < len(data)
+    return isinstance(data, Mapping) and step in data

@@ -1,0 +1,97 @@
+"""Where components come from: a kind's own package, entry points of other packages, and local files."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+import traceback
+from pathlib import Path
+
+ENTRY_POINT_GROUP = "zoo.components"
+
+
+class PluginError(ValueError):
+    """A module of components that cannot be loaded; the text names its file or module, and the line."""
+
+
+def load_plugin(path: str | Path) -> None:
+    """Runs a local Python file, so that the components it registers are known from then on.
+
+    A file runs once however often it is asked for; files of equal name in different folders do not meet.
+
+    Raises: PluginError where the file is missing, is no .py, or fails; the text gives file and line.
+    """
+    file = Path(path)
+    try:
+        found = file.is_file()
+    except (OSError, ValueError):  # a name too long, or with a NUL
+        found = False
+    shown = str(path) if len(str(path)) <= 200 else f"{str(path)[:100]}..."
+    if not found:
+        raise PluginError(f"{shown!r}: no such plugin file; give the path of a .py file")
+    if file.suffix != ".py":
+        raise PluginError(f"{shown}: a plugin is a Python file and its name ends in .py")
+    file = file.resolve()
+    name = f"plugin_{file.stem}_{hashlib.sha256(str(file).encode(errors='surrogateescape')).hexdigest()[:12]}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pydantic and pickle look the module up by its name
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise PluginError(f"{shown}{_line_in(file, error)}: {_text(error)}") from error
+
+
+def import_components(package_name: str, kind: str) -> None:
+    """Imports a package and all its modules whose names do not start with an underscore."""
+    try:
+        package = importlib.import_module(package_name)
+    except Exception as error:
+        raise PluginError(f"{kind}: the package {package_name} cannot be imported: {_text(error)}") from error
+    for found in pkgutil.iter_modules(getattr(package, "__path__", ())):
+        if found.name.startswith("_"):
+            continue
+        name = f"{package_name}.{found.name}"
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            raise PluginError(
+                f"{kind}: the component module {name} cannot be imported: {_text(error)}"
+            ) from error
+
+
+def load_entry_points() -> None:
+    """Loads the modules that installed packages announce under the entry-point group `zoo.components`."""
+    from importlib.metadata import entry_points  # 15 ms that a start without components need not pay
+
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            point.load()
+        except (Exception, SystemExit) as error:
+            package = point.dist.name if point.dist else "an unnamed package"
+            raise PluginError(
+                f"the components {point.value!r} of {package} cannot be loaded: {_text(error)}; "
+                "mend or uninstall that package"
+            ) from error
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
+
+
+def _line_in(file: Path, error: BaseException) -> str:
+    """`:line` of the deepest frame inside the file, or of its syntax error."""
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        return f":{error.lineno}"
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
+    ]
+    return f":{lines[-1]}" if lines else ""

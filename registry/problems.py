@@ -1,0 +1,79 @@
+"""What is wrong with a spec: one Problem for each mistake, a SpecError for all of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: where it stands, what is wrong, and what was perhaps meant."""
+
+    path: str
+    """Dotted path of the key, list positions as numbers: `model.encoder.layers.0.norm`."""
+    message: str
+    suggestion: str = ""
+    """As `suggest` words it: "did you mean 'n_heads'?"."""
+    where: str = ""
+    """`file:line`, or the override that set the key; empty where unknown."""
+
+    def __str__(self) -> str:
+        text = f"{self.message}; {self.suggestion}" if self.suggestion else self.message
+        path = self.path if self.path.isprintable() and len(self.path) <= 200 else f"{self.path[:100]!r}..."
+        return ": ".join(part for part in (self.where, path, text) if part)
+
+
+class SpecError(ValueError):
+    """A spec that cannot be used; its text is one line for each problem, shortest first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda problem: (len(str(problem)), str(problem)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[SpecError], tuple[list[Problem]]]:
+        return type(self), (self.problems,)  # a worker process sends it back whole
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like this one, if any is like it."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+
+
+def suggest(name: str, known: Iterable[str], *, listed: bool = False) -> str:
+    """What an unknown name may have meant: "did you mean 'x'?", or "known: x, y" where nothing is near.
+
+    listed adds the known names to a guess too.
+    """
+    names = sorted(known)
+    guess = nearest(name, names)
+    everything = f"known: {', '.join(names) or 'none'}"
+    if guess is None:
+        return everything
+    return f"did you mean '{guess}'?" + (f" ({everything})" if listed else "")
+
+
+def clip(text: str) -> str:
+    """The text quoted, on one line, and cut if it is long."""
+    return repr(text) if len(text) <= 60 else f"{text[:40]!r}... ({len(text)} characters)"
+
+
+def show(value: object) -> str:
+    """A value as a reader of YAML knows it, in at most about 60 characters."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"an integer of {value.bit_length()} bits"  # repr refuses beyond 4,300 digits
+    if isinstance(value, str):
+        return f"the string {clip(value)}"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        text = "[" + ", ".join(show(item).removeprefix("the string ") for item in value[:8]) + "]"
+        return text if len(value) <= 8 and len(text) <= 60 else f"a list of {len(value)}"
+    if isinstance(value, int | float):
+        return repr(value)
+    return f"an object of type {type(value).__name__}"

@@ -1,0 +1,86 @@
+"""Spec: the typed, frozen description of one part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from registry.problems import Problem
+
+
+class Spec(BaseModel):
+    """Base of every spec: typed fields with bounds and defaults, no unknown keys, never changed once made.
+
+    A field is an int, float, bool, str, Literal, tuple, another Spec, or `Annotated[Spec, KIND]` for any
+    component of a kind. Types are strict: true is no 1, "8" is no 8, nan is no number; an integer serves as a
+    float, and a list (all that YAML has) as a tuple. The docstring below a field is its help text. A
+    component's name is a default as `Field("rms_norm", validate_default=True)`, which type checkers accept.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,
+        protected_namespaces=(),
+    )
+
+    def check(self, *args: Any, **context: Any) -> None:
+        """Raises ValueError where this part cannot work in its context, before any weight exists.
+
+        Subclasses name the keywords that their kind's contract lists, such as `*, d_model: int`.
+        """
+
+    def problems(self, path: str) -> list[Problem]:
+        """What is wrong with the parts of a composite spec that stands at `path`; see `check_part`."""
+        return []
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        for name, field in cls.model_fields.items():
+            if _holds_list(field.annotation):
+                raise TypeError(
+                    f"{cls.__name__}.{name}: a spec is frozen and hashable; use a tuple, not a list or set"
+                )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _remember(cls, data: Any, info: ValidationInfo) -> Any:
+        """Notes which spec reads which mapping, so that `parse` can name the fields that exist there."""
+        if info.context is not None and isinstance(data, Mapping):
+            info.context["readers"].append((data, cls))
+        return data
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _lists_serve_as_tuples(cls, value: Any) -> Any:
+        return _as_tuple(value)
+
+
+def check_part(spec: Spec, path: str, **context: Any) -> list[Problem]:
+    """Runs `spec.check(**context)` and returns its complaint, if any, as a problem at `path`."""
+    try:
+        spec.check(**context)
+    except ValueError as error:
+        return [Problem(path, str(error))]
+    return []
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
+
+
+def _holds_list(annotation: Any) -> bool:
+    if (get_origin(annotation) or annotation) in (list, set):
+        return True
+    return any(_holds_list(argument) for argument in get_args(annotation))

@@ -1,0 +1,180 @@
+"""Every registered component under every law of its kind; and every law against a part that breaks it."""
+
+import pytest
+import torch
+from torch import nn
+
+from registry import parse
+from zoo.analysis.laws import laws
+from zoo.components.attention.multi_head import MultiHeadAttention
+from zoo.components.embedding.tokens import TokenEmbedding
+from zoo.components.ffn.mlp import MLP
+from zoo.components.head.language_model import LanguageModelHead
+from zoo.components.initialization.normal import NormalInitialization
+from zoo.components.layout.pre_norm import PreNorm
+from zoo.components.norm.layer_norm import LayerNorm
+from zoo.components.position.learned import Learned
+from zoo.components.position.rotary import Rotary
+from zoo.kernels.cache import KeyValueCache, MemoryCache
+from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, INITIALIZATION, KINDS, LAYOUT, NORM, POSITION
+from zoo.masks import Mask
+
+COMPONENTS = [ATTENTION, FFN, NORM, POSITION, LAYOUT, EMBEDDING, HEAD, INITIALIZATION]
+
+
+def cases():
+    for kind in COMPONENTS:
+        for name in kind.names():
+            for i, spec in enumerate(kind.examples(name)):
+                for law, check in laws(kind, spec):
+                    yield pytest.param(check, spec, id=f"{kind.name}-{name}-{i}-{law}")
+
+
+@pytest.mark.parametrize(("check", "spec"), list(cases()))
+def test_law(check, spec):
+    check(spec)
+
+
+@pytest.mark.parametrize("kind", COMPONENTS, ids=lambda kind: kind.name)
+def test_every_component_has_an_example(kind):
+    assert kind in KINDS
+    assert [name for name in kind.names() if not kind.examples(name)] == []
+
+
+def wrapped(cls, change):
+    """A forward that calls the true one and spoils its output, or its arguments, by `change`."""
+    true = cls.forward
+    return "forward", lambda self, *given, **named: change(true, self, *given, **named)
+
+
+def no_gradient(true, self, *given, **named):
+    weights = [p for p in self.parameters() if p.requires_grad]
+    weights[0].requires_grad_(False)
+    out = true(self, *given, **named)
+    weights[0].requires_grad_(True)
+    return out
+
+
+def noisy(true, self, *given, **named):
+    return true(self, *given, **named) + torch.rand(1, dtype=torch.float64)
+
+
+def without(*names):
+    """Attention that forgets parts of its mask."""
+
+    def attend(true, self, query, memory=None, *, mask, position, cache):
+        kept = {name: getattr(mask, name) for name in ("causal", "keys", "offset") if name not in names}
+        return true(self, query, memory, mask=Mask(**kept), position=position, cache=cache)
+
+    return attend
+
+
+def stateful(true, self, *given, **named):
+    if not hasattr(self, "hidden_state"):
+        self.hidden_state = torch.rand(1, dtype=torch.float64)
+    return true(self, *given, **named) + self.hidden_state
+
+
+def narrow(true, self, *given, **named):
+    return true(self, *given, **named)[..., :-1]
+
+
+def not_finite(true, self, *given, **named):
+    out = true(self, *given, **named)
+    return out + (float("nan") if given[0].requires_grad else 0)
+
+
+def neighbourly(true, self, x):
+    return true(self, x) + x.roll(1, dims=1)
+
+
+def backwards(true, self, x, sublayers):
+    return true(self, x, sublayers[::-1])
+
+
+MULTI_HEAD = {"type": "multi_head", "n_heads": 3, "bias": True}
+BROKEN = [
+    ("output_has_its_shape_and_is_finite", ATTENTION, MULTI_HEAD, MultiHeadAttention, narrow),
+    ("every_parameter_gets_a_gradient", ATTENTION, MULTI_HEAD, MultiHeadAttention, no_gradient),
+    ("every_parameter_gets_a_gradient", FFN, {"type": "mlp", "d_ff": 5}, MLP, no_gradient),
+    ("state_round_trips", ATTENTION, MULTI_HEAD, MultiHeadAttention, stateful),
+    ("evaluation_is_deterministic", FFN, {"type": "mlp", "d_ff": 5}, MLP, noisy),
+    ("future_tokens_have_no_influence", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("causal")),
+    ("padded_tokens_have_no_influence", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("keys")),
+    ("rows_with_nothing_to_attend_stay_finite", ATTENTION, MULTI_HEAD, MultiHeadAttention, not_finite),
+    ("across_two_sequences_the_queries_give_the_shape", ATTENTION, MULTI_HEAD, MultiHeadAttention, narrow),
+    ("padding_of_the_memory_has_no_influence", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("keys")),
+    ("each_position_by_itself", FFN, {"type": "mlp", "d_ff": 5}, MLP, neighbourly),
+    ("each_position_by_itself", NORM, {"type": "layer_norm"}, LayerNorm, neighbourly),
+    ("each_sublayer_runs_once_and_in_order", LAYOUT, {"type": "pre_norm"}, PreNorm, backwards),
+    ("output_has_its_shape_and_is_finite", EMBEDDING, {"type": "tokens", "vocab_size": 9}, TokenEmbedding, narrow),
+    ("output_has_its_shape_and_is_finite", HEAD, {"type": "language_model", "predicts": "target"}, LanguageModelHead, narrow),
+    ("in_a_decoder_the_future_is_hidden", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("causal")),
+    ("in_an_encoder_padding_is_ignored", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("keys")),
+]  # fmt: skip
+
+
+def must_fail(law, kind, data):
+    entry = kind.entry(data["type"])
+    spec = parse(entry.spec, data)
+    with pytest.raises(AssertionError, match=r"\w+ "):
+        dict(laws(kind, spec))[law](spec)
+
+
+@pytest.mark.parametrize(
+    ("law", "kind", "data", "cls", "change"), BROKEN, ids=[f"{b[1].name}-{b[0]}" for b in BROKEN]
+)
+def test_a_law_catches_a_part_that_breaks_it(monkeypatch, law, kind, data, cls, change):
+    monkeypatch.setattr(cls, *wrapped(cls, change))
+    must_fail(law, kind, data)
+
+
+def test_cache_laws_catch_a_cache_that_changes_what_it_holds(monkeypatch):
+    append = KeyValueCache.append
+    monkeypatch.setattr(KeyValueCache, "append", lambda self, k, v: append(self, k, v * 1.01))
+    must_fail("cached_equals_full", ATTENTION, MULTI_HEAD)
+    must_fail("in_a_decoder_cached_equals_full", FFN, {"type": "mlp", "d_ff": 5})
+
+
+def test_memory_law_catches_a_memory_that_changes(monkeypatch):
+    monkeypatch.setattr(
+        MemoryCache,
+        "__setattr__",
+        lambda self, name, value: object.__setattr__(self, name, None if value is None else value + 1),
+    )
+    must_fail("cached_memory_equals_memory", ATTENTION, MULTI_HEAD)
+
+
+def test_meta_law_catches_a_parameter_on_the_cpu(monkeypatch):
+    init = MLP.__init__
+
+    def eager(self, **sizes):
+        init(self, **sizes)
+        self.extra = nn.Parameter(torch.zeros(3, device="cpu"))
+
+    monkeypatch.setattr(MLP, "__init__", eager)
+    must_fail("meta_build_has_the_same_shapes", FFN, {"type": "mlp", "d_ff": 5})
+
+
+def test_position_laws_catch_relative_counting_and_a_lost_feature(monkeypatch):
+    monkeypatch.setattr(Learned, "embed", lambda self, x, positions: x + self.table(positions - positions[0]))
+    must_fail("later_positions_alone_equal_those_of_the_whole", POSITION, {"type": "learned", "max_len": 9})
+    monkeypatch.setattr(Rotary, "rotate", lambda self, x, positions: x[..., 1:])
+    must_fail("hooks_keep_their_shapes", POSITION, {"type": "rotary"})
+
+
+def test_loss_law_catches_a_loss_of_other_logits(monkeypatch):
+    loss = LanguageModelHead.loss
+    monkeypatch.setattr(
+        LanguageModelHead,
+        "loss",
+        lambda self, hidden, labels, **named: loss(self, hidden * 1.1, labels, **named),
+    )
+    must_fail("the_loss_is_that_of_the_logits", HEAD, {"type": "language_model", "predicts": "target"})
+
+
+def test_initialization_law_catches_a_constant(monkeypatch):
+    monkeypatch.setattr(
+        NormalInitialization, "__call__", lambda self, model: [nn.init.ones_(p) for p in model.parameters()]
+    )
+    must_fail("one_seed_gives_one_set_of_weights", INITIALIZATION, {"type": "normal"})

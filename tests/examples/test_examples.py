@@ -1,0 +1,35 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SCRIPTS = {
+    "01_assemble_a_model.py": ([], ["logits [2, 5, 100]", "did you mean 'rms_norm'?"]),
+    "02_train_and_translate.py": (["3"], ["BLEU", "checkpoints"]),
+    "03_an_own_attention.py": ([], ["holds: cached_equals_full", "parameters with cosine attention"]),
+    "04_three_architectures.py": ([], ["decoder_only, next letter", "composed"]),
+}
+
+
+def test_each_script_is_listed_and_short():
+    found = {path.name: path.read_text().count("\n") for path in EXAMPLES.glob("*.py")}
+    assert set(found) == set(SCRIPTS)
+    assert {name: lines for name, lines in found.items() if lines > 60} == {}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_it_runs_and_says_what_it_promises(script, tmp_path):
+    arguments, promised = SCRIPTS[script]
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / script), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for text in promised:
+        assert text in done.stdout

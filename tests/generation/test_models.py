@@ -1,0 +1,206 @@
+"""Searches over real models: with and without a cache, in batches and alone, against full forward passes."""
+
+import pytest
+import torch
+
+from registry import parse
+from zoo.assembly.decoder_only import DecoderOnlySpec
+from zoo.assembly.encoder_decoder import EncoderDecoderSpec
+from zoo.errors import DivergedError
+from zoo.generation.search import BOS, EOS, PAD, Continuation, Translation
+from zoo.generation.strategies.beam import BeamSpec
+from zoo.generation.strategies.greedy import GreedySpec
+from zoo.kinds import DECODING, MODEL
+
+V = 23
+LAYER = {
+    "self_attention": {"type": "multi_head", "n_heads": 3, "n_kv_heads": 1},
+    "ffn": {"type": "mlp", "d_ff": 20},
+}
+
+
+def model(*, layout="post_norm", position="sinusoidal", seed=1):
+    torch.manual_seed(seed)
+    spec = {
+        "type": "encoder_decoder",
+        "d_model": 12,
+        "source": {"type": "tokens", "vocab_size": V},
+        "target": {"share": "source"},
+        "position": position,
+        "encoder": {"n_layers": 1, "layer": {"layout": layout, **LAYER}},
+        "decoder": {
+            "like": "encoder",
+            "n_layers": 2,
+            "cross_attention": {"type": "multi_head", "n_heads": 2},
+        },
+        "head": {"type": "language_model", "predicts": "target", "tied": False, "bias": True},
+    }
+    return sharpened(MODEL.build(parse(EncoderDecoderSpec, spec)))
+
+
+def language_model():
+    torch.manual_seed(2)
+    spec = {
+        "type": "decoder_only",
+        "d_model": 12,
+        "tokens": {"type": "tokens", "vocab_size": V},
+        "position": "rotary",
+        "decoder": {
+            "n_layers": 2,
+            "layer": {**LAYER, "layout": "pre_norm", "self_attention": {"type": "multi_head", "n_heads": 3}},
+        },
+        "head": {"type": "language_model", "predicts": "tokens"},
+    }
+    return sharpened(MODEL.build(parse(DecoderOnlySpec, spec)))
+
+
+def sharpened(built):
+    """Random weights large enough that sentences differ in their outputs, in float64 so that none tie."""
+    for parameter in built.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return built.double().eval()
+
+
+def sources(lengths):
+    torch.manual_seed(3)
+    source = torch.full((len(lengths), max(lengths)), PAD)
+    for row, length in zip(source, lengths, strict=True):
+        row[:length] = torch.randint(4, V, (length,))
+        row[length - 1] = EOS
+    return source, source != PAD
+
+
+class Uncached:
+    """The same search with every prefix run through the decoder anew, memory copied for each row."""
+
+    def __init__(self, model, source, source_mask):
+        self.model, self.mask = model, source_mask
+        self.memory = model.encode(source, source_mask=source_mask)
+        self.prefixes = torch.full((source.shape[0], 1), BOS)
+        self.lengths = Translation(model, source, source_mask).lengths
+
+    def start(self):
+        n = self.prefixes.shape[0] // self.memory.shape[0]
+        memory, mask = self.memory.repeat_interleave(n, 0), self.mask.repeat_interleave(n, 0)
+        return self.model.head(self.model.decode(self.prefixes, memory, source_mask=mask))[:, -1]
+
+    def step(self, tokens):
+        self.prefixes = torch.cat([self.prefixes, tokens[:, None]], 1)
+        return self.start()
+
+    def reorder(self, rows):
+        self.prefixes = self.prefixes[rows]
+
+    def select(self, sentences):
+        self.memory, self.mask = self.memory[sentences], self.mask[sentences]
+
+
+STRATEGIES = {
+    "greedy": DECODING.build(GreedySpec(max_length="source + 3")),
+    "beam": DECODING.build(BeamSpec(beam_size=3, n_best=3, max_length="source + 3")),
+}
+
+
+def equal(found, expected):
+    assert [[h.tokens for h in hypotheses] for hypotheses in found] == [
+        [h.tokens for h in hypotheses] for hypotheses in expected
+    ]
+    torch.testing.assert_close(
+        [[h.score for h in hypotheses] for hypotheses in found],
+        [[h.score for h in hypotheses] for hypotheses in expected],
+    )
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("layout", "position"), [("post_norm", "sinusoidal"), ("pre_norm", "rotary")])
+def test_cached_equals_uncached(strategy, layout, position):
+    built, search = model(layout=layout, position=position), STRATEGIES[strategy]
+    source, mask = sources([7, 3, 5, 2])
+    equal(search(built, source, mask), search.search(Uncached(built, source, mask)))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_batched_equals_one_by_one(strategy):
+    built, search = model(), STRATEGIES[strategy]
+    source, mask = sources([7, 3, 5, 2])
+    batched = search(built, source, mask)
+    for i, length in enumerate([7, 3, 5, 2]):
+        equal([batched[i]], search(built, source[i : i + 1, :length]))
+    assert len({tuple(hypotheses[0].tokens) for hypotheses in batched}) > 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_scores_equal_rescoring_by_the_full_forward(strategy):
+    built, search = model(), STRATEGIES[strategy]
+    source, mask = sources([6, 4, 9])
+    for i, hypotheses in enumerate(search(built, source, mask)):
+        for hypothesis in hypotheses:
+            target, labels = torch.tensor([[BOS, *hypothesis.tokens]]), [*hypothesis.tokens, EOS]
+            log_probs = built(source[i : i + 1], target, source_mask=mask[i : i + 1]).log_softmax(-1)[0]
+            total = sum(log_probs[t, label].item() for t, label in enumerate(labels))
+            assert hypothesis.log_probability == pytest.approx(total, rel=1e-9)
+            divisor = ((5 + len(labels)) / 6) ** 0.6 if strategy == "beam" else 1.0
+            assert hypothesis.score == pytest.approx(total / divisor, rel=1e-9)
+
+
+def test_memory_is_held_once_per_sentence_whatever_the_beam():
+    built = model()
+    batch = Translation(built, *sources([5, 3]))
+    with torch.no_grad():
+        batch.start()
+        batch.reorder(torch.tensor([0, 0, 0, 1, 1, 1]))
+        batch.step(torch.tensor([4, 5, 6, 7, 8, 9]))
+    layer = batch.cache.layers[1]
+    assert layer.self_attention.n_rows == 6
+    assert layer.cross_attention.keys.shape[0] == 2
+
+
+def test_a_length_counts_neither_padding_nor_the_end_and_needs_no_mask():
+    source, mask = sources([7, 3, 5])
+    assert Translation(model(), source, mask).lengths == [6, 2, 4]
+    assert Translation(model(), source[:1], None).lengths == [6]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_language_model_continues_prompts(strategy):
+    built, search = language_model(), STRATEGIES[strategy]
+    prompts = torch.tensor([[BOS, 5, 9], [BOS, 17, 4], [BOS, 8, 8]])
+    found = search(built, prompts)
+    for prompt, hypotheses in zip(prompts, found, strict=True):
+        for hypothesis in hypotheses:
+            steps = [*hypothesis.tokens, EOS]
+            log_probs = built(torch.tensor([[*prompt.tolist(), *hypothesis.tokens]])).log_softmax(-1)[0, 2:]
+            total = sum(log_probs[t, token].item() for t, token in enumerate(steps))
+            assert hypothesis.log_probability == pytest.approx(total, rel=1e-9)
+    for i in range(3):
+        equal(search(built, prompts[i : i + 1]), [found[i]])
+
+
+def test_prompts_of_unequal_length_are_refused():
+    prompts, mask = sources([4, 2])
+    with pytest.raises(ValueError, match="batch them by length"):
+        Continuation(language_model(), prompts, mask)
+
+
+def test_a_model_in_training_is_refused():
+    with pytest.raises(ValueError, match=r"call model\.eval\(\)"):
+        STRATEGIES["beam"](model().train(), *sources([3]))
+
+
+def test_a_model_without_a_decoder_is_refused():
+    with pytest.raises(ValueError, match="a Linear has no decoder"):
+        STRATEGIES["greedy"](torch.nn.Linear(2, 3).eval(), *sources([3]))
+
+
+def test_half_precision_logits_are_scored_in_float32():
+    built = model().bfloat16()
+    [[hypothesis]] = STRATEGIES["greedy"](built, *sources([4]))
+    assert torch.tensor(hypothesis.score).bfloat16().item() != hypothesis.score
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_logits_that_are_not_finite_are_an_error(strategy):
+    built = model()
+    torch.nn.init.constant_(built.head.bias, torch.nan)
+    with pytest.raises(DivergedError, match="logits are not finite"):
+        STRATEGIES[strategy](built, *sources([3]))

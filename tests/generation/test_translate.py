@@ -1,0 +1,88 @@
+"""From lines to lines: order, batches, chunks, empty lines."""
+
+import pytest
+import torch
+
+from zoo.generation.search import EOS, PAD, Hypothesis
+from zoo.generation.translate import length_batches, translate
+
+
+class Letters:
+    """a is 4, b is 5, and so on; a space is no token."""
+
+    def encode(self, lines):
+        return [[ord(letter) - 93 for letter in line if letter != " "] for line in lines]
+
+    def decode(self, tokens):
+        return ["".join(chr(token + 93) for token in row) for row in tokens]
+
+
+class Reversal:
+    """Decodes a sentence to its tokens in reverse, and as second best to the tokens themselves."""
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, model, source, mask):
+        assert torch.equal(mask, source != PAD)
+        self.batches.append(mask.sum(1).tolist())
+        found = []
+        for row, real in zip(source, mask, strict=True):
+            *tokens, end = row[real].tolist()
+            assert end == EOS
+            found.append([Hypothesis(tokens[::-1], -1.0, -2.0), Hypothesis(tokens, -3.0, -4.0)])
+        return found
+
+
+def run(lines, decoding, **sizes):
+    return translate(torch.nn.Linear(1, 1), (Letters(), Letters()), lines, decoding, **sizes)
+
+
+def test_outputs_come_in_the_order_of_the_lines_best_first():
+    decoding = Reversal()
+    outputs = list(run(["abc", "a", "abcdef", "ab"], decoding, batch_tokens=9))
+    assert [[o.text for o in output] for output in outputs] == [
+        ["cba", "abc"], ["a", "a"], ["fedcba", "abcdef"], ["ba", "ab"],
+    ]  # fmt: skip
+    assert outputs[0][1].score == -3.0
+    assert outputs[0][0].tokens == [6, 5, 4]
+    assert decoding.batches == [[7], [4, 3], [2]]
+
+
+def test_an_empty_line_gives_an_empty_output_and_reaches_no_model():
+    decoding = Reversal()
+    outputs = list(run(["", "ab", "   "], decoding))
+    assert [output[0].text for output in outputs] == ["", "ba", ""]
+    assert outputs[0][0].score == 0.0
+    assert decoding.batches == [[3]]
+    assert list(run([], decoding)) == []
+    assert [output[0].text for output in run(["", ""], decoding)] == ["", ""]
+
+
+def test_an_endless_input_is_translated_chunk_by_chunk():
+    taken = []
+
+    def lines():
+        for n in range(1000):
+            taken.append(n)
+            yield "ab"
+
+    outputs = run(lines(), Reversal(), chunk_lines=5)
+    next(outputs)
+    assert len(taken) == 5
+
+
+def test_chunks_give_what_one_batch_gives():
+    lines = ["abc"[: n % 4] for n in range(11)]
+    assert list(run(lines, Reversal(), chunk_lines=3)) == list(run(lines, Reversal()))
+
+
+@pytest.mark.parametrize("budget", [1, 12, 40, 1000])
+def test_batches_hold_every_item_once_within_the_budget(budget):
+    torch.manual_seed(budget)
+    lengths = torch.randint(0, 20, (50,)).tolist()
+    batches = length_batches(lengths, budget)
+    assert sorted(i for batch in batches for i in batch) == [i for i, length in enumerate(lengths) if length]
+    for batch in batches:
+        longest = max(lengths[i] for i in batch)
+        assert len(batch) * longest <= budget or len(batch) == 1

@@ -1,0 +1,95 @@
+"""Every shipped preset: loads, is counted by formula and by building, and trains two steps at its tiny scale."""
+
+import itertools
+import json
+
+import pytest
+
+import presets
+import zoo
+from registry import dump, parse
+from zoo.data.bad_lines import BadLines
+from zoo.kinds import CORPUS
+from zoo.run import RunSpec, n_parameters
+
+# Worked out by hand from the paper's formulas: per encoder layer four D×D projections, two D×F matrices with biases and
+# two norms; per decoder layer four projections and a norm more; one V×D matrix for source, target and output.
+COUNTS = {
+    "transformer_base": 63_045_632,  # the paper: 65 million, with a vocabulary it gives as "about 37000"
+    "transformer_big": 214_171_648,  # the paper: 213 million
+    "transformer_restricted": 63_045_632,  # a radius has no weights
+    "multi30k_small": 7_568_384,
+    "quickstart": 1_178_624,
+}
+
+
+def by_formula(model):
+    D = model.d_model
+    F, N = model.encoder.layer.ffn.d_ff, model.encoder.n_layers
+    ffn = 2 * D * F + F + D
+    encoder_layer = 4 * D * D + ffn + 2 * 2 * D
+    decoder_layer = 8 * D * D + ffn + 3 * 2 * D
+    return model.source.vocab_size * D + N * (encoder_layer + decoder_layer)
+
+
+def test_every_preset_is_counted_here():
+    assert set(presets.names()) == set(COUNTS)
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_parameters_by_formula_equal_those_of_the_model(name):
+    run = zoo.load(name)
+    assert by_formula(run.model) == n_parameters(run.model) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_dump_loads_to_an_equal_spec(name):
+    run = zoo.load(name)
+    assert parse(RunSpec, json.loads(json.dumps(dump(run)))) == run
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_a_tiny_scale_is_there_and_every_file_says_its_source(name):
+    document = presets.read(name)
+    assert "tiny" in document.scales
+    assert document.description
+
+
+def test_papers_recipe_is_in_the_base_preset():
+    run = zoo.load("transformer_base")
+    assert run.training.optimizer.betas == (0.9, 0.98)
+    assert run.training.optimizer.eps == 1e-9
+    assert run.training.schedule.warmup_steps == 4000
+    assert (run.training.label_smoothing, run.training.average_last) == (0.1, 5)
+    assert run.generation.length_penalty.alpha == 0.6
+    assert run.model.encoder.layer.self_attention.dropout == 0.0  # the paper drops no attention weights
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A few hundred pairs of the embedded grammar as the files that presets expect."""
+    folder = tmp_path_factory.mktemp("pairs")
+    spec = CORPUS.entry("grammar").spec(n_train=200, n_dev=12, n_test=12)
+    corpus = CORPUS.build(spec)
+    for split in ("train", "dev", "test"):
+        pairs = list(itertools.islice(corpus.pairs(split, bad_lines=BadLines("error")), 200))
+        for side, language in ((0, "en"), (1, "de")):
+            text = "".join(pair[side] + "\n" for pair in pairs)
+            (folder / f"{split}.{language}").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_it_trains_two_steps_at_its_tiny_scale(name, folder, tmp_path):
+    overrides = ["training.max_steps=2", "training.validation_sentences=4", "training.precision=fp32"]
+    if zoo.load(name).task.data.type == "parallel_text":
+        overrides += [
+            f"task.data.folder={folder}",
+            "task.data.train=train",
+            "task.data.dev=dev",
+            "task.data.test=test",
+        ]
+    out = zoo.train(zoo.load(name, *overrides, scale="tiny"), tmp_path / "run", progress=False)
+    steps = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert steps
+    assert list(out.glob("checkpoints/step-2*/model.safetensors"))

@@ -1,0 +1,136 @@
+"""Plugins: local files and entry points."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from registry import Kind, PluginError, kind, load_plugin
+from registry.plugins import load_entry_points
+
+COUNTED = "import sys\nsys.plugin_runs = getattr(sys, 'plugin_runs', []) + [{!r}]\n"
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(sys, "plugin_runs", [], raising=False)
+    return sys.plugin_runs
+
+
+def _runs() -> list[str]:
+    return sys.plugin_runs
+
+
+def test_a_file_runs_once_however_it_is_named(
+    tmp_path: Path, runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(COUNTED.format("mine"))
+    monkeypatch.chdir(tmp_path)
+    for path in ("mine.py", tmp_path / "mine.py", tmp_path / ".." / tmp_path.name / "mine.py"):
+        load_plugin(path)
+    assert _runs() == ["mine"]
+
+
+def test_two_files_of_one_name_both_run(tmp_path: Path, runs: list[str]) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(COUNTED.format(folder))
+        load_plugin(tmp_path / folder / "mine.py")
+    assert _runs() == ["a", "b"]
+
+
+def test_a_plugin_registers_a_component_with_its_docstrings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Kind("part")
+    monkeypatch.setitem(sys.modules, "the_kinds", SimpleNamespace(PART=part))
+    (tmp_path / "mine.py").write_text(
+        "from __future__ import annotations\nfrom typing import Literal\nfrom registry import Spec\n"
+        "from the_kinds import PART\n"
+        "class MineSpec(Spec):\n    type: Literal['mine'] = 'mine'\n    size: int = 3\n    '''How big.'''\n"
+        "@PART.register('mine', spec=MineSpec)\ndef mine(*, size):\n    '''Is mine.'''\n    return size\n"
+    )
+    load_plugin(tmp_path / "mine.py")
+    entry = part.entry("mine")
+    assert part.build(entry.spec()) == 3
+    assert entry.spec.model_fields["size"].description == "How big."
+    assert entry.where == f"{tmp_path / 'mine.py'}:9"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("x = 1\nx = = 2\n", r"bad\.py:2: SyntaxError: invalid syntax"),
+        (
+            "x = 1\n\nimport no_such_thing\n",
+            r"bad\.py:3: ModuleNotFoundError: No module named 'no_such_thing'",
+        ),
+        ("def f():\n    return 1 / 0\n\nf()\n", r"bad\.py:2: ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(3)\n", r"bad\.py:2: SystemExit: 3"),
+        ("import json\njson.loads('{')\n", r"bad\.py:2: JSONDecodeError: "),
+    ],
+)
+def test_a_file_that_fails_is_named_with_its_line(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "bad.py").write_text(text)
+    with pytest.raises(PluginError, match=complaint):
+        load_plugin(tmp_path / "bad.py")
+
+
+def test_a_mended_file_runs_again(tmp_path: Path, runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    file = tmp_path / "mine.py"
+    file.write_text("raise KeyError('x')")
+    with pytest.raises(PluginError, match=r"mine\.py:1: KeyError"):
+        load_plugin(file)
+    file.write_text(COUNTED.format("mended"))
+    load_plugin(file)
+    assert _runs() == ["mended"]
+
+
+@pytest.mark.parametrize("path", ["no_such.py", "a\0b.py", "x" * 10_000 + ".py", ""])
+def test_a_file_that_is_not_there_is_refused(path: str) -> None:
+    with pytest.raises(PluginError, match=r"no such plugin file; give the path of a \.py file") as caught:
+        load_plugin(path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+def test_a_file_that_is_no_python_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "parts.txt").write_text("x = 1")
+    with pytest.raises(PluginError, match=r"parts\.txt: a plugin is a Python file"):
+        load_plugin(tmp_path / "parts.txt")
+
+
+def _install(folder: Path, module: str, text: str) -> None:
+    (folder / f"{module}.py").write_text(text)
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.replace('_', '-')}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[zoo.components]\nparts = {module}:done\n")
+
+
+def test_an_installed_package_s_components_are_loaded_at_the_first_look_up(
+    tmp_path: Path, runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = "from registry import Kind\nKind('inner').names()\ndone = True\n"  # while it is loaded itself
+    _install(tmp_path, "announced_parts", COUNTED.format("announced") + looks)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(kind, "_entry_points_loaded", False)
+    assert "announced_parts" not in sys.modules
+    assert Kind("part").names() == []
+    assert Kind("other").names() == []
+    assert _runs() == ["announced"]
+
+
+def test_an_installed_package_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _install(tmp_path, "broken_parts", "raise RuntimeError('oh')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert importlib.metadata.entry_points(group="zoo.components", name="parts")
+    with pytest.raises(
+        PluginError, match="'broken_parts:done' of broken-parts cannot be loaded: RuntimeError: oh"
+    ):
+        load_entry_points()

@@ -1,0 +1,57 @@
+"""The public API. Importing `zoo` costs nothing: a name brings its module, and torch, at its first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from registry import Spec, SpecError, dump
+    from zoo.assembly.build import build
+    from zoo.errors import DataError, DivergedError, PreemptedError, RunError
+    from zoo.run import (
+        RunSpec,
+        evaluate,
+        generate,
+        load,
+        n_parameters,
+        resume,
+        to_yaml,
+        train,
+    )
+
+__all__ = [
+    "DataError",
+    "DivergedError",
+    "PreemptedError",
+    "RunError",
+    "RunSpec",
+    "Spec",
+    "SpecError",
+    "build",
+    "dump",
+    "evaluate",
+    "generate",
+    "load",
+    "n_parameters",
+    "resume",
+    "to_yaml",
+    "train",
+]
+
+_HOMES = {
+    "registry": ("Spec", "SpecError", "dump"),
+    "zoo.assembly.build": ("build",),
+    "zoo.errors": ("DataError", "DivergedError", "PreemptedError", "RunError"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOME_OF.get(name, "zoo.run")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

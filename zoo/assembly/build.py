@@ -1,0 +1,26 @@
+"""From a model's spec to the model."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from registry import Spec
+from zoo.kinds import MODEL
+
+
+def build(spec: Spec, *, device: str | torch.device = "cpu") -> nn.Module:
+    """The model of a spec, its weights set as the spec's `initialization` says from torch's global generator.
+
+    On device "meta" nothing is allocated and nothing initialised: for counting parameters and cost.
+    """
+    with torch.device(device):
+        model = MODEL.build(spec)
+        if torch.device(device).type != "meta":
+            model.initialize(model)
+    return model
+
+
+def n_parameters(model: nn.Module) -> int:
+    """Trainable and frozen values, tied ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,178 @@
+"""The paper's architecture: an encoder reads the source, a causal decoder attends to it and writes the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from torch import Tensor, nn
+
+from registry import Problem, Spec, check_part
+from zoo.assembly.stack import Stack, StackSpec
+from zoo.kernels.cache import DecoderCache
+from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
+from zoo.masks import Mask
+
+
+class Share(Spec):
+    """Stands for another embedding of the model: one vocabulary, one matrix."""
+
+    share: Literal["source"]
+    """The embedding to use."""
+
+
+def _share_or_embedding(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    if isinstance(value, Mapping) and "share" in value:
+        return Share.model_validate(value)
+    return value if isinstance(value, Share) else handler(value)
+
+
+def merged(base: Any, changes: Any) -> Any:
+    """`base` with `changes` on top, mapping by mapping; a changed `type` replaces the whole mapping."""
+    if not (isinstance(base, Mapping) and isinstance(changes, Mapping)):
+        return changes
+    if "type" in changes and changes["type"] != base.get("type"):
+        return changes
+    return {**base, **{key: merged(base.get(key), value) for key, value in changes.items()}}
+
+
+class EncoderDecoderSpec(Spec):
+    type: Literal["encoder_decoder"] = "encoder_decoder"
+    d_model: int = Field(512, ge=1, le=1_000_000)
+    """Width of every vector between sublayers."""
+    source: Annotated[Spec, EMBEDDING]
+    """Embedding of the encoder's input."""
+    target: Annotated[Spec, EMBEDDING, WrapValidator(_share_or_embedding)]
+    """Embedding of the decoder's input; `{share: source}` uses the source's."""
+    position: Annotated[Spec, POSITION] = Field("sinusoidal", validate_default=True)
+    """How positions are told apart; a stack or a layer may have its own."""
+    encoder: StackSpec
+    """The stack that reads the source."""
+    decoder: StackSpec
+    """The stack that writes the target. `{like: encoder, cross_attention: ...}` copies the encoder's layers and adds
+    cross_attention to each; further keys change the copy."""
+    head: Annotated[Spec, HEAD]
+    """From the decoder's output to logits."""
+    initialization: Annotated[Spec, INITIALIZATION] = Field("tensor2tensor", validate_default=True)
+    """How a new model's weights are set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decoder_like_encoder(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        decoder, encoder = data.get("decoder"), data.get("encoder")
+        if not (
+            isinstance(decoder, Mapping) and decoder.get("like") == "encoder" and isinstance(encoder, Mapping)
+        ):
+            return data
+        changes = {key: value for key, value in decoder.items() if key not in ("like", "cross_attention")}
+        copy = merged(encoder, changes)
+        if "cross_attention" in decoder:
+            cross = {"cross_attention": decoder["cross_attention"]}
+            if isinstance(copy.get("layer"), Mapping):
+                copy = {**copy, "layer": {**cross, **copy["layer"]}}
+            if isinstance(copy.get("layers"), list | tuple):
+                groups = [
+                    {**group, "layer": {**cross, **group["layer"]}}
+                    if isinstance(group, Mapping) and isinstance(group.get("layer"), Mapping)
+                    else group
+                    for group in copy["layers"]
+                ]
+                copy = {**copy, "layers": groups}
+        return {**data, "decoder": copy}
+
+    @property
+    def embeddings(self) -> dict[str, Spec]:
+        """The spec behind each embedding, shared ones resolved."""
+        target = self.source if isinstance(self.target, Share) else self.target
+        return {"source": self.source, "target": target}
+
+    def problems(self, path: str) -> list[Problem]:
+        found = check_part(self.source, f"{path}.source", d_model=self.d_model)
+        if not isinstance(self.target, Share):
+            found += check_part(self.target, f"{path}.target", d_model=self.d_model)
+        found += check_part(self.head, f"{path}.head", d_model=self.d_model, embeddings=self.embeddings)
+        for name, stack in (("encoder", self.encoder), ("decoder", self.decoder)):
+            found += stack.problems_in(
+                f"{path}.{name}",
+                d_model=self.d_model,
+                position=self.position,
+                is_decoder=name == "decoder",
+            )
+        return found
+
+
+@MODEL.register("encoder_decoder", spec=EncoderDecoderSpec)
+class EncoderDecoder(nn.Module):
+    """Source tokens in, logits of the next target token out at every position.
+
+    Source: Vaswani et al. 2017, section 3 and Figure 1.
+    Shapes: source [B, S], target [B, T] -> logits [B, T, V]; masks bool [B, S] and [B, T], True = a real token.
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        source: Spec,
+        target: Spec,
+        position: Spec,
+        encoder: StackSpec,
+        decoder: StackSpec,
+        head: Spec,
+        initialization: Spec,
+    ) -> None:
+        super().__init__()
+        self.source: nn.Module = EMBEDDING.build(source, d_model=d_model)
+        self.target: nn.Module = (
+            self.source if isinstance(target, Share) else EMBEDDING.build(target, d_model=d_model)
+        )
+        self.encoder = Stack(encoder, d_model=d_model, position=position)
+        self.decoder = Stack(decoder, d_model=d_model, position=position)
+        embeddings = {"source": self.source, "target": self.target}
+        self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=embeddings)
+        self.initialize = INITIALIZATION.build(initialization)
+
+    def forward(
+        self,
+        source: Tensor,
+        target: Tensor,
+        *,
+        source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+    ) -> Tensor:
+        memory = self.encode(source, source_mask=source_mask)
+        return self.head(self.decode(target, memory, source_mask=source_mask, target_mask=target_mask))
+
+    def encode(self, source: Tensor, *, source_mask: Tensor | None = None) -> Tensor:
+        """source [B, S] -> memory [B, S, D]."""
+        return self.encoder(self.source(source), mask=Mask(keys=source_mask))
+
+    def decode(
+        self,
+        target: Tensor,
+        memory: Tensor | None,
+        *,
+        source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+        cache: DecoderCache | None = None,
+    ) -> Tensor:
+        """target [B, T], memory [B, S, D] -> hidden [B, T, D], for the head.
+
+        With a cache, target holds only the tokens that are new since the last call; memory is read at the first call
+        only and may be None later; and target may be [B·n, T], the n rows of a sentence side by side.
+        """
+        offset = 0 if cache is None else cache.length
+        return self.decoder(
+            self.target(target),
+            memory,
+            mask=Mask(causal=True, keys=target_mask, offset=offset),
+            memory_mask=Mask(keys=source_mask),
+            cache=cache,
+        )
+
+    def new_cache(self) -> DecoderCache:
+        """An empty cache for `decode`."""
+        return DecoderCache(len(self.decoder.layers))

@@ -1,0 +1,70 @@
+"""A bidirectional model: the encoder alone, with a head for its task."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Problem, Spec, check_part
+from zoo.assembly.stack import Stack, StackSpec
+from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
+from zoo.masks import Mask
+
+
+class EncoderOnlySpec(Spec):
+    type: Literal["encoder_only"] = "encoder_only"
+    d_model: int = Field(512, ge=1, le=1_000_000)
+    """Width of every vector between sublayers."""
+    inputs: Annotated[Spec, EMBEDDING]
+    """Embedding of the input, tokens or other."""
+    position: Annotated[Spec, POSITION] = Field("sinusoidal", validate_default=True)
+    """How positions are told apart; the stack or a layer may have its own."""
+    encoder: StackSpec
+    """The stack; its layers have no cross_attention."""
+    head: Annotated[Spec, HEAD]
+    """From the stack's output to the task's."""
+    initialization: Annotated[Spec, INITIALIZATION] = Field("tensor2tensor", validate_default=True)
+    """How a new model's weights are set."""
+
+    def problems(self, path: str) -> list[Problem]:
+        found = check_part(self.inputs, f"{path}.inputs", d_model=self.d_model)
+        found += check_part(
+            self.head, f"{path}.head", d_model=self.d_model, embeddings={"inputs": self.inputs}
+        )
+        return found + self.encoder.problems_in(
+            f"{path}.encoder", d_model=self.d_model, position=self.position, is_decoder=False
+        )
+
+
+@MODEL.register("encoder_only", spec=EncoderOnlySpec)
+class EncoderOnly(nn.Module):
+    """Inputs in, the head's output out; every position sees all others.
+
+    Source: Devlin et al. 2019.
+    Shapes: inputs [B, S] -> the head's output; mask bool [B, S], True = a real token.
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        inputs: Spec,
+        position: Spec,
+        encoder: StackSpec,
+        head: Spec,
+        initialization: Spec,
+    ) -> None:
+        super().__init__()
+        self.inputs: nn.Module = EMBEDDING.build(inputs, d_model=d_model)
+        self.encoder = Stack(encoder, d_model=d_model, position=position)
+        self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings={"inputs": self.inputs})
+        self.initialize = INITIALIZATION.build(initialization)
+
+    def forward(self, inputs: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        return self.head(self.encode(inputs, mask=mask))
+
+    def encode(self, inputs: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        """inputs [B, S] -> [B, S, D]."""
+        return self.encoder(self.inputs(inputs), mask=Mask(keys=mask))

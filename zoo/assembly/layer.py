@@ -1,0 +1,107 @@
+"""A layer: attention and feed-forward sublayers, wired by a layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Problem, Spec, check_part
+from zoo.kernels.cache import LayerCache
+from zoo.kinds import ATTENTION, FFN, LAYOUT, NORM, POSITION, LayoutSpec, Position
+from zoo.masks import Mask
+
+
+class LayerSpec(Spec):
+    layout: Annotated[LayoutSpec, LAYOUT] = Field("post_norm", validate_default=True)
+    """How sublayers, residuals, norms and dropout are wired."""
+    norm: Annotated[Spec, NORM] = Field("layer_norm", validate_default=True)
+    """The norm of every sublayer."""
+    self_attention: Annotated[Spec, ATTENTION]
+    """Between the positions of the stack's own sequence."""
+    cross_attention: Annotated[Spec | None, ATTENTION] = None
+    """From a decoder's positions to the encoder's output; decoders of an encoder-decoder have it."""
+    ffn: Annotated[Spec, FFN]
+    """At each position by itself."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Probability of dropping a value of a sublayer's output, in training."""
+    position: Annotated[Spec | None, POSITION] = None
+    """For this layer only; None: the stack's."""
+
+    def problems_in(self, path: str, *, d_model: int, position: Spec, is_decoder: bool) -> list[Problem]:
+        """Everything that is wrong with this layer in a stack of width d_model, position being the stack's."""
+        found = check_part(self.norm, f"{path}.norm", d_model=d_model)
+        found += check_part(self.self_attention, f"{path}.self_attention", d_model=d_model, role="self")
+        found += check_part(self.ffn, f"{path}.ffn", d_model=d_model)
+        own = self.position or position
+        where = f"{path}.position" if self.position else f"{path}.self_attention"
+        found += check_part(own, where, d_model=d_model, d_k=head_size(self.self_attention, d_model))
+        if self.cross_attention is not None:
+            found += check_part(
+                self.cross_attention, f"{path}.cross_attention", d_model=d_model, role="cross"
+            )
+            if not is_decoder:
+                found.append(
+                    Problem(f"{path}.cross_attention", "there is no memory here to attend to; remove it")
+                )
+        elif is_decoder:
+            found.append(
+                Problem(f"{path}.cross_attention", "missing: a decoder's layers must attend to the encoder")
+            )
+        return found
+
+
+def head_size(attention: Spec, d_model: int) -> int:
+    """K of an attention's spec by the field's names d_k and n_heads; D for one without heads."""
+    return getattr(attention, "d_k", None) or d_model // getattr(attention, "n_heads", 1)
+
+
+class Layer(nn.Module):
+    """One layer of a stack, built from its spec.
+
+    Shapes: x [B, T, D], memory [B, S, D] or None -> [B, T, D].
+    """
+
+    def __init__(self, spec: LayerSpec, *, d_model: int) -> None:
+        super().__init__()
+        self.self_attention = ATTENTION.build(spec.self_attention, d_model=d_model)
+        self.cross_attention = (
+            None if spec.cross_attention is None else ATTENTION.build(spec.cross_attention, d_model=d_model)
+        )
+        self.ffn = FFN.build(spec.ffn, d_model=d_model)
+        self.layout = LAYOUT.build(
+            spec.layout,
+            d_model=d_model,
+            norm=spec.norm,
+            n_sublayers=2 if spec.cross_attention is None else 3,
+            dropout=spec.dropout,
+        )
+        self.position = None if spec.position is None else POSITION.build(spec.position, d_model=d_model)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor | None = None,
+        *,
+        mask: Mask,
+        memory_mask: Mask | None = None,
+        position: Position | None = None,
+        cache: LayerCache | None = None,
+    ) -> Tensor:
+        own = self.position or position
+
+        def attend_self(x: Tensor) -> Tensor:
+            held = None if cache is None else cache.self_attention
+            return self.self_attention(x, mask=mask, position=own, cache=held)
+
+        def attend_memory(x: Tensor) -> Tensor:
+            assert self.cross_attention is not None
+            held = None if cache is None else cache.cross_attention
+            return self.cross_attention(x, memory, mask=memory_mask, position=None, cache=held)
+
+        sublayers: list[Callable[[Tensor], Tensor]] = [attend_self, self.ffn]
+        if self.cross_attention is not None:
+            sublayers.insert(1, attend_memory)
+        return self.layout(x, sublayers)

@@ -1,0 +1,285 @@
+"""The commands: a thin shell over the public API. Heavy imports stand inside the commands that need them.
+
+Nothing here imports torch before a file's form is known to be right; only train and resume reach lightning.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.cli.arguments import (
+    AsJson,
+    BeamSize,
+    Checkpoint,
+    Device,
+    Plugins,
+    Quiet,
+    Scale,
+    Words,
+    kind_named,
+    kinds,
+    load,
+    load_plugins,
+    one,
+    split,
+    usage_error,
+)
+from zoo.cli.shell import BAD_SPEC, Shell
+from zoo.cli.text import (
+    component_text,
+    first_sentence,
+    input_lines,
+    next_text,
+    print_json,
+    print_rows,
+    results_text,
+    samples_text,
+)
+
+DEFAULT_PRESET = "quickstart"
+
+app = typer.Typer(
+    cls=Shell,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Compose Transformers from declarative specs, train them and translate with them.",
+    epilog="SPEC is a preset's name, a YAML file or a run folder; KEY=VALUE changes a key of it, "
+    "e.g. model.encoder.n_layers=2. `zoo train` alone trains the preset 'quickstart'.",
+)
+
+
+@app.callback()
+def shell(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", envvar="ZOO_DEBUG", help="Show tracebacks.")] = False,
+) -> None:
+    """Holds the options that stand before the command."""
+    context.obj = debug
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND|presets]", show_default=False)] = None,
+    as_json: AsJson = False,
+    plugin: Plugins = None,
+) -> None:
+    """List the kinds of component, the components of one kind, or the presets."""
+    if kind == "presets":
+        import presets
+
+        documents = [presets.read(name) for name in presets.names()]
+        rows = [
+            {"name": each.name, "scales": each.scales, "summary": first_sentence(each.description)}
+            for each in documents
+        ]
+    elif kind is None:
+        rows = [{"name": each.name, "components": each.names()} for each in kinds(plugin)]
+    else:
+        chosen = kind_named(kind, kinds(plugin))
+        entries = [chosen.entry(name) for name in chosen.names()]
+        rows = [{"name": each.name, "summary": each.summary} for each in entries]
+    print_rows(rows, as_json=as_json)
+
+
+@app.command()
+def describe(
+    component: Annotated[str, typer.Argument(metavar="KIND/NAME", show_default=False)],
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Explain a component: what it is, where it comes from, its keys and an example."""
+    from registry import describe
+
+    kind_name, slash, name = component.partition("/")
+    kind = kind_named(kind_name, kinds(plugin))
+    if not slash:
+        raise usage_error(f"which {kind.name}? say {kind.name}/NAME (known: {', '.join(kind.names())})")
+    about = describe(kind, name)
+    if as_json:
+        print_json(about)
+    else:
+        print(component_text(about))
+
+
+@app.command()
+def show(words: Words, scale: Scale = None, plugin: Plugins = None) -> None:
+    """Print a spec resolved, every default written out, as YAML that `check` and `train` accept."""
+    sources, overrides = split(words)
+    name, spec = load(one(sources, "SPEC"), overrides, scale, plugin)
+    from zoo.run import n_parameters, to_yaml
+
+    print(f"# {name}: {n_parameters(spec.model):,} parameters\n{to_yaml(spec)}", end="")
+
+
+@app.command()
+def check(
+    words: Annotated[list[str], typer.Argument(metavar="SPEC... [KEY=VALUE]...", show_default=False)],
+    scale: Scale = None,
+    plugin: Plugins = None,
+) -> None:
+    """Check specs: for each, print ok and its number of parameters, or every mistake in it."""
+    from presets import PresetError
+    from registry import SpecError
+
+    sources, overrides = split(words)
+    if not sources:
+        raise usage_error("there is no SPEC to check")
+    mistakes: list[str] = []
+    for source in sources:
+        try:
+            _, spec = load(source, overrides, scale, plugin)
+        except (SpecError, PresetError) as error:
+            mistakes.append(str(error))
+            continue
+        from zoo.run import n_parameters
+
+        print(f"{source}: ok, {n_parameters(spec.model):,} parameters")
+    if mistakes:
+        print("\n".join(mistakes), file=sys.stderr)
+        raise typer.Exit(BAD_SPEC)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors that complete and check YAML."""
+    from registry import json_schema
+    from zoo.run import RunSpec
+
+    print_json(json_schema(RunSpec))
+
+
+@app.command()
+def train(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[SPEC] [KEY=VALUE]...", show_default=False)
+    ] = None,
+    scale: Scale = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="RUN", help="The run folder; by default a new one in runs/."),
+    ] = None,
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a spec, then translate its test set and score it. Without SPEC: the preset 'quickstart'."""
+    sources, overrides = split(words or [])
+    name, spec = load(one(sources or [DEFAULT_PRESET], "SPEC"), overrides, scale, plugin)
+    from zoo import run
+
+    _finish(run.train(spec, out, name=name, progress=not quiet), is_quiet=quiet)
+
+
+@app.command()
+def resume(
+    words: Annotated[list[str], typer.Argument(metavar="RUN [KEY=VALUE]...", show_default=False)],
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a run from its newest checkpoint; KEY=VALUE may change e.g. training.max_steps."""
+    load_plugins(plugin)
+    sources, overrides = split(words)
+    from zoo import run
+
+    _finish(run.resume(one(sources, "RUN"), *overrides, progress=not quiet), is_quiet=quiet)
+
+
+@app.command()
+def evaluate(
+    words: Annotated[list[str], typer.Argument(metavar="RUN [KEY=VALUE]...", show_default=False)],
+    split_name: Annotated[
+        str | None,
+        typer.Option("--split", metavar="NAME", help="A split of the run's corpus; by default test."),
+    ] = None,
+    data: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            "--data", metavar="SOURCE REFERENCE", help="Two files, line by line, instead of a split."
+        ),
+    ] = None,
+    checkpoint: Checkpoint = "result",
+    beam_size: BeamSize = None,
+    device: Device = "auto",
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Translate a test set and score it; writes hypotheses.txt and results.json into the run folder."""
+    load_plugins(plugin)
+    sources, overrides = split(words)
+    if data is not None and split_name is not None:
+        raise usage_error("--split and --data exclude each other")
+    if beam_size is not None:
+        overrides.append(f"generation.beam_size={beam_size}")
+    from zoo import run
+
+    folder = one(sources, "RUN")
+    results = run.evaluate(
+        folder, *overrides, split=split_name, data=data, checkpoint=checkpoint, device=device
+    )
+    if as_json:
+        print_json(results)
+    else:
+        print(results_text(results))
+
+
+@app.command()
+def generate(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", show_default=False)],
+    source_files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="By default standard input.", show_default=False),
+    ] = None,
+    n_best: Annotated[
+        int | None,
+        typer.Option(
+            "--n-best", metavar="N", min=1, help="N lines for each: its number, score and text, tabs between."
+        ),
+    ] = None,
+    checkpoint: Checkpoint = "result",
+    beam_size: BeamSize = None,
+    device: Device = "auto",
+    plugin: Plugins = None,
+) -> None:
+    """Translate line by line, as the lines come: line i of the output answers line i of the input."""
+    load_plugins(plugin)
+    settings = {"generation.beam_size": beam_size, "generation.n_best": n_best}
+    overrides = [f"{key}={value}" for key, value in settings.items() if value is not None]
+    from zoo.run import TrainedRun
+
+    trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
+    number = 0
+    for lines in input_lines(source_files or []):
+        for outputs in trained.translate(lines):
+            number += 1
+            for output in outputs:
+                text = output.text if n_best is None else f"{number}\t{output.score:.4f}\t{output.text}"
+                sys.stdout.buffer.write(text.encode() + b"\n")
+                if n_best is None:
+                    break  # the spec's own n_best is not asked for here
+        sys.stdout.buffer.flush()
+
+
+def _finish(folder: Path, *, is_quiet: bool) -> None:
+    """After training: the scores on the test set, a few translations, where the run lies, what comes next."""
+    from zoo import run
+
+    if not run.is_first_process():
+        return
+    if not is_quiet:
+        print("translating the test set", file=sys.stderr, flush=True)
+    results = run.evaluate(folder)
+    print("\n\n".join([results_text(results), samples_text(results), next_text(folder, results)]))
+
+
+def main() -> None:
+    """The console script `zoo`."""
+    app(prog_name="zoo")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What every command has in common: an error becomes one message on standard error and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+from typer.core import TyperGroup
+
+INTERNAL_ERROR, BAD_SPEC, BAD_DATA, DIVERGED, INPUT_OUTPUT = 1, 2, 3, 4, 5
+INTERRUPTED, BROKEN_PIPE, PREEMPTED = 130, 141, 143  # 128 + the number of SIGINT, SIGPIPE, SIGTERM
+
+
+class Shell(TyperGroup):
+    """The group of all commands. The context's `obj` says whether errors are to show their traceback."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Runs a command; raises typer.Exit with the error's code, or under --debug the error itself."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a reader that has gone must be noticed here, not when the interpreter ends
+            return result
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            # typer's own errors carry their exit code, and typer prints them
+            if hasattr(error, "exit_code") or isinstance(error, typer.Abort) or ctx.obj:
+                raise
+            message, code = explain(error)
+            print(message, file=sys.stderr)
+            raise typer.Exit(code) from None
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """The message and the exit code of an error that reached the command line."""
+    from presets import PresetError
+    from registry import PluginError, SpecError
+    from zoo.errors import DataError, DivergedError, PreemptedError
+
+    codes: dict[type[Exception], int] = {
+        SpecError: BAD_SPEC,
+        PresetError: BAD_SPEC,
+        PluginError: BAD_SPEC,
+        DataError: BAD_DATA,
+        DivergedError: DIVERGED,
+        PreemptedError: PREEMPTED,
+        OSError: INPUT_OUTPUT,
+    }
+    code = next((code for kind, code in codes.items() if isinstance(error, kind)), INTERNAL_ERROR)
+    if code == INTERNAL_ERROR:
+        return f"{type(error).__name__}: {error} (unexpected; `zoo --debug ...` shows where it arose)", code
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", code
+    return str(error), code

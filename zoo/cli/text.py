@@ -1,0 +1,117 @@
+"""Text in and out: tables that can be cut and searched, and lines as they arrive."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+_CHUNK_BYTES = 65536
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool = False) -> None:
+    """Aligned columns without borders or heading; or JSON."""
+    if as_json:
+        print_json(rows)
+        return
+    texts = [
+        [", ".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values()] for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_json(value: object) -> None:
+    """Indented JSON, letters outside ASCII as they are."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence, on one line, without its full stop."""
+    return re.split(r"(?<!\bal)\.(?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
+
+
+def component_text(about: Mapping[str, Any]) -> str:
+    """What `registry.describe` tells of a component, for reading."""
+    head = f"{about['kind']}/{about['name']}  ({about['where']})"
+    keys = [_key_text(field) for field in about["fields"]] or ["  none"]
+    examples = [f"  {json.dumps({'type': about['name'], **example})}" for example in about["examples"]]
+    parts = [head, about["doc"], "\n".join(["Keys:", *keys]), "\n".join(["Examples:", *examples])]
+    return "\n\n".join(parts if examples else parts[:-1])
+
+
+def _key_text(field: Mapping[str, Any]) -> str:
+    takes = ", ".join([field["type"], *field["bounds"]])
+    default = "required" if field["required"] else f"default {json.dumps(field['default'], default=str)}"
+    return f"  {field['name']}: {takes}; {default}\n      {' '.join(field['doc'].split())}"
+
+
+def results_text(results: Mapping[str, Any]) -> str:
+    """The scores of an evaluation, with how they were computed and on what."""
+    data, signatures = results["data"], results["signatures"]
+    what = data["split"] if "split" in data else f"{data['source']}, {data['reference']}"
+    speed = results["n_sentences"] / max(results["seconds"], 1e-3)
+    return (
+        f"BLEU {results['bleu']:.2f}  {signatures['bleu']}\n"
+        f"chrF {results['chrf']:.2f}  {signatures['chrf']}\n"
+        f"{what}: {results['n_sentences']:,} sentences in {results['seconds']:.1f} s, {speed:,.0f} a second, "
+        f"{results['checkpoint']}"
+    )
+
+
+def samples_text(results: Mapping[str, Any]) -> str:
+    """A few sentences with their translations and references."""
+    return "\n\n".join(
+        "\n".join(f"{name:<10}  {text}" for name, text in sample.items()) for sample in results["samples"]
+    )
+
+
+def next_text(folder: Path, results: Mapping[str, Any]) -> str:
+    """Where a run lies, and the commands that go on from it."""
+    zoo = sys.argv[0] if Path(sys.argv[0]).name == "zoo" and shutil.which("zoo") is None else "zoo"
+    run = shlex.quote(str(folder))
+    return (
+        f"The run lies in {folder}. With it:\n"
+        f"  echo {shlex.quote(results['samples'][0]['source'])} | {zoo} generate {run}\n"
+        f"  {zoo} evaluate {run} --data SOURCE REFERENCE\n"
+        f"  {zoo} show {run}"
+    )
+
+
+def input_lines(files: Sequence[Path]) -> Iterator[list[str]]:
+    """The lines of the files, or of standard input, in groups: what one read brings, so that no line waits.
+
+    Raises: DataError for a line that is no UTF-8, with file and line; OSError for a file that cannot be read.
+    """
+    if not files:
+        yield from _stream_lines(sys.stdin.buffer, "standard input")
+    for path in files:
+        with path.open("rb") as stream:
+            yield from _stream_lines(stream, str(path))
+
+
+def _stream_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
+    # A line ends at "\n" only: U+2028 and the like are text here, for line i of the output answers line i.
+    rest, n_lines = b"", 0
+    while chunk := stream.read1(_CHUNK_BYTES):  # type: ignore[attr-defined]
+        *lines, rest = (rest + chunk).split(b"\n")
+        if lines:
+            yield [_decode(line, name, n_lines + i) for i, line in enumerate(lines, start=1)]
+        n_lines += len(lines)
+    if rest:
+        yield [_decode(rest, name, n_lines + 1)]
+
+
+def _decode(line: bytes, name: str, number: int) -> str:
+    from zoo.errors import DataError
+
+    try:
+        return line.decode("utf-8").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}:{number}: broken UTF-8 at byte {error.start + 1} ({error.reason})") from None

@@ -1,0 +1,77 @@
+"""Restricted self-attention: each position sees a neighbourhood only, at a cost linear in the length."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from zoo.components.attention.multi_head import Kernel, MultiHeadAttention, MultiHeadSpec
+from zoo.kernels.cache import KeyValueCache, MemoryCache
+from zoo.kinds import ATTENTION, Position
+from zoo.masks import Mask
+
+
+class RestrictedAttentionSpec(MultiHeadSpec):
+    type: Literal["restricted"] = "restricted"
+    radius: int = Field(ge=0, le=1_000_000)
+    """Positions seen on each side of a query, in tokens; in a causal stack only those before it."""
+
+    def check(self, *, d_model: int, role: str) -> None:
+        super().check(d_model=d_model, role=role)
+        if role == "cross":
+            raise ValueError(
+                "restricted attention needs queries and keys on one axis; use it for self-attention"
+            )
+
+
+@ATTENTION.register(
+    "restricted",
+    spec=RestrictedAttentionSpec,
+    examples=[{"n_heads": 3, "radius": 2}, {"n_heads": 2, "radius": 0}],
+)
+class RestrictedAttention(MultiHeadAttention):
+    """Multi-head self-attention within |i - j| <= radius, computed in blocks: O(radius·T·D) time, O(T·D) memory.
+
+    Source: Vaswani et al. 2017, section 4 and Table 1; their r is 2·radius + 1.
+    Shapes: query [B, T, D] -> [B, T, D].
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        n_heads: int,
+        n_kv_heads: int | None,
+        d_k: int | None,
+        d_v: int | None,
+        bias: bool,
+        scale: float | None,
+        dropout: float,
+        kernel: Kernel,
+        radius: int,
+    ) -> None:
+        super().__init__(
+            d_model=d_model,
+            n_heads=n_heads,
+            n_kv_heads=n_kv_heads,
+            d_k=d_k,
+            d_v=d_v,
+            bias=bias,
+            scale=scale,
+            dropout=dropout,
+            kernel=kernel,
+        )
+        self.radius = radius
+
+    def forward(
+        self,
+        query: Tensor,
+        memory: Tensor | None = None,
+        *,
+        mask: Mask,
+        position: Position | None,
+        cache: KeyValueCache | MemoryCache | None,
+    ) -> Tensor:
+        return super().forward(query, memory, mask=mask.within(self.radius), position=position, cache=cache)

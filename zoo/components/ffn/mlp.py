@@ -1,0 +1,47 @@
+"""The paper's position-wise feed-forward network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.components.activations import ACTIVATIONS, Activation
+from zoo.kernels.dropout import dropout as drop
+from zoo.kinds import FFN
+
+
+class MLPSpec(Spec):
+    type: Literal["mlp"] = "mlp"
+    d_ff: int = Field(2048, ge=1, le=1_000_000)
+    """Width of the hidden layer."""
+    activation: Activation = "relu"
+    """Function between the two products."""
+    bias: bool = True
+    """Whether both products add a bias, as in the paper."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability of dropping a hidden value in training: the paper drops none here."""
+
+
+@FFN.register("mlp", spec=MLPSpec, examples=[{"d_ff": 17}, {"d_ff": 5, "activation": "gelu", "bias": False}])
+class MLP(nn.Module):
+    """activation(x W₁ + b₁) W₂ + b₂, at each position alike.
+
+    Source: Vaswani et al. 2017, equation 2.
+    Shapes: x [B, T, D] -> [B, T, D].
+    """
+
+    def __init__(
+        self, *, d_model: int, d_ff: int, activation: Activation, bias: bool, dropout: float
+    ) -> None:
+        super().__init__()
+        self.inner = nn.Linear(d_model, d_ff, bias=bias)
+        self.outer = nn.Linear(d_ff, d_model, bias=bias)
+        self.activation = activation
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = ACTIVATIONS[self.activation](self.inner(x))  # [B, T, F]
+        return self.outer(drop(hidden, self.dropout, training=self.training))

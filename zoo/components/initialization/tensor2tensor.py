@@ -1,0 +1,33 @@
+"""How the authors' own code set the weights; the paper does not say."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from registry import Spec
+from zoo.kinds import INITIALIZATION
+
+
+class Tensor2TensorSpec(Spec):
+    type: Literal["tensor2tensor"] = "tensor2tensor"
+
+
+@INITIALIZATION.register("tensor2tensor", spec=Tensor2TensorSpec, examples=[{}])
+class Tensor2TensorInitialization:
+    """Matrices uniform within ±√(6 / (fan_in + fan_out)), embeddings normal with deviation D^-½, biases zero.
+
+    Source: tensor2tensor, transformer_base: initializer "uniform_unit_scaling" with gain 1.0 (variance scaling over
+        the fans' mean; Glorot and Bengio 2010), and symbol_modality's embedding initializer.
+    Shapes: sets nn.Linear and nn.Embedding modules; any other parameter keeps what its module gave it.
+    """
+
+    def __call__(self, model: nn.Module) -> None:
+        for module in model.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)

@@ -1,0 +1,36 @@
+"""The paper's residual layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kernels.dropout import dropout_add
+from zoo.kinds import LAYOUT, NORM, LayoutSpec
+
+
+class PostNormSpec(LayoutSpec):
+    type: Literal["post_norm"] = "post_norm"
+    ends_normed: ClassVar[bool] = True
+
+
+@LAYOUT.register("post_norm", spec=PostNormSpec, examples=[{}])
+class PostNorm(nn.Module):
+    """x = norm(x + dropout(sublayer(x))) for each sublayer in turn.
+
+    Source: Vaswani et al. 2017, sections 3.1 and 5.4.
+    Shapes: x [B, T, D], sublayers [B, T, D] -> [B, T, D] each -> [B, T, D].
+    """
+
+    def __init__(self, *, d_model: int, norm: Spec, n_sublayers: int, dropout: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(NORM.build(norm, d_model=d_model) for _ in range(n_sublayers))
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, sublayers: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+        for norm, sublayer in zip(self.norms, sublayers, strict=True):
+            x = norm(dropout_add(x, sublayer(x), self.dropout, training=self.training))
+        return x

@@ -1,0 +1,36 @@
+"""Normalisation before each sublayer, on the branch only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kernels.dropout import dropout_add
+from zoo.kinds import LAYOUT, NORM, LayoutSpec
+
+
+class PreNormSpec(LayoutSpec):
+    type: Literal["pre_norm"] = "pre_norm"
+    ends_normed: ClassVar[bool] = False
+
+
+@LAYOUT.register("pre_norm", spec=PreNormSpec, examples=[{}])
+class PreNorm(nn.Module):
+    """x = x + dropout(sublayer(norm(x))) for each sublayer in turn; the stack normalises once at its end.
+
+    Source: Xiong et al. 2020; GPT-2; tensor2tensor's transformer since version 2 of its settings.
+    Shapes: x [B, T, D], sublayers [B, T, D] -> [B, T, D] each -> [B, T, D].
+    """
+
+    def __init__(self, *, d_model: int, norm: Spec, n_sublayers: int, dropout: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(NORM.build(norm, d_model=d_model) for _ in range(n_sublayers))
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, sublayers: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+        for norm, sublayer in zip(self.norms, sublayers, strict=True):
+            x = dropout_add(x, sublayer(norm(x)), self.dropout, training=self.training)
+        return x

@@ -1,0 +1,24 @@
+"""No positional encoding."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from registry import Spec
+from zoo.kinds import POSITION, Position
+
+
+class NoPositionSpec(Spec):
+    type: Literal["none"] = "none"
+
+
+@POSITION.register("none", spec=NoPositionSpec, examples=[{}])
+class NoPosition(Position):
+    """Leaves embeddings, queries, keys and scores as they are: a causal stack still knows order by its mask.
+
+    Source: Kazemnejad et al. 2023.
+    Shapes: embed x [B, T, D] -> [B, T, D].
+    """
+
+    def __init__(self, *, d_model: int) -> None:
+        super().__init__()

@@ -1,0 +1,175 @@
+"""Strict reading of text files, line by line, in little memory.
+
+A line ends at "\\n" and nowhere else: not at U+2028, U+0085 or a form feed, at which other programs end
+lines, which is why a line that holds one is bad. One "\\r" before the "\\n" belongs to the line end, one
+byte-order mark at the beginning of a file to the file. Files that begin with gzip's magic number are
+unpacked, whatever their name.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from zoo.data.bad_lines import BadLines
+from zoo.errors import DataError
+
+GZIP_MAGIC = b"\x1f\x8b"
+BYTE_ORDER_MARK = "\ufeff".encode()
+# What str.splitlines() splits at besides the newline, NUL, and a byte-order mark in the middle.
+SUSPECT = re.compile("[\x00\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029\ufeff]")
+CHUNK = 1 << 16
+
+
+class Line(NamedTuple):
+    """A line's text without its end; if it is bad, the reason, and a detail for the message."""
+
+    text: str
+    reason: str = ""
+    detail: str = ""
+
+
+def read_lines(path: Path, *, max_characters: int) -> Iterator[Line]:
+    """The lines of a file, bad ones included; at most max_characters are kept of any.
+
+    Raises: DataError for a file that cannot be read, or whose compressed data is damaged or cut off.
+    """
+    limit = 4 * max_characters + 2  # bytes that so many characters and a line end may take
+    number = 0
+    with _open(path) as file:
+        while True:
+            try:
+                raw = file.readline(limit)
+                is_cut = len(raw) == limit and not raw.endswith(b"\n")
+                while is_cut and (rest := file.readline(CHUNK)) and not rest.endswith(b"\n"):
+                    pass
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise DataError(
+                    f"{path}:{number + 1}: the compressed data is damaged or cut off here ({error})"
+                ) from None
+            if not raw:
+                return
+            if number == 0:
+                raw = raw.removeprefix(BYTE_ORDER_MARK)
+            number += 1
+            yield (
+                Line("", "too long", f"over {max_characters} characters")
+                if is_cut
+                else _line(raw, max_characters)
+            )
+
+
+def read_pairs(
+    source: Path, target: Path, *, max_characters: int, bad_lines: BadLines
+) -> Iterator[tuple[str, str]]:
+    """Line i of one file with line i of the other.
+
+    Raises: DataError as `read_lines`; for a file without lines; for files of different length, naming the
+    first surplus line; and for a bad line where the policy says so.
+    """
+    lines = (
+        read_lines(source, max_characters=max_characters),
+        read_lines(target, max_characters=max_characters),
+    )
+    number = 0
+    while True:
+        left, right = next(lines[0], None), next(lines[1], None)
+        if left is None or right is None:
+            break
+        number += 1
+        bad_lines.line = number
+        if left.reason or right.reason:
+            path, bad = (source, left) if left.reason else (target, right)
+            bad_lines.report(f"{path}:{number}", bad.reason, bad.detail)
+            continue
+        is_empty = not left.text.strip(), not right.text.strip()
+        if any(is_empty):
+            path, other = (source, target) if is_empty[0] else (target, source)
+            detail = f"and so is that of {other}" if all(is_empty) else f"but that of {other} is not"
+            bad_lines.report(f"{path}:{number}", "empty line", detail)
+            continue
+        yield left.text, right.text
+    if left is not None or right is not None:
+        longer, shorter = (source, target) if right is None else (target, source)
+        have = f"only {number} lines" if number else "no lines: the file is empty"
+        raise DataError(f"{longer}:{number + 1}: this line has no partner; {shorter} has {have}")
+    if number == 0:
+        raise DataError(f"{source}: the file is empty")
+
+
+def read_columns(
+    path: Path, columns: tuple[int, int], *, max_characters: int, bad_lines: BadLines
+) -> Iterator[tuple[str, str]]:
+    """Two columns, counted from 1, of a file of lines split by tabs, without quotes or heading.
+
+    Raises: DataError as `read_lines`; for a file without lines; and for a bad line where the policy says so.
+    """
+    number = 0
+    for line in read_lines(path, max_characters=max_characters):
+        number += 1
+        bad_lines.line = number
+        if line.reason:
+            bad_lines.report(f"{path}:{number}", line.reason, line.detail)
+            continue
+        cells = line.text.split("\t")
+        if max(columns) > len(cells):
+            bad_lines.report(f"{path}:{number}", "missing column", f"column {max(columns)} of {len(cells)}")
+            continue
+        source, target = (cells[column - 1] for column in columns)
+        empty = [str(column) for column in columns if not cells[column - 1].strip()]
+        if empty:
+            bad_lines.report(f"{path}:{number}", "empty line", f"nothing in column {' and '.join(empty)}")
+            continue
+        yield source, target
+    if number == 0:
+        raise DataError(f"{path}: the file is empty")
+
+
+def hash_files(paths: Sequence[Path], *settings: object) -> str:
+    """SHA-256 over the files' bytes, as they are on disk, and the settings they are read with."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for path in paths:
+        with _open_bytes(path) as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _line(raw: bytes, max_characters: int) -> Line:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return Line(
+            "", "broken UTF-8", f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} ({error.reason})"
+        )
+    text = text.removesuffix("\n").removesuffix("\r")
+    if len(text) > max_characters:
+        return Line("", "too long", f"{len(text)} characters, over {max_characters}")
+    if found := SUSPECT.search(text):
+        return Line("", *_suspect(found.group(), found.start() + 1))
+    return Line(text)
+
+
+def _suspect(character: str, position: int) -> tuple[str, str]:
+    reason = {"\x00": "NUL", "\ufeff": "byte-order mark"}.get(character, "line separator")
+    return reason, f"U+{ord(character):04X} inside the line, at character {position}"
+
+
+def _open(path: Path) -> io.BufferedReader:
+    file = _open_bytes(path)
+    if file.peek(2)[:2] != GZIP_MAGIC:
+        return file
+    file.close()
+    return io.BufferedReader(gzip.GzipFile(path), CHUNK)
+
+
+def _open_bytes(path: Path) -> io.BufferedReader:
+    try:
+        return path.open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from None

@@ -1,0 +1,88 @@
+"""Trained tokenizers: what each can do, and how they are kept in a run folder.
+
+A tokenizer is two files: its vocabulary, and `stem.json` with its type, size and the vocabulary's SHA-256, by
+which a damaged or exchanged vocabulary is found before it turns text into other ids than the model has
+learnt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from zoo.data.files import write_bytes
+from zoo.errors import RunError
+from zoo.kinds import TOKENIZER
+
+
+class Tokenizer(ABC):
+    """A trained tokenizer: text to ids and back.
+
+    data are the bytes of its vocabulary file, vocab_size counts the ids with the four special ones, and
+    sha256 is that of data: equal for equal tokenizers, and for no others.
+    """
+
+    type: ClassVar[str]
+    """The name its kind is registered under."""
+    suffix: ClassVar[str]
+    """Ending of the vocabulary file's name."""
+
+    def __init__(self, data: bytes, vocab_size: int) -> None:
+        self.data = data
+        self.vocab_size = vocab_size
+        self.sha256 = hashlib.sha256(data).hexdigest()
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, without BOS and EOS."""
+
+    @abstractmethod
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each row of ids; PAD, BOS and EOS say nothing, UNK says "⁇"."""
+
+    def save(self, folder: Path, stem: str) -> None:
+        """Writes `stem` + suffix, then `stem.json`.
+
+        Raises: RunError where that cannot be written.
+        """
+        name = stem + self.suffix
+        about = {"type": self.type, "file": name, "sha256": self.sha256, "vocab_size": self.vocab_size}
+        try:
+            write_bytes(folder / name, self.data)
+            write_bytes(folder / f"{stem}.json", (json.dumps(about, indent=2) + "\n").encode())
+        except OSError as error:
+            raise RunError(f"{folder / name}: cannot be written: {error.strerror}") from error
+
+
+def load_tokenizer(folder: Path, stem: str) -> Tokenizer:
+    """The tokenizer that was saved in a folder under that stem.
+
+    Raises: RunError where it is missing, damaged, or not the file that was saved.
+    """
+    record = folder / f"{stem}.json"
+    try:
+        about = json.loads(record.read_bytes())
+        kind, sha256, vocab_size = (str(about[key]) for key in ("type", "sha256", "vocab_size"))
+        file = folder / Path(str(about["file"])).name  # a name only: a record may not point out of its folder
+        data = file.read_bytes()
+    except OSError as error:
+        raise RunError(f"{error.filename}: the tokenizer cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{record}: the tokenizer's record is damaged: {error!r}") from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise RunError(
+            f"{file}: not the tokenizer that was saved: its SHA-256 is {found}, {record.name} says {sha256}"
+        )
+    if kind not in TOKENIZER.names():
+        raise RunError(
+            f"{record}: no tokenizer is registered as {kind!r} (known: {', '.join(TOKENIZER.names())})"
+        )
+    tokenizer: Tokenizer = TOKENIZER.entry(kind).builder.restore(data)  # type: ignore[attr-defined]
+    if str(tokenizer.vocab_size) != vocab_size:
+        raise RunError(f"{record}: says vocab_size {vocab_size}, but {file.name} has {tokenizer.vocab_size}")
+    return tokenizer

@@ -1,0 +1,80 @@
+"""Greedy search: the most probable token at each step."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.generation.max_length import LengthLimit, MaxLength
+from zoo.generation.search import (
+    EOS,
+    Hypothesis,
+    Searchable,
+    checked,
+    kept_places,
+    log_probabilities,
+    searchable,
+)
+from zoo.kinds import DECODING
+
+
+class GreedySpec(Spec):
+    type: Literal["greedy"] = "greedy"
+    max_length: MaxLength = "source + 50"
+    """The most tokens of an output, its end not counted: a number, or a rule such as `source * 2 + 10`."""
+
+
+@DECODING.register("greedy", spec=GreedySpec, examples=[{}, {"max_length": "2 * source"}])
+class Greedy:
+    """Writes the most probable token until that is the end of the sentence, or the maximum length is reached.
+
+    Source: the search for one best token at a time; equal to a beam of size 1.
+    Shapes: source [B, S], source_mask bool [B, S] or None -> for each of B sentences a list of one
+        Hypothesis, whose score is its log probability. For a decoder-only model source is the prompt.
+    Raises: ValueError for a model in training mode or without a decoder; DivergedError when its logits are
+        not finite.
+    """
+
+    def __init__(self, *, max_length: int | str) -> None:
+        self.limit = LengthLimit(max_length)
+
+    def __call__(
+        self, model: nn.Module, source: Tensor, source_mask: Tensor | None = None
+    ) -> list[list[Hypothesis]]:
+        return self.search(searchable(model, source, source_mask))
+
+    @torch.no_grad()
+    def search(self, batch: Searchable) -> list[list[Hypothesis]]:
+        """Writes the sentences of a batch that is at its start."""
+        found: list[Hypothesis | None] = [None] * len(batch.lengths)
+        logits = batch.start()  # [B, V]
+        device = logits.device
+        sentences = torch.arange(len(found), device=device)  # [N], which sentence each row is
+        limits = torch.tensor([self.limit(length) for length in batch.lengths], device=device)  # [N]
+        tokens = sentences.new_empty(len(found), 0)  # [N, n], written so far
+        totals: Tensor | float = 0.0  # [N], log probabilities so far
+        while True:
+            log_probs = log_probabilities(logits)
+            best, token = log_probs.max(-1)
+            # At the limit only the end may follow, at its own probability.
+            is_full = limits <= tokens.shape[1]
+            totals = totals + torch.where(is_full, log_probs[:, EOS], best)
+            is_done = is_full | (token == EOS)
+            if is_done.any():
+                done = is_done.nonzero().squeeze(1)
+                for sentence, written, total in zip(
+                    sentences[done].tolist(), tokens[done].tolist(), totals[done].tolist(), strict=True
+                ):
+                    found[sentence] = Hypothesis(written, score=total, log_probability=total)
+                places = kept_places(is_done)
+                if not len(places):
+                    return [checked([hypothesis] if hypothesis else []) for hypothesis in found]
+                sentences, limits, totals = sentences[places], limits[places], totals[places]
+                tokens, token = tokens[places], token[places]
+                batch.reorder(places)
+                batch.select(places)
+            tokens = torch.cat([tokens, token[:, None]], dim=1)
+            logits = batch.step(token)

@@ -1,0 +1,110 @@
+"""Output projection and label-smoothed cross-entropy in one, without ever holding all logits.
+
+In a small translation model the loss over the vocabulary is a quarter to a third of a training step when logits,
+probabilities and their gradients each pass through memory. Here a chunk of rows goes through projection, softmax and
+both gradient products while it is in the cache; the backward pass only scales what is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
+"""Size of a chunk's fp32 logits: what the CPU's cache holds; on a GPU enough rows for a full matrix product."""
+
+
+def linear_cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    *,
+    bias: Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Summed loss of the logits hidden·weightᵀ + bias: with label smoothing, and without.
+
+    Source: label smoothing of Szegedy et al. 2016, equation 7, the uniform prior over all V labels as in
+        torch.nn.functional.cross_entropy: (1 - ε)·(-log p[label]) + ε/V·Σ(-log p).
+    Shapes: hidden [N, D], weight [V, D], labels int64 [N], bias [V] -> two fp32 scalars (loss, nll).
+        Only the first has a gradient. Under autocast the products run in its dtype; softmax and sums in fp32.
+    """
+    dtype = hidden.dtype
+    if torch.is_autocast_enabled(hidden.device.type):
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+    needed = (hidden, weight) if bias is None else (hidden, weight, bias)
+    with_gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in needed)
+    loss, nll = _LinearCrossEntropy.apply(
+        hidden, weight, bias, labels, label_smoothing, dtype, with_gradients
+    )
+    return loss, nll
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        labels: Tensor,
+        label_smoothing: float,
+        dtype: torch.dtype,
+        with_gradients: bool,
+    ) -> tuple[Tensor, Tensor]:
+        with torch.autocast(hidden.device.type, enabled=False):
+            h, w = hidden.to(dtype), weight.to(dtype)
+            b = None if bias is None else bias.to(dtype)
+            n, n_labels = h.shape[0], w.shape[0]
+            rows = max(128, CHUNK_BYTES.get(h.device.type, CHUNK_BYTES["cuda"]) // (4 * n_labels))
+            nll = h.new_zeros((), dtype=torch.float32)
+            uniform = h.new_zeros((), dtype=torch.float32)  # Σ(-log p) / V over all rows
+            w_mean = w.float().mean(0) if label_smoothing else None  # the mean logit of a row is h·w_mean
+            d_hidden = torch.empty_like(h) if with_gradients else None
+            d_weight = torch.zeros_like(w, dtype=torch.float32) if with_gradients else None
+            d_bias = torch.zeros_like(b, dtype=torch.float32) if with_gradients and b is not None else None
+            for start in range(0, n, rows):
+                h_chunk, label = h[start : start + rows], labels[start : start + rows, None]
+                z = h_chunk @ w.t() if b is None else torch.addmm(b, h_chunk, w.t())  # [rows, V]
+                z_max, best = z.max(dim=-1, keepdim=True)
+                p = torch.softmax(z, dim=-1, dtype=torch.float32)
+                # log Σexp(z) by way of the largest probability: log p[label] itself may underflow.
+                log_sum = z_max.float() - p.gather(1, best).log()
+                nll += (log_sum - z.gather(1, label).float()).sum()
+                if w_mean is not None:
+                    mean_logit = (h_chunk.float() @ w_mean).sum()
+                    if b is not None:
+                        mean_logit = mean_logit + b.float().mean() * h_chunk.shape[0]
+                    uniform += log_sum.sum() - mean_logit
+                if d_hidden is None or d_weight is None:
+                    continue
+                # The gradient of the loss with respect to the logits: p - (1 - ε)·onehot - ε/V.
+                g = p.to(dtype)
+                if label_smoothing:
+                    g.sub_(label_smoothing / n_labels)
+                g.scatter_add_(1, label, torch.full_like(label, label_smoothing - 1.0, dtype=dtype))
+                torch.mm(g, w, out=d_hidden[start : start + rows])
+                if dtype == torch.float32:
+                    d_weight.addmm_(g.t(), h_chunk)
+                else:
+                    d_weight.add_(g.t() @ h_chunk)
+                if d_bias is not None:
+                    d_bias.add_(g.sum(0, dtype=torch.float32))
+            loss = (1 - label_smoothing) * nll + label_smoothing * uniform
+        ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+        if with_gradients:
+            ctx.save_for_backward(d_hidden, d_weight, d_bias)
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        grads = (
+            None if saved is None else (saved * d_loss.to(saved.dtype)).to(dtype)
+            for saved, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        )
+        return (*grads, None, None, None, None)

@@ -1,0 +1,163 @@
+"""The kinds of component and what each must do: the one place where a contract is said.
+
+Letters, here and in every docstring: B batch, T target or query length, S source or key length, D d_model,
+H heads, K size per head, F d_ff, V vocabulary size. Masks are bool and True means "may attend" or "a real token".
+
+A module needs no base class to be registered: it must take the keyword arguments its kind names as context besides
+its spec's fields, and answer the calls below.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from registry import Kind, Spec
+
+ATTENTION = Kind(
+    "attention",
+    package="zoo.components.attention",
+    context=("d_model",),
+    summary="mixes information between positions",
+    contract="forward(query [B, T, D], memory [B, S, D] | None, *, mask, position, cache) -> [B, T, D]; "
+    "memory None means self-attention; check(d_model=, role=) with role 'self' or 'cross'",
+)
+FFN = Kind(
+    "ffn",
+    package="zoo.components.ffn",
+    context=("d_model",),
+    summary="transforms each position by itself",
+    contract="forward(x [B, T, D]) -> [B, T, D]; check(d_model=)",
+)
+NORM = Kind(
+    "norm",
+    package="zoo.components.norm",
+    context=("d_model",),
+    summary="normalises each position's vector",
+    contract="forward(x [B, T, D]) -> [B, T, D]; check(d_model=)",
+)
+POSITION = Kind(
+    "position",
+    package="zoo.components.position",
+    context=("d_model",),
+    summary="tells positions apart, by three hooks with neutral defaults",
+    contract="embed(x [B, T, D], positions [T] or [B, T]) -> [B, T, D]; rotate(x [B, H, T, K], positions) -> "
+    "[B, H, T, K]; bias(queries [T], keys [S]) -> [1 or B, H, T, S] | None; "
+    "check(d_model=, d_k=), d_k the head size of each layer that uses it",
+)
+LAYOUT = Kind(
+    "layout",
+    package="zoo.components.layout",
+    context=("d_model", "norm", "n_sublayers", "dropout"),
+    summary="wires sublayers, residuals, norms and dropout into a layer",
+    contract="forward(x [B, T, D], sublayers: sequence of callables [B, T, D] -> [B, T, D]) -> [B, T, D]; "
+    "norm is a norm's spec, dropout a probability; the spec is a LayoutSpec",
+)
+EMBEDDING = Kind(
+    "embedding",
+    package="zoo.components.embedding",
+    context=("d_model",),
+    summary="turns raw input into vectors",
+    contract="forward(inputs [B, S, ...]) -> [B, S, D]; check(d_model=); `weight` [V, D] where a head may be tied to it",
+)
+HEAD = Kind(
+    "head",
+    package="zoo.components.head",
+    context=("d_model", "embeddings"),
+    summary="turns the last layer's output into the task's output",
+    contract="forward(hidden [B, T, D]) -> [B, T, V] or what the task needs; embeddings maps a name of the model "
+    "(source, target, tokens, inputs) to its embedding module; check(d_model=, embeddings=) with their specs",
+)
+INITIALIZATION = Kind(
+    "initialization",
+    package="zoo.components.initialization",
+    context=(),
+    summary="sets a new model's weights",
+    contract="__call__(model) -> None, in place, drawing from torch's global generator",
+)
+MODEL = Kind(
+    "model",
+    package="zoo.assembly",
+    context=(),
+    summary="an architecture: stacks, embeddings and a head put together",
+    contract="EncoderDecoder(source, target) -> logits; DecoderOnly(tokens) -> logits; EncoderOnly(inputs) -> head output",
+)
+CORPUS = Kind(
+    "corpus",
+    package="zoo.data.corpora",
+    context=(),
+    summary="where examples come from",
+    contract="pairs(split, *, bad_lines) -> iterator of (source, target) strings; splits() -> names of the splits present",
+)
+TOKENIZER = Kind(
+    "tokenizer",
+    package="zoo.data.tokenizers",
+    context=(),
+    summary="text to token ids and back",
+    contract="train(lines, *, vocab_size) -> a trained tokenizer with encode(list of str) -> list of id lists, "
+    "decode(list of id lists) -> list of str, save(folder, name), vocab_size",
+)
+TASK = Kind(
+    "task",
+    package="zoo.tasks",
+    context=(),
+    summary="spec + batch -> loss and metrics",
+    contract="see zoo/tasks/",
+)
+OPTIMIZER = Kind(
+    "optimizer",
+    package="zoo.training.optimizers",
+    context=("parameters", "lr"),
+    summary="updates the weights",
+    contract="a torch.optim.Optimizer over `parameters`, its rate scaled by the schedule",
+)
+SCHEDULE = Kind(
+    "schedule",
+    package="zoo.training.schedules",
+    context=("d_model", "max_steps"),
+    summary="the learning rate of each step",
+    contract="__call__(step, first step = 1) -> learning rate",
+)
+DECODING = Kind(
+    "decoding",
+    package="zoo.generation.strategies",
+    context=(),
+    summary="how output is searched for",
+    contract="__call__(model, source [B, S], source_mask [B, S]) -> for each sentence its n-best Hypothesis list, best first",
+)
+LENGTH_PENALTY = Kind(
+    "length_penalty",
+    package="zoo.generation.penalties",
+    context=(),
+    summary="what a hypothesis's log probability is divided by",
+    contract="__call__(length) -> divisor; works on int and on Tensor",
+)
+
+KINDS: tuple[Kind, ...] = (
+    MODEL, ATTENTION, FFN, NORM, POSITION, LAYOUT, EMBEDDING, HEAD, INITIALIZATION,
+    TASK, CORPUS, TOKENIZER, OPTIMIZER, SCHEDULE, DECODING, LENGTH_PENALTY,
+)  # fmt: skip
+
+
+class LayoutSpec(Spec):
+    """Base of every layout's spec."""
+
+    ends_normed: ClassVar[bool]
+    """Whether a layer's output is already normalised (post-norm); if not, a stack ends with a norm by default."""
+
+
+class Position(nn.Module):
+    """The three hooks of a positional encoding, each neutral until overridden."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Adds to the embeddings: x [B, T, D], positions int [T] or [B, T] -> [B, T, D]."""
+        return x
+
+    def rotate(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Turns queries or keys before they meet: x [B, H, T, K], positions int [T] or [B, T] -> [B, H, T, K]."""
+        return x
+
+    def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
+        """Adds to the scaled scores: positions int [T] and [S] -> [1 or B, H, T, S], or None for nothing."""
+        return None

@@ -1,0 +1,188 @@
+"""What may attend to what, as a description: a kernel turns it into a tensor only where it needs one.
+
+Positions are those of the key axis: key j stands at j, query t at `offset + t`. Masks are bool and True means "may
+attend" or "a real token".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+_TENSORS = ("keys", "global_tokens", "documents")
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Which query may attend to which key.
+
+    Query i meets key j when every rule given allows it:
+        causal: j <= i.
+        radius: |i - j| <= radius, or i or j is a global token.
+        keys: key j is a real token. Padded queries are not hidden: their rows are computed, and the loss skips them.
+        documents: i and j are of one document; global tokens are no exception.
+    Tensors made from the description are kept on it, so that the layers of a stack share them: make one for each
+    batch and leave its tensors unchanged.
+    Shapes: keys and global_tokens bool [B, S], documents int [B, S], on the device of the queries.
+    Raises: ValueError on a tensor of the wrong dtype or shape and on a negative radius or offset.
+    """
+
+    causal: bool = False
+    radius: int | None = None
+    """Positions seen on each side, in tokens; the query's own position comes on top."""
+    keys: Tensor | None = None
+    global_tokens: Tensor | None = None
+    documents: Tensor | None = None
+    offset: int = 0
+    """Position of the first query: the number of tokens that the cache already holds."""
+    _made: dict[Hashable, object] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.radius is not None and self.radius < 0:
+            raise ValueError(f"radius ({self.radius}) must be 0 or more")
+        if self.offset < 0:
+            raise ValueError(f"offset ({self.offset}) must be 0 or more")
+        shapes = {}
+        for name in _TENSORS:
+            tensor = getattr(self, name)
+            if tensor is None:
+                continue
+            if name == "documents":
+                if tensor.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+                    raise ValueError(f"documents must be integer ids, not {tensor.dtype}")
+            elif tensor.dtype != torch.bool:
+                raise ValueError(f"{name} must be bool with True for the tokens meant, not {tensor.dtype}")
+            if tensor.dim() != 2:
+                raise ValueError(f"{name} must have the shape [B, S], not {list(tensor.shape)}")
+            shapes[name] = tuple(tensor.shape)
+        if len(set(shapes.values())) > 1:
+            raise ValueError(f"the tensors of a mask must share one shape [B, S], not {shapes}")
+
+    def within(self, radius: int) -> Mask:
+        """This mask narrowed to a radius; the same object at each call, so that layers share its tensors."""
+        if self.radius is not None and self.radius <= radius:
+            return self
+        return self.once(("within", radius), lambda: replace(self, radius=radius))
+
+    @property
+    def batch(self) -> int:
+        """B of the mask's tensors; 1, which fits every batch, when it has none."""
+        return next((tensor.shape[0] for name in _TENSORS if (tensor := getattr(self, name)) is not None), 1)
+
+    def check(self, n_queries: int, n_keys: int) -> None:
+        """Raises ValueError when T queries and S keys do not fit this mask."""
+        for name in _TENSORS:
+            tensor = getattr(self, name)
+            if tensor is not None and tensor.shape[1] != n_keys:
+                raise ValueError(f"{name} must have the shape [B, {n_keys}] for {n_keys} keys, not {list(tensor.shape)}")
+        on_one_axis = self.causal or self.radius is not None or self.documents is not None
+        if on_one_axis and self.offset + n_queries > n_keys:
+            raise ValueError(
+                f"{n_queries} queries from position {self.offset} do not fit {n_keys} keys: causal, radius and "
+                "documents need queries and keys on one axis"
+            )
+
+    def hides_positions(self, n_queries: int, n_keys: int) -> bool:
+        """Whether causal or radius hide some key from some query (global tokens left aside)."""
+        if self.causal and self.offset < n_keys - 1:
+            return True
+        if self.radius is None:
+            return False
+        last = self.offset + n_queries - 1
+        return last > self.radius or self.offset + self.radius < n_keys - 1
+
+    def hides_keys(self) -> bool:
+        """Whether `keys` hides any key. Looked up on the CPU only: elsewhere it would cost a synchronisation."""
+        keys = self.keys
+        if keys is None:
+            return False
+        if keys.device.type != "cpu" or torch.compiler.is_compiling():
+            return True
+        return self.once("hides keys", lambda: not bool(keys.all()))
+
+    def query_positions(self, n_queries: int, device: torch.device) -> Tensor:
+        """Positions of the queries, int64 [T]."""
+        first = self.offset
+        return self.once(("queries", n_queries, device), lambda: torch.arange(first, first + n_queries, device=device))
+
+    def key_positions(self, n_keys: int, device: torch.device) -> Tensor:
+        """Positions of the keys, int64 [S]."""
+        return self.once(("keys", n_keys, device), lambda: torch.arange(n_keys, device=device))
+
+    def dense(self, n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
+        """True where a query may attend to a key: bool, broadcastable to [B, 1, T, S]; None when nothing is hidden.
+
+        Raises: ValueError when T and S do not fit.
+        """
+        return self.once(("dense", n_queries, n_keys, device), lambda: self._dense(n_queries, n_keys, device))
+
+    def bias(self, n_queries: int, n_keys: int, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+        """`dense` as a term of the scores: 0 where a query may attend, else the dtype's lowest number.
+
+        Lowest rather than -inf: a row with nothing to attend then stays a number, and kernels zero it by `idle`.
+        """
+
+        def make() -> Tensor | None:
+            allowed = self.dense(n_queries, n_keys, device)
+            if allowed is None:
+                return None
+            return torch.zeros(allowed.shape, dtype=dtype, device=device).masked_fill_(~allowed, torch.finfo(dtype).min)
+
+        return self.once(("bias", n_queries, n_keys, dtype, device), make)
+
+    def idle(self, n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
+        """True for queries with nothing to attend: bool, broadcastable to [B, 1, T, 1]; None when there are none.
+
+        Only `keys` can bring this about: the other rules always leave a query its own position.
+        """
+
+        def make() -> Tensor | None:
+            allowed = self.dense(n_queries, n_keys, device)
+            if allowed is None or not self.hides_keys():
+                return None
+            idle = ~allowed.any(dim=-1, keepdim=True)  # [B or 1, 1, T or 1, 1]
+            known = idle.device.type == "cpu" and not torch.compiler.is_compiling()
+            return None if known and not idle.any() else idle
+
+        return self.once(("idle", n_queries, n_keys, device), make)
+
+    def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """What `make` gave at the first call with this key: for what a kernel derives from the description."""
+        # A tensor made in inference mode cannot be saved for a backward pass later, so it is kept apart.
+        key = (key, torch.is_inference_mode_enabled())
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]  # type: ignore[return-value]
+
+    def of_queries(self, tensor: Tensor, n_queries: int) -> Tensor:
+        """What one of this mask's tensors [B, S] says of the queries: [B, T]."""
+        return tensor[:, self.offset : self.offset + n_queries]
+
+    def _dense(self, n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
+        self.check(n_queries, n_keys)
+        rules = []
+        if self.hides_positions(n_queries, n_keys):
+            queries = self.query_positions(n_queries, device)[:, None]
+            keys = self.key_positions(n_keys, device)
+            if self.radius is not None:
+                near = ((queries - keys).abs() <= self.radius)[None, None]  # [1, 1, T, S]
+                if self.global_tokens is not None:
+                    near = near | self.global_tokens[:, None, None, :]  # [B, 1, T, S]
+                    near = near | self.of_queries(self.global_tokens, n_queries)[:, None, :, None]
+                rules.append(near)
+            if self.causal:
+                rules.append((keys <= queries)[None, None])  # [1, 1, T, S]
+        if self.documents is not None:
+            own = self.of_queries(self.documents, n_queries)
+            rules.append((own[:, :, None] == self.documents[:, None, :])[:, None])  # [B, 1, T, S]
+        if self.keys is not None and self.hides_keys():
+            rules.append(self.keys[:, None, None, :])  # [B, 1, 1, S]
+        allowed: Tensor | None = None
+        for rule in rules:
+            allowed = rule if allowed is None else allowed & rule
+        return allowed

@@ -1,0 +1,94 @@
+"""What a task is to training and to the command line: data in, loss and metrics out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from registry import Spec
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Loss of a batch, summed over what is predicted, so that batches of any size add up."""
+
+    loss: Tensor
+    """What is minimised, label smoothing included: an fp32 scalar with a gradient."""
+    nll: Tensor
+    """Negative log likelihood in nats, without smoothing: an fp32 scalar."""
+    n_tokens: int
+    """Predicted tokens, ends of sentences included, padding not."""
+    n_processed: int
+    """Tokens of all sides, padding not counted: what speed is measured in."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How good a model is on the validation set."""
+
+    loss: float
+    """Mean negative log likelihood of a token, in nats, without label smoothing."""
+    score: float | None
+    """The task's own measure, higher being better; None where it was not asked for."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Everything measured, by the name it is logged under."""
+
+
+class Batch(Protocol):
+    """One batch of tensors. No dataclass: Lightning would copy it field by field."""
+
+    def to(self, device: torch.device) -> Any:
+        """The same on a device, not waiting for the copy."""
+        ...
+
+    def pin_memory(self) -> Any:
+        """The same in memory from which a GPU copies while it computes."""
+        ...
+
+
+class Prepared(Protocol):
+    """A task with its data at hand."""
+
+    fingerprint: str
+    """Changes with the data or the tokenizer: a run is not resumed on others."""
+    score_name: str
+    """What the score of a validation is called: BLEU."""
+
+    def epoch(self, number: int) -> Sequence[Any]:
+        """The keys of an epoch's batches, in order: a pure function of the number, the first being 0."""
+        ...
+
+    def batch(self, key: Any) -> Batch:
+        """The batch of a key, on the CPU."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Any, *, label_smoothing: float) -> Loss:
+        """The loss of a training batch."""
+        ...
+
+    def validate(
+        self, model: nn.Module, *, decoding: Spec, n_sentences: int, is_wanted: Callable[[], bool]
+    ) -> Validation | None:
+        """Measures a model in evaluation mode, on its device; None as soon as `is_wanted` says no.
+
+        n_sentences are used for the score, all of the validation set for the loss.
+        """
+        ...
+
+
+class Task(Protocol):
+    """What is learnt, from which data."""
+
+    def prepare(
+        self, *, model: Spec, folder: Path, tokens_per_batch: int, seed: int, is_resumed: bool
+    ) -> Prepared:
+        """Reads, checks and tokenizes the data for a model; the tokenizer is stored in the run folder.
+
+        Raises: DataError for bad data; RunError where the run folder's tokenizer is missing or damaged.
+        """
+        ...

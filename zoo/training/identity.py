@@ -1,0 +1,65 @@
+"""What must not change between a run's sessions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from registry import Spec, dump
+from zoo.errors import RunError
+
+FREE = frozenset(
+    f"training.{key}"
+    for key in (
+        "max_steps", "max_minutes", "devices", "accumulate", "accelerator", "tf32", "compile",
+        "deterministic", "data_workers", "max_skipped_steps", "log_every", "validate_every",
+        "checkpoint_every", "keep_checkpoints", "average_last",
+    )
+)  # fmt: skip
+"""Keys that a resumed run may change: how long, where and how closely watched, not what is learnt."""
+
+
+def identity(run: Spec, fingerprint: str) -> dict[str, str]:
+    """What a checkpoint remembers of its run: the spec as JSON and the data's fingerprint."""
+    return {"spec": json.dumps(dump(run)), "data": fingerprint}
+
+
+def check_identity(saved: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Refuses to go on with other weights' model, other data or another recipe.
+
+    Where the data lies may change, for its content is compared; `devices` and `accumulate` may be exchanged
+    for each other. `generation` only shows in later validations.
+    Raises: RunError naming every key that differs.
+    """
+    before, after = json.loads(saved["spec"]), json.loads(now["spec"])
+    n_before, n_after = (
+        spec["training"]["devices"] * spec["training"]["accumulate"] for spec in (before, after)
+    )
+    changed = [
+        f"{key}: {old!r} when it was saved, now {new!r}"
+        for key, old, new in _differences(before, after)
+        if key not in FREE and not key.startswith(("task.data.", "generation."))
+    ]
+    if n_before != n_after:
+        changed.append(f"training.devices · accumulate: {n_before} when it was saved, now {n_after}")
+    if saved["data"] != now["data"]:
+        changed.append("the text or the tokenizer: not the one it was saved with")
+    if changed:
+        raise RunError("this run cannot be resumed, for it was changed: " + "; ".join(changed))
+
+
+def _batches_a_step(training: Mapping[str, Any]) -> int:
+    n: int = training["devices"] * training["accumulate"]
+    return n
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = dict.fromkeys([*old, *new])
+        return [
+            found
+            for key in keys
+            for found in _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        ]
+    return [] if old == new else [(path, old, new)]

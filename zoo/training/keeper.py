@@ -1,0 +1,290 @@
+"""What happens between two optimizer steps: records, validation, checkpoints, the end."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.distributed
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from registry import Spec
+from zoo.errors import DivergedError, RunError
+from zoo.tasks.task import Prepared, Validation
+from zoo.training.checkpoints import Checkpoints
+from zoo.training.display import Display
+from zoo.training.journal import Journal, Value
+from zoo.training.module import TrainingModule
+from zoo.training.order import Order, Position
+from zoo.training.progress import Progress
+from zoo.training.randomness import random_state, restore_random_state, seed_all, untouched
+from zoo.training.signals import StopRequest
+from zoo.training.spec import TrainingSpec
+
+
+class Keeper(Callback):
+    """Keeps a run's folder and counters in step with Lightning's loop.
+
+    After each optimizer step, in this order: record, validation, checkpoint, end. A signal cuts a validation
+    short; the checkpoint then says that it is still due, and the resumed run begins with it.
+    All ranks run all of it; only the first, the one with a journal, touches the folder.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: Prepared,
+        spec: TrainingSpec,
+        decoding: Spec,
+        order: Order,
+        progress: Progress,
+        resumed: Mapping[str, Any] | None,
+        identity: Mapping[str, str],
+        checkpoints: Checkpoints,
+        journal: Journal | None,
+        stop: StopRequest,
+        display: Display,
+    ) -> None:
+        self.task = task
+        self.spec = spec
+        self.decoding = decoding
+        self.order = order
+        self.progress = progress
+        self.resumed = resumed  # what training.pt held, until it is put to use
+        self.identity = identity
+        self.checkpoints = checkpoints
+        self.journal = journal
+        self.stop = stop
+        self.display = display
+        self._started = time.monotonic() - progress.seconds  # as if all sessions were one
+        self._stepping_since = 0.0
+
+    # Lightning's hooks
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, TrainingModule)
+        self._started = time.monotonic() - self.progress.seconds
+        if self.resumed is not None:
+            trainer.optimizers[0].load_state_dict(self.resumed["optimizer"])
+        if self._is_validation_due(is_last=self.is_done) and self._validate(trainer, module):
+            self._point_to_best()
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, TrainingModule)
+        # Lightning's own SIGTERM handler, in place by now, would end an accumulation halfway.
+        self.stop.defer()
+        module.vote = lambda: (self.stop.received is not None, self.is_out_of_time)
+        rank, n_ranks = trainer.global_rank, trainer.world_size
+        if self.resumed is not None and len(self.resumed["random"]) == n_ranks:
+            restore_random_state(self.resumed["random"][rank])
+        else:
+            seed_all(self.spec.seed, self.progress.step, rank)
+        self.resumed = None  # the optimizer has its own copy by now
+        self._stepping_since = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(module, TrainingModule)
+        if (batch_idx + 1) % self.spec.accumulate == 0:
+            self._count(trainer)
+            self._after_step(trainer, module)
+
+    # Where the run stands
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training so far, over all resumes."""
+        return time.monotonic() - self._started
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether max_minutes are over."""
+        return self.spec.max_minutes is not None and self.seconds >= 60 * self.spec.max_minutes
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.progress.step >= self.spec.max_steps or self.is_out_of_time
+
+    def _is_validation_due(self, *, is_last: bool) -> bool:
+        step = self.progress.step
+        return self.progress.validated_step < step and (is_last or step % self.spec.validate_every == 0)
+
+    # The parts of a step's end
+
+    def _count(self, trainer: Trainer) -> None:
+        progress = self.progress
+        progress.step += 1
+        n_batches = self.spec.accumulate * trainer.world_size
+        here = Position(progress.epoch, progress.batch)
+        progress.epoch, progress.batch = self.order.after(here, n_batches)
+        if progress.n_skipped_in_a_row >= self.spec.max_skipped_steps:
+            saved = self.checkpoints.steps()[-1:]
+            raise DivergedError(
+                f"training diverged: up to step {progress.step}, {progress.n_skipped_in_a_row} gradients in "
+                f"a row were not finite; {f'step {saved[0]} is saved' if saved else 'nothing is saved'}. "
+                "A lower learning rate, a longer warm-up or clip_norm may help"
+            )
+
+    def _after_step(self, trainer: Trainer, module: TrainingModule) -> None:
+        progress, spec = self.progress, self.spec
+        is_stopping = module.is_stopping
+        is_last = progress.step >= spec.max_steps or module.is_out_of_time
+        is_regular = progress.step % spec.checkpoint_every == 0
+        self.display.step(progress.step, self._share())
+        if progress.step % spec.log_every == 0 or is_last:
+            self._record(trainer, module)
+        if self._is_validation_due(is_last=is_last):
+            self._stop_the_clock()
+            is_stopping |= not self._validate(trainer, module)
+        is_best = progress.best_step == progress.step
+        if is_last or is_stopping or is_regular or is_best:
+            self._stop_the_clock()
+            self._save(trainer, module, is_regular=is_regular)
+        if is_stopping and self.stop.received is None:
+            self.stop.received = signal.SIGTERM  # another rank was told
+        trainer.should_stop = is_last or is_stopping
+
+    def _record(self, trainer: Trainer, module: TrainingModule) -> None:
+        self._stop_the_clock()
+        self._gather_losses(trainer, module)
+        window, progress = self.progress.window, self.progress
+        n_tokens = max(window.n_tokens, 1)
+        speed = window.n_processed / max(window.seconds, 1e-9)
+        loss = window.loss / n_tokens if window.n_tokens else math.nan
+        if self.journal is not None:
+            self.journal.append(
+                {
+                    "kind": "train",
+                    "step": progress.step,
+                    "epoch": self._epoch(),
+                    "loss": loss,
+                    "nll": window.nll / n_tokens if window.n_tokens else math.nan,
+                    "learning_rate": module.learning_rate,
+                    "gradient_norm": module.gradient_norm,
+                    "n_tokens": progress.n_tokens,
+                    "n_skipped": progress.n_skipped,
+                    "tokens_per_second": speed,
+                    "seconds": self.seconds,
+                }
+            )
+        self.display.show(progress.step, {"loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"})
+        self.progress.window = type(window)()
+
+    def _validate(self, trainer: Trainer, module: TrainingModule) -> bool:
+        """Measures the model; False when a signal asked to stop before it was done."""
+        result: Validation | None = None
+        if trainer.is_global_zero:
+            module.model.eval()
+            try:
+                with untouched(), torch.no_grad(), trainer.precision_plugin.forward_context():
+                    result = self.task.validate(
+                        module.model,
+                        decoding=self.decoding,
+                        n_sentences=self.spec.validation_sentences,
+                        is_wanted=lambda: self.stop.received is None,
+                    )
+            finally:
+                module.model.train()
+        result = trainer.strategy.broadcast(result)
+        if result is not None:
+            self._note_validation(result)
+        self._stepping_since = time.monotonic()
+        return result is not None
+
+    def _note_validation(self, result: Validation) -> None:
+        progress = self.progress
+        progress.validated_step = progress.step
+        value = result.score if self.spec.best_by == "score" else -result.loss
+        assert value is not None
+        if math.isfinite(value) and (progress.best_value is None or value > progress.best_value):
+            progress.best_step, progress.best_value = progress.step, value
+        if self.journal is not None:
+            record: dict[str, Value] = {"kind": "validation", "step": progress.step, "epoch": self._epoch()}
+            self.journal.append({**record, **result.metrics, "seconds": self.seconds})
+        shown = {"validation loss": f"{result.loss:.3f}"}
+        if result.score is not None:
+            shown[self.task.score_name] = f"{result.score:.2f}"
+        self.display.show(progress.step, shown, at_once=True)
+
+    def _save(self, trainer: Trainer, module: TrainingModule, *, is_regular: bool) -> None:
+        self._gather_losses(trainer, module)
+        random = _from_all_ranks(trainer, random_state())
+        refusal: RunError | None = None
+        if self.journal is not None:
+            self.progress.seconds = self.seconds
+            state = {
+                "progress": self.progress.dump(),
+                "optimizer": trainer.optimizers[0].state_dict(),
+                "random": random,
+                "journal_bytes": self.journal.position(),
+                "identity": dict(self.identity),
+            }
+            try:
+                self.checkpoints.save(
+                    self.progress.step, module.model.state_dict(), state, is_regular=is_regular
+                )
+                self._point_to_best()
+                self.checkpoints.keep(self._steps_to_keep())
+                self.journal.write_table()
+            except RunError as error:
+                refusal = error
+        refusal = trainer.strategy.broadcast(refusal)
+        if refusal is not None:
+            raise refusal  # on all ranks: the others would wait for the first for ever
+        self._stepping_since = time.monotonic()
+
+    def _point_to_best(self) -> None:
+        if self.journal is not None:
+            steps = {"last": self.progress.step, "best": self.progress.best_step}
+            self.checkpoints.write_index(
+                {key: self.checkpoints.path(step) for key, step in steps.items() if step is not None}
+            )
+
+    def _steps_to_keep(self) -> set[int]:
+        regular = [step for step in self.checkpoints.steps() if step % self.spec.checkpoint_every == 0]
+        kept = {*regular[-(self.spec.keep_checkpoints or self.spec.average_last) :], self.progress.step}
+        return kept if self.progress.best_step is None else {*kept, self.progress.best_step}
+
+    # Helpers
+
+    def _gather_losses(self, trainer: Trainer, module: TrainingModule) -> None:
+        """Moves what the module remembers of its batches, on all ranks, into the counters."""
+        if not module.losses:
+            return
+        # One transfer for all, so that a GPU is waited for once.
+        sums = torch.stack([value for batch in module.losses for value in (batch.loss, batch.nll)]).tolist()
+        own = [
+            (loss, nll, batch.n_tokens, batch.n_processed)
+            for loss, nll, batch in zip(sums[::2], sums[1::2], module.losses, strict=True)
+        ]
+        module.losses.clear()
+        for batches in _from_all_ranks(trainer, own):
+            self.progress.add(batches)
+
+    def _stop_the_clock(self) -> None:
+        """Counts the time since steps went on into the speed; validation and saving do not count there."""
+        now = time.monotonic()
+        self.progress.window.seconds += now - self._stepping_since
+        self._stepping_since = now
+
+    def _epoch(self) -> float:
+        return self.order.share(Position(self.progress.epoch, self.progress.batch))
+
+    def _share(self) -> float:
+        steps = self.progress.step / self.spec.max_steps
+        return max(steps, self.seconds / (60 * self.spec.max_minutes)) if self.spec.max_minutes else steps
+
+
+def _from_all_ranks(trainer: Trainer, value: Any) -> list[Any]:
+    """What each rank has, by rank."""
+    if trainer.world_size == 1:
+        return [value]
+    values: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(values, value)
+    return values

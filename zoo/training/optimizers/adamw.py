@@ -1,0 +1,46 @@
+"""AdamW, in torch's fused form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from registry import Spec
+from zoo.kinds import OPTIMIZER
+from zoo.training.optimizers.adam import Beta, can_fuse
+
+
+class AdamWSpec(Spec):
+    type: Literal["adamw"] = "adamw"
+    betas: tuple[Beta, Beta] = (0.9, 0.98)
+    """Decay of the running means of the gradient and of its square."""
+    eps: float = Field(1e-8, gt=0, le=1)
+    """Added to the root of the second mean."""
+    weight_decay: float = Field(0.01, ge=0, le=1)
+    """Share of a weight taken off at each step, times the rate; biases and gains (one axis) are spared."""
+
+
+@OPTIMIZER.register("adamw", spec=AdamWSpec, examples=[{}, {"weight_decay": 0.1}])
+def adamw(
+    *,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    parameters: Iterable[nn.Parameter],
+    lr: float,
+) -> torch.optim.AdamW:
+    """Adam with weight decay apart from the gradient.
+
+    Source: Loshchilov and Hutter 2019. Differs: vectors (biases, norms' gains) do not decay.
+    """
+    parameters = list(parameters)
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=can_fuse(parameters))

@@ -1,0 +1,38 @@
+"""Which of a run's checkpoints is meant, and its weights. Needs no lightning: a fast start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from zoo.errors import RunError
+from zoo.training.checkpoints import Checkpoints
+
+CHECKPOINTS_FOLDER = "checkpoints"
+
+
+def weights_folder(folder: Path, which: str | int = "result") -> Path:
+    """A checkpoint's folder within a run's: `last`, `best`, `average`, a step's number, or `result`.
+
+    The result is the average where the run made one, else the best, else the last.
+    Raises: RunError when the run has none such.
+    """
+    checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER)
+    if isinstance(which, int):
+        return checkpoints.path(which)
+    index = checkpoints.index()
+    wanted = ("average", "best", "last") if which == "result" else (which,)
+    found = next((index[name] for name in wanted if name in index), None)
+    if found is None:
+        known = ", ".join(index) or "no checkpoint at all"
+        raise RunError(f"{folder}: it has no checkpoint '{which}' (it has: {known})")
+    return found
+
+
+def load_weights(folder: Path, which: str | int = "result") -> dict[str, Tensor]:
+    """The state dict of a checkpoint of a run, verified, on the CPU; tied names hold one tensor.
+
+    Raises: RunError when there is none such; DamagedError, a RunError, when its bytes are not those written.
+    """
+    return Checkpoints(folder / CHECKPOINTS_FOLDER).weights(weights_folder(folder, which))

@@ -1,0 +1,78 @@
+"""TrainingSpec: how long, on what and with what a model is trained. Read without lightning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field
+
+from registry import Problem, Spec, check_part
+from zoo.kinds import OPTIMIZER, SCHEDULE
+
+
+class TrainingSpec(Spec):
+    tokens_per_batch: int = Field(4096, ge=1, le=10**8)
+    """Most tokens on each side of a batch, padding included; the paper has 25,000."""
+    max_steps: int = Field(100_000, ge=1, le=10**9)
+    """Optimizer steps, after which training ends; decaying schedules end there too."""
+    max_minutes: float | None = Field(None, gt=0, le=10**7)
+    """Minutes of training, validation and checkpoints included, after which it ends; null for no limit.
+    Counted over all resumes; preparing the data does not count."""
+    seed: int = Field(1, ge=0, le=2**32 - 1)
+    """Decides initial weights, order of the data and dropout."""
+    precision: Literal["fp32", "bf16-mixed"] = "fp32"
+    """fp32 throughout, or matrix products in bfloat16 with fp32 weights, sums and loss."""
+    tf32: bool = False
+    """Whether a CUDA device may round the inputs of fp32 matrix products to TensorFloat-32."""
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train; auto takes a GPU where there is one."""
+    devices: int = Field(1, ge=1, le=4096)
+    """Processes, each with a device and a share of every step's batches."""
+    compile: bool = False
+    """Whether the stacks' layers go through torch.compile."""
+    deterministic: bool = False
+    """Whether torch may use only algorithms that give the same bits every time. On a CPU they all do."""
+    data_workers: int = Field(0, ge=0, le=256)
+    """Extra processes that prepare batches; 0 prepares them between the steps."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """Share of the target probability that is spread over the vocabulary."""
+    clip_norm: float | None = Field(None, gt=0, le=10**9)
+    """Longest gradient of a step; a longer one is scaled down to it. null for no limit."""
+    accumulate: int = Field(1, ge=1, le=10**6)
+    """Batches of each device whose gradients make one step."""
+    max_skipped_steps: int = Field(10, ge=1, le=10**6)
+    """Steps in a row with a gradient that is not finite, each skipped, after which training has diverged."""
+    optimizer: Annotated[Spec, OPTIMIZER] = Field(cast(Any, "adam"))
+    """What turns gradients into new weights."""
+    schedule: Annotated[Spec, SCHEDULE] = Field(cast(Any, "noam"))
+    """The learning rate of each step."""
+    validate_every: int = Field(1000, ge=1, le=10**9)
+    """Steps between two validations; there is one at the end in any case."""
+    validation_sentences: int = Field(500, ge=0, le=10**9)
+    """Validation sentences that are translated, as `generation` says, for the score; 0 for none."""
+    best_by: Literal["score", "loss"] = "score"
+    """What makes a checkpoint the best: the task's score (BLEU), or the loss on the validation set."""
+    checkpoint_every: int = Field(1000, ge=1, le=10**9)
+    """Steps between two checkpoints; there is one at the end, and at each new best, in any case."""
+    keep_checkpoints: int | None = Field(None, ge=1, le=10**6)
+    """Regular checkpoints kept, the newest ones, besides the best; null: as many as average_last."""
+    average_last: int = Field(1, ge=1, le=10**6)
+    """Checkpoints whose mean weights are the result; 1 for no averaging. The paper: 5, for big 20."""
+    log_every: int = Field(50, ge=1, le=10**9)
+    """Steps between two records of the training loss."""
+
+    def check(self) -> None:
+        if self.keep_checkpoints is not None and self.average_last > self.keep_checkpoints:
+            raise ValueError(
+                f"average_last ({self.average_last}) must be at most "
+                f"keep_checkpoints ({self.keep_checkpoints})"
+            )
+        if self.best_by == "score" and self.validation_sentences == 0:
+            raise ValueError("best_by 'score' needs validation_sentences above 0; or choose best_by 'loss'")
+
+    def problems(self, path: str) -> list[Problem]:
+        return [
+            *check_part(self, path),
+            *check_part(self.optimizer, f"{path}.optimizer"),
+            *check_part(self.schedule, f"{path}.schedule"),
+        ]
