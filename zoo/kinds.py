@@ -88,15 +88,16 @@ CORPUS = Kind(
     package="zoo.data.corpora",
     context=(),
     summary="where examples come from",
-    contract="pairs(split, *, bad_lines) -> iterator of (source, target) strings; splits() -> names of the splits present",
+    contract="pairs(split, *, bad_lines) -> iterator of (source, target) strings; splits() -> names of the splits "
+    "present; where(split) -> a name for messages; fingerprint(split) -> a hash that changes with the text",
 )
 TOKENIZER = Kind(
     "tokenizer",
     package="zoo.data.tokenizers",
     context=(),
     summary="text to token ids and back",
-    contract="train(lines, *, vocab_size) -> a trained tokenizer with encode(list of str) -> list of id lists, "
-    "decode(list of id lists) -> list of str, save(folder, name), vocab_size",
+    contract="train(lines, *, vocab_size) or restore(its saved bytes) -> a trained tokenizer with encode(list of str) "
+    "-> list of id lists, decode(list of id lists) -> list of str, save(folder, stem), vocab_size",
 )
 TASK = Kind(
     "task",

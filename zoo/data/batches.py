@@ -13,6 +13,8 @@ POOL_PADDING = 0.03
 """Padding, as a share of all tokens, that a pool of several batches may hold at most, however it is cut."""
 BATCHES_PER_BAND = 4
 """Batches' worth of pairs of neighbouring target lengths that are sorted by source length together."""
+N_CUTS = 5
+"""Ways of cutting, a fifth of a batch apart, that the epochs take in turn."""
 
 
 class BatchPlan:
@@ -20,7 +22,8 @@ class BatchPlan:
 
     Pairs are put in order of both their lengths and cut into pools of one or more full batches. In every
     epoch, pairs of equal lengths exchange places, each pool is shuffled and cut into batches, and the batches
-    are shuffled. So each epoch has the same number of batches, while a pair meets other pairs in each.
+    are shuffled; the pools lie elsewhere than in the epoch before. So a pair meets other pairs in each epoch,
+    while the number of batches stays the same.
     """
 
     def __init__(
@@ -47,15 +50,15 @@ class BatchPlan:
         place_of_cell = np.empty(len(cells), np.uint32)
         place_of_cell[order] = np.arange(len(cells), dtype=np.uint32)
         self._cell_places = place_of_cell[cell_of_pair.reshape(-1)]
-        pools = _pools(cells[order] // base, cells[order] % base, counts[order], tokens_per_batch)
-        self._pool_sizes = [size for size, _ in pools]
-        sizes = [min(n, size - start) for size, n in pools for start in range(0, size, n)]
-        self._bounds = np.cumsum([0, *sizes])
+        ordered = cells[order] // base, cells[order] % base, counts[order]
+        cuts = [_pools(*ordered, tokens_per_batch, (i + 1) / N_CUTS) for i in range(N_CUTS)]
+        self._pool_sizes = [[size for size, _ in pools] for pools in cuts]
+        self._batch_sizes = _equally_many([_batch_sizes(pools) for pools in cuts])
 
     @property
     def n_batches(self) -> int:
         """Batches in each epoch."""
-        return len(self._bounds) - 1
+        return len(self._batch_sizes[0])
 
     def epoch(self, number: int) -> list[NDArray[np.int64]]:
         """The numbers of the pairs in each batch of an epoch, in the order of training."""
@@ -63,11 +66,12 @@ class BatchPlan:
         # Raw bits of a counter-based generator: numpy promises that they stay as they are, which its shuffles
         # may not.
         bits = np.random.Philox(key=np.array([self._seed, number], np.uint64)).random_raw(n + self.n_batches)
-        low_bits = bits[:n] & np.uint64(2**32 - 1)
+        cut = 2 * number % N_CUTS  # two fifths on from one epoch to the next
+        pools = np.repeat(np.arange(len(self._pool_sizes[cut]), dtype=np.uint32), self._pool_sizes[cut])
         pairs = _sorted_by(self._cell_places, bits[:n] >> np.uint64(32))
-        pools = np.repeat(np.arange(len(self._pool_sizes), dtype=np.uint32), self._pool_sizes)
-        pairs = pairs[_sorted_by(pools, low_bits)]
-        return [pairs[self._bounds[i] : self._bounds[i + 1]] for i in np.argsort(bits[n:], kind="stable")]
+        pairs = pairs[_sorted_by(pools, bits[:n] & np.uint64(2**32 - 1))]
+        bounds = np.cumsum([0, *self._batch_sizes[cut]])
+        return [pairs[bounds[i] : bounds[i + 1]] for i in np.argsort(bits[n:], kind="stable")]
 
 
 def _sorted_by(major: NDArray[np.uint32], minor: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -96,13 +100,13 @@ def _in_order(
 
 
 def _pools(
-    sources: Integers, targets: Integers, counts: Integers, tokens_per_batch: int
+    sources: Integers, targets: Integers, counts: Integers, tokens_per_batch: int, first: float
 ) -> list[tuple[int, int]]:
     """Cuts the cells, in their order, into pools: (pairs in the pool, pairs in each of its batches).
 
     A pool grows while its padding, every batch being as long as the pool's longest, stays within
     POOL_PADDING, and until it fills a batch. It then keeps as many pairs as fill whole batches and leaves the
-    rest to the next one.
+    rest to the next one. The first pool is only a part of a batch, and so shifts all the others.
     """
     pools: list[tuple[int, int]] = []
     todo = [
@@ -122,6 +126,8 @@ def _pools(
             n_pairs, n_real, longest_source, longest_target = n_pairs + count, real, long_source, long_target
         per_batch = tokens_per_batch // max(longest_source, longest_target)
         rest = n_pairs % per_batch if todo and n_pairs > per_batch else 0
+        if not pools:
+            rest = n_pairs - min(n_pairs, max(1, int(first * per_batch)))
         pools.append((n_pairs - rest, per_batch))
         while rest:
             source, target, count = taken.pop()
@@ -131,3 +137,18 @@ def _pools(
             if back < count:
                 break
     return pools
+
+
+def _batch_sizes(pools: list[tuple[int, int]]) -> list[int]:
+    return [min(n, size - start) for size, n in pools for start in range(0, size, n)]
+
+
+def _equally_many(cuts: list[list[int]]) -> list[list[int]]:
+    """Halves the largest batches of those cuts that have fewer than another."""
+    most = max(map(len, cuts))
+    for sizes in cuts:
+        while len(sizes) < most:
+            largest = sizes.index(max(sizes))
+            half = sizes[largest] // 2
+            sizes[largest : largest + 1] = [half, sizes[largest] - half]
+    return cuts

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -70,6 +70,7 @@ def token_pairs(corpus: Corpus, split: str, recipe: Recipe, folder: Path) -> Tok
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=f".{entry.name}.", suffix=".tmp"))
+        log.info("%s: tokenizing", corpus.where(split))
         try:
             temporary.chmod(0o755)  # mkdtemp's own is for nobody else to read
             _write(corpus, split, recipe, temporary)
@@ -110,13 +111,14 @@ def _write(corpus: Corpus, split: str, recipe: Recipe, folder: Path) -> None:
     counts = bad_lines.counts + Counter({TOO_LONG: n_left_out})
     if n_good == n_left_out:
         raise DataError(f"{corpus.where(split)}: no pair is left; left out: {dict(counts)}")
-    about = {
+    about: dict[str, Any] = {
         "source": source.dtype,
         "target": target.dtype,
         "counts": dict(counts),
         "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
     }
-    (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    about["seal"] = _seal(about)
+    (folder / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
 
 
 def _chunks(
@@ -133,10 +135,11 @@ def _is_sound(entry: Path) -> bool:
     if not entry.exists():
         return False
     try:
-        expected = json.loads((entry / ABOUT).read_bytes())["sha256"]
-        damaged = [name for name in expected if _sha256(entry / name) != expected[name]]
-    except (OSError, ValueError, KeyError, TypeError):
-        damaged = [ABOUT]
+        about = json.loads((entry / ABOUT).read_bytes())
+        damaged = [] if about.pop("seal") == _seal(about) else [ABOUT]
+        damaged += [name for name, sha256 in about["sha256"].items() if _sha256(entry / name) != sha256]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        damaged = [repr(error)]
     if damaged:
         log.warning("%s: the token cache is damaged (%s); it is made anew", entry, ", ".join(damaged))
     return not damaged
@@ -178,6 +181,10 @@ def _sweep(folder: Path) -> None:
             continue  # its writer has just finished
         if time.time() - newest > STALE_S:
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _seal(about: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

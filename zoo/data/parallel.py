@@ -82,6 +82,7 @@ def prepare(
     if is_resumed or all((folder / f"{stem}.json").exists() for stem in sizes):
         tokenizers = [_stored(folder, stem, tokenizer, size) for stem, size in sizes.items()]
     else:
+        log.info("checking the text and training the tokenizer")
         _check(reader, bad_lines)
         tokenizers = _train(reader, tokenizer, list(sizes.values()), bad_lines)
         for trained, stem in zip(tokenizers, sizes, strict=True):

@@ -32,7 +32,7 @@ class GrammarCorpusSpec(Spec):
     """Pairs to validate on."""
     n_test: int = Field(1_000, ge=1, le=100_000)
     """Pairs to test on."""
-    seed: int = Field(1, ge=0, lt=2**32)
+    seed: int = Field(1, ge=0, le=2**32 - 1)
     """Another seed, other sentences."""
 
 

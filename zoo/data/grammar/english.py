@@ -21,7 +21,7 @@ def sentence(tree: Sentence) -> str:
         assert main.time
         words = [main.time[0], *clause(main, without_time=True)]
     elif tree.shape == "place first":
-        words = [*_adverbials(main, only_place=True), *clause(main, without_place=True)]
+        words = [*_whereabouts(main), *clause(main, without_place=True)]
     elif tree.shape in ("yes or no", "asked"):
         words, end = [link, *question(main)], "?"
     elif tree.shape == "who":
@@ -45,7 +45,7 @@ def sentence(tree: Sentence) -> str:
 
 
 def clause(tree: Clause, *, without_time: bool = False, without_place: bool = False) -> list[str]:
-    """A clause in its usual order: subject, verb, objects, companion, place, time."""
+    """A clause in its usual order: subject, verb, objects, place, companion, time."""
     subject = noun_phrase(tree.subject) if tree.subject is not None else []
     finite, rest = _verb_words(tree)
     often = [tree.frequency[0]] if tree.frequency else []
@@ -162,14 +162,15 @@ def _objects(tree: Clause, without_object: bool = False) -> list[str]:
     return words
 
 
-def _adverbials(
-    tree: Clause, without_time: bool = False, without_place: bool = False, only_place: bool = False
-) -> list[str]:
-    words = []
-    if tree.companion is not None and not only_place:
+def _adverbials(tree: Clause, without_time: bool = False, without_place: bool = False) -> list[str]:
+    words = [] if without_place else _whereabouts(tree)
+    if tree.companion is not None:
         words += ["with", *noun_phrase(tree.companion, as_object=True)]
-    if tree.whereabouts is not None and not without_place:
-        words += [tree.whereabouts.english, *noun_phrase(tree.whereabouts.phrase)]
-    if tree.time is not None and not without_time and not only_place:
+    if tree.time is not None and not without_time:
         words.append(tree.time[0])
     return words
+
+
+def _whereabouts(tree: Clause) -> list[str]:
+    where = tree.whereabouts
+    return [] if where is None else [where.english, *noun_phrase(where.phrase)]
