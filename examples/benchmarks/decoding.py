@@ -2,8 +2,9 @@
 
 A MarianMTModel of the sizes of `multi30k_small` gets the zoo's weights, so both sides search the same
 distribution, under the same length penalty n^α (transformers knows no other), maximum length and stopping
-rule. Both get the same batches, sentences of like length together, in turn, in one process; the ids that come
-out are compared.
+rule, in turn, in one process; the ids that come out are compared. Both get the same batches, sentences of
+like length together, unless --peer-batch-size gives transformers that many in the order of the file, as a
+plain loop does.
 
     python examples/benchmarks/decoding.py --run RUN --source FILE
 
@@ -181,16 +182,10 @@ def tokenise(sentences: list[str], run: Path | None, vocab_size: int) -> list[li
     return [[*row, EOS] for row in rows]
 
 
-def make_batches(
-    rows: list[list[int]], batch_tokens: int, device: str
-) -> tuple[list[list[int]], list[Batch]]:
-    indices = length_batches([len(row) for row in rows], batch_tokens)
-    batches = []
-    for batch in indices:
-        S = max(len(rows[i]) for i in batch)
-        source = torch.tensor([rows[i] + [PAD] * (S - len(rows[i])) for i in batch], device=device)
-        batches.append((source, source != PAD))
-    return indices, batches
+def padded(rows: list[list[int]], indices: list[int], device: str) -> Batch:
+    S = max(len(rows[i]) for i in indices)
+    source = torch.tensor([rows[i] + [PAD] * (S - len(rows[i])) for i in indices], device=device)
+    return source, source != PAD
 
 
 def main() -> None:
@@ -208,8 +203,9 @@ def main() -> None:
         "--stop", choices=list(EARLY_STOPPING), default="estimate", help="estimate: transformers' own"
     )
     parser.add_argument("--max-length", type=int, default=60, help="tokens of an output")
+    parser.add_argument("--batch-tokens", type=int, default=2048, help="source tokens of a batch")
     parser.add_argument(
-        "--batch-tokens", type=int, default=1024, help="source tokens of a batch, padding included"
+        "--peer-batch-size", type=int, help="sentences of a batch of transformers, in file order"
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -223,23 +219,23 @@ def main() -> None:
         "transformers": marian_side(marian_model(ours).to(args.device), args),
     }
     rows = tokenise(read_sentences(args), args.run, ours.source.weight.shape[0])
-    indices, batches = make_batches(rows, args.batch_tokens, args.device)
+    like_length = length_batches([len(row) for row in rows], args.batch_tokens)
+    batches = dict.fromkeys(sides, like_length)
+    if n := args.peer_batch_size:
+        batches["transformers"] = [list(range(len(rows)))[i : i + n] for i in range(0, len(rows), n)]
 
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     outputs: dict[str, Outputs] = {name: [[] for _ in rows] for name in sides}
     for side in sides.values():
-        side(batches[-1])  # warm up
+        side(padded(rows, like_length[-1], args.device))  # warm up
     for _ in range(args.rounds):
-        spent = dict.fromkeys(sides, 0.0)
-        for batch, where in zip(batches, indices, strict=True):
-            for name, side in sides.items():
-                start = time.perf_counter()
-                found = side(batch)
-                spent[name] += time.perf_counter() - start
-                for i, tokens in zip(where, found, strict=True):
+        for name, side in sides.items():
+            start = time.perf_counter()
+            for indices in batches[name]:
+                found = side(padded(rows, indices, args.device))  # ids as lists: no work is left under way
+                for i, tokens in zip(indices, found, strict=True):
                     outputs[name][i] = tokens
-        for name in sides:
-            seconds[name].append(spent[name])
+            seconds[name].append(time.perf_counter() - start)
 
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     table = Table(

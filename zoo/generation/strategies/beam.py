@@ -30,7 +30,7 @@ class BeamSpec(Spec):
     type: Literal["beam"] = "beam"
     beam_size: int = Field(4, ge=1, le=1000)
     """Unfinished hypotheses kept per sentence."""
-    length_penalty: Annotated[Spec, LENGTH_PENALTY] = Field("gnmt")
+    length_penalty: Annotated[Spec, LENGTH_PENALTY] = Field("gnmt", validate_default=True)
     """What a finished hypothesis's log probability is divided by before hypotheses are compared."""
     max_length: MaxLength = "source + 50"
     """The most tokens of an output, its end not counted: a number, or a rule such as `source * 2 + 10`."""
