@@ -1,4 +1,4 @@
-"""One layer, three architectures: an encoder that fills gaps and a decoder that continues, from the same parts."""
+"""One layer, two more architectures: an encoder that fills gaps and a decoder that continues."""
 
 import torch
 

@@ -17,12 +17,13 @@ HEAVY = (
     "tensorboard",
     "sacrebleu",
     "torchmetrics",
+    "torch._dynamo",
 )
 
 # Runs the command line as the console script does and tells which of the watched modules it left behind.
 PROBE = f"""
 import json, sys
-from zoo.cli import main
+from zoo.cli.main import main
 sys.argv = ["zoo", *sys.argv[1:]]
 code = 0
 try:

@@ -47,10 +47,12 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'zoo' has no attribute {name!r}; it offers {', '.join(__all__)}")
-    return getattr(importlib.import_module(_HOME_OF.get(name, "zoo.run")), name)
+if not TYPE_CHECKING:  # a type checker shall see the imports above, and find a misspelt name
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'zoo' has no attribute {name!r}; it offers {', '.join(__all__)}")
+        return getattr(importlib.import_module(_HOME_OF.get(name, "zoo.run")), name)
 
 
 def __dir__() -> list[str]:

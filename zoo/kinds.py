@@ -59,7 +59,8 @@ EMBEDDING = Kind(
     package="zoo.components.embedding",
     context=("d_model",),
     summary="turns raw input into vectors",
-    contract="forward(inputs [B, S, ...]) -> [B, S, D]; check(d_model=); `weight` [V, D] where a head may be tied to it",
+    contract="forward(inputs [B, S, ...]) -> [B, S, D]; check(d_model=); `weight` [V, D] where a head may be "
+    "tied to it",
 )
 HEAD = Kind(
     "head",
@@ -81,7 +82,8 @@ MODEL = Kind(
     package="zoo.assembly",
     context=(),
     summary="an architecture: stacks, embeddings and a head put together",
-    contract="EncoderDecoder(source, target) -> logits; DecoderOnly(tokens) -> logits; EncoderOnly(inputs) -> head output",
+    contract="EncoderDecoder(source, target) -> logits; DecoderOnly(tokens) -> logits; "
+    "EncoderOnly(inputs) -> head output",
 )
 CORPUS = Kind(
     "corpus",
@@ -125,7 +127,8 @@ DECODING = Kind(
     package="zoo.generation.strategies",
     context=(),
     summary="how output is searched for",
-    contract="__call__(model, source [B, S], source_mask [B, S]) -> for each sentence its n-best Hypothesis list, best first",
+    contract="__call__(model, source [B, S], source_mask [B, S]) -> for each sentence its n-best Hypothesis list, "
+    "best first",
 )
 LENGTH_PENALTY = Kind(
     "length_penalty",

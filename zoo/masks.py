@@ -1,7 +1,7 @@
 """What may attend to what, as a description: a kernel turns it into a tensor only where it needs one.
 
-Positions are those of the key axis: key j stands at j, query t at `offset + t`. Masks are bool and True means "may
-attend" or "a real token".
+Positions are those of the key axis: key j stands at j, query t at `offset + t`. Masks are bool and True
+means "may attend" or "a real token".
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Mask:
     Query i meets key j when every rule given allows it:
         causal: j <= i.
         radius: |i - j| <= radius, or i or j is a global token.
-        keys: key j is a real token. Padded queries are not hidden: their rows are computed, and the loss skips them.
+        keys: key j is a real token. Padded queries are not hidden: the loss leaves their rows out.
         documents: i and j are of one document; global tokens are no exception.
-    Tensors made from the description are kept on it, so that the layers of a stack share them: make one for each
-    batch and leave its tensors unchanged.
+    Tensors made from the description are kept on it, so that the layers of a stack share them: make one for
+    each batch and leave its tensors unchanged.
     Shapes: keys and global_tokens bool [B, S], documents int [B, S], on the device of the queries.
     Raises: ValueError on a tensor of the wrong dtype or shape and on a negative radius or offset.
     """
@@ -79,12 +79,14 @@ class Mask:
         for name in _TENSORS:
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape[1] != n_keys:
-                raise ValueError(f"{name} must have the shape [B, {n_keys}] for {n_keys} keys, not {list(tensor.shape)}")
+                raise ValueError(
+                    f"{name} must have the shape [B, {n_keys}] for {n_keys} keys, not {list(tensor.shape)}"
+                )
         on_one_axis = self.causal or self.radius is not None or self.documents is not None
         if on_one_axis and self.offset + n_queries > n_keys:
             raise ValueError(
-                f"{n_queries} queries from position {self.offset} do not fit {n_keys} keys: causal, radius and "
-                "documents need queries and keys on one axis"
+                f"{n_queries} queries from position {self.offset} do not fit {n_keys} keys: "
+                "causal, radius and documents need queries and keys on one axis"
             )
 
     def hides_positions(self, n_queries: int, n_keys: int) -> bool:
@@ -97,7 +99,7 @@ class Mask:
         return last > self.radius or self.offset + self.radius < n_keys - 1
 
     def hides_keys(self) -> bool:
-        """Whether `keys` hides any key. Looked up on the CPU only: elsewhere it would cost a synchronisation."""
+        """Whether `keys` hides any key; looked up on the CPU only, elsewhere that would stop the device."""
         keys = self.keys
         if keys is None:
             return False
@@ -108,15 +110,18 @@ class Mask:
     def query_positions(self, n_queries: int, device: torch.device) -> Tensor:
         """Positions of the queries, int64 [T]."""
         first = self.offset
-        return self.once(("queries", n_queries, device), lambda: torch.arange(first, first + n_queries, device=device))
+        return self.once(
+            ("queries", n_queries, device), lambda: torch.arange(first, first + n_queries, device=device)
+        )
 
     def key_positions(self, n_keys: int, device: torch.device) -> Tensor:
         """Positions of the keys, int64 [S]."""
         return self.once(("keys", n_keys, device), lambda: torch.arange(n_keys, device=device))
 
     def dense(self, n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
-        """True where a query may attend to a key: bool, broadcastable to [B, 1, T, S]; None when nothing is hidden.
+        """True where a query may attend to a key; None when nothing is hidden.
 
+        Shapes: bool, broadcastable to [B, 1, T, S].
         Raises: ValueError when T and S do not fit.
         """
         return self.once(("dense", n_queries, n_keys, device), lambda: self._dense(n_queries, n_keys, device))
@@ -124,21 +129,23 @@ class Mask:
     def bias(self, n_queries: int, n_keys: int, dtype: torch.dtype, device: torch.device) -> Tensor | None:
         """`dense` as a term of the scores: 0 where a query may attend, else the dtype's lowest number.
 
-        Lowest rather than -inf: a row with nothing to attend then stays a number, and kernels zero it by `idle`.
+        Not -inf, so that a row with nothing to attend stays a number; kernels zero it by `idle`.
         """
 
         def make() -> Tensor | None:
             allowed = self.dense(n_queries, n_keys, device)
             if allowed is None:
                 return None
-            return torch.zeros(allowed.shape, dtype=dtype, device=device).masked_fill_(~allowed, torch.finfo(dtype).min)
+            zeros = torch.zeros(allowed.shape, dtype=dtype, device=device)
+            return zeros.masked_fill_(~allowed, torch.finfo(dtype).min)
 
         return self.once(("bias", n_queries, n_keys, dtype, device), make)
 
     def idle(self, n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
-        """True for queries with nothing to attend: bool, broadcastable to [B, 1, T, 1]; None when there are none.
+        """True for queries with nothing to attend; None when there are none.
 
         Only `keys` can bring this about: the other rules always leave a query its own position.
+        Shapes: bool, broadcastable to [B, 1, T, 1].
         """
 
         def make() -> Tensor | None:
@@ -152,9 +159,10 @@ class Mask:
         return self.once(("idle", n_queries, n_keys, device), make)
 
     def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
-        """What `make` gave at the first call with this key: for what a kernel derives from the description."""
-        # A tensor made in inference mode cannot be saved for a backward pass later, so it is kept apart.
-        key = (key, torch.is_inference_mode_enabled())
+        """What `make` gave at the first call with this key; for all that is derived from the description."""
+        # A tensor made in inference mode cannot be saved for a backward pass later, so it is kept apart; a
+        # compiler cannot trace the question, nor does it make such tensors.
+        key = (key, not torch.compiler.is_compiling() and torch.is_inference_mode_enabled())
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]  # type: ignore[return-value]

@@ -16,12 +16,14 @@ import torch
 from torch import nn
 
 import presets
-from registry import Problem, Spec, SpecError, check_part, dump, load_plugin, parse
+from registry import Problem, Spec, SpecError, check_part, dump, load_plugin, parse, suggest
 from zoo.assembly.build import build
 from zoo.assembly.build import n_parameters as count
 from zoo.data.bad_lines import BadLines
+from zoo.data.corpus import Corpus
 from zoo.data.lines import read_pairs
-from zoo.errors import RunError
+from zoo.errors import DataError, RunError
+from zoo.generation.max_length import LengthLimit
 from zoo.generation.translate import Output
 from zoo.kinds import CORPUS, DECODING, MODEL, TASK
 from zoo.training import files
@@ -69,6 +71,27 @@ class RunSpec(Spec):
             if not hasattr(MODEL.entry(self.model.type).builder, "decode"):  # type: ignore[attr-defined]
                 message = f"a model of type {self.model.type} has no decoder to search with; remove this"  # type: ignore[attr-defined]
                 found.append(Problem(f"{prefix}generation", message))
+        return found + self._short_positions(prefix)
+
+    def _short_positions(self, prefix: str) -> list[Problem]:
+        """Positions that end before the text does, which training would meet at its first long sentence."""
+        longest_input: int = getattr(self.task, "max_length", 0)
+        rule: int | str | None = getattr(self.generation, "max_length", None)
+        longest_output = 0 if not longest_input or rule is None else LengthLimit(rule)(longest_input - 1) + 1
+        found = []
+        for path, part in _parts(self.model, f"{prefix}model"):
+            is_read_only = path.startswith(f"{prefix}model.encoder.")
+            needed = longest_input if is_read_only else max(longest_input, longest_output)
+            max_len: int = getattr(part, "max_len", needed)
+            if max_len < needed:
+                limits = (
+                    "task.max_length"
+                    if needed == longest_input
+                    else "task.max_length and generation.max_length"
+                )
+                found.append(
+                    Problem(path, f"max_len ({max_len}) must be at least {needed}, for {limits} allow it")
+                )
         return found
 
 
@@ -102,6 +125,17 @@ def to_yaml(run: RunSpec) -> str:
 def n_parameters(model: Spec) -> int:
     """The number of a model's parameters, tied ones once, found without allocating them."""
     return count(build(model, device="meta"))
+
+
+def _parts(spec: Spec, path: str) -> Iterator[tuple[str, Spec]]:
+    """The specs within a spec, each with its path."""
+    for name in type(spec).model_fields:
+        value = getattr(spec, name)
+        items = {f".{i}": item for i, item in enumerate(value)} if isinstance(value, tuple) else {"": value}
+        for index, item in items.items():
+            if isinstance(item, Spec):
+                yield f"{path}.{name}{index}", item
+                yield from _parts(item, f"{path}.{name}{index}")
 
 
 # Training
@@ -181,6 +215,7 @@ class TrainedRun:
         """checkpoint is result (the average if there is one, else the best), best, last, average or a step.
 
         overrides may change how is decoded (`generation.`) and what data is read (`task.`), not the model.
+        device auto is a GPU where there is one, unless the spec trains on the CPU.
         Raises: RunError where the folder holds no such run, or a file of it is damaged; SpecError.
         """
         self.folder = Path(folder)
@@ -195,7 +230,8 @@ class TrainedRun:
             raise SpecError([Problem("task", f"{self.run.task.type} is no task of translating text")])  # type: ignore[union-attr]
         step_or_name = int(checkpoint) if str(checkpoint).isdecimal() else checkpoint
         self.checkpoint = weights_folder(self.folder, step_or_name).name
-        self.device = _device(device)
+        wants_cpu = self.run.training is not None and self.run.training.accelerator == "cpu"
+        self.device = _device("cpu" if device == "auto" and wants_cpu else device)
         with untouched():
             self.model: nn.Module = build(self.run.model)
         self.model.load_state_dict(load_weights(self.folder, step_or_name))
@@ -232,28 +268,38 @@ def evaluate(
     """Translates and scores a split of the run's corpus, or `data`: a source file and a reference file.
 
     Without either the split is `test`, or `dev` of a corpus without one. The translations are written to
-    hypotheses.txt in the run folder, what is returned to results.json: bleu, chrf, their signatures, what
-    was translated with which checkpoint and decoding, the time it took, and a few samples.
+    hypotheses.txt in the run folder, what is returned to results.json: bleu and chrf, each with its
+    signature, what was translated and left out, with which checkpoint and decoding, the time it took, and a
+    few samples.
     Raises: as TrainedRun; DataError for data that is not there or bad.
     """
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
+    bad_lines = BadLines(trained.task.bad_lines)
     if data is not None:
         source, reference = Path(data[0]), Path(data[1])
-        bad_lines = BadLines(trained.task.bad_lines)
         pairs = read_pairs(source, reference, max_characters=MAX_CHARACTERS, bad_lines=bad_lines)
         about = {"source": str(source), "reference": str(reference)}
     else:
-        split = split or ("test" if "test" in CORPUS.build(trained.task.data).splits() else "dev")
-        pairs = trained.task.pairs(split)
+        corpus: Corpus = CORPUS.build(trained.task.data)
+        split = split or ("test" if "test" in corpus.splits() else "dev")
+        if split not in corpus.splits():
+            raise DataError(
+                f"the data has no split '{split}'; {suggest(split, corpus.splits(), listed=True)}"
+            )
+        pairs = corpus.pairs(split, bad_lines=bad_lines)
         about = {"split": split}
     started = time.monotonic()
     evaluation = trained.task.evaluate(
         trained.model, pairs, decoding=trained.run.generation, folder=trained.folder
     )
     seconds = time.monotonic() - started
+    scores = dict(evaluation.scores)
+    signatures = scores.pop("signatures")
     results = {
-        **evaluation.scores,
+        **scores,
+        **{f"{name}_signature": signature for name, signature in signatures.items()},
         "data": about,
+        "left_out": dict(bad_lines.counts),
         "checkpoint": trained.checkpoint,
         "generation": dump(trained.run.generation),  # type: ignore[arg-type]
         "device": str(trained.device),

@@ -1,8 +1,8 @@
-"""Tokens per second of a training step: the zoo against three models a user might pick instead, of the same sizes.
+"""Tokens per second of a training step: the zoo against three models a user might pick instead.
 
-All models see the same real batches in turn, in one process, so that a machine whose speed drifts hurts all alike.
-A step is forward, label-smoothed loss, backward, clipping and a fused Adam update; dropout 0.1, none of it on
-attention weights. Tokens are those of both sides, padding counted.
+All have the same sizes and see the same real batches in turn, in one process, so that a machine whose speed
+drifts hurts all alike. A step is forward, label-smoothed loss, backward, clipping and a fused Adam update;
+dropout 0.1, none of it on attention weights. Tokens are those of both sides, padding counted.
 
     python examples/benchmarks/training_speed.py --data FOLDER --source de --target en
 
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,9 +27,10 @@ from rich.table import Table
 from torch import Tensor, nn
 
 import zoo
-from zoo.data.batches import Batch, BatchPlan
+from zoo.data.batches import BatchPlan
+from zoo.data.collate import Batch, collate
 from zoo.data.parallel import prepare
-from zoo.kinds import CORPUS
+from zoo.kinds import CORPUS, TOKENIZER
 
 Loss = Callable[[Batch], Tensor]
 PAD, SMOOTHING, DROPOUT = 0, 0.1, 0.1
@@ -181,16 +183,15 @@ MODELS = {
 
 
 def batches(args: argparse.Namespace) -> list[Batch]:
-    """The first --batches batches of the first epoch, as training would see them."""
-    corpus = {"type": "grammar"}
+    """The first --batches batches of an epoch, as training would see them."""
+    corpus: dict[str, Any] = {"type": "grammar"}
     if args.data:
-        corpus = {"type": "parallel_text", "folder": args.data, "source_language": args.source}
-        corpus |= {"target_language": args.target, "train": "train", "dev": "val", "test": "val"}
-    run = zoo.load("multi30k_small", f"model.source.vocab_size={args.vocab}")
+        corpus = {"type": "parallel_text", "folder": args.data, "test": None, "dev": "val"}
+        corpus |= {"source_language": args.source, "target_language": args.target}
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(
             CORPUS.entry(corpus["type"]).spec.model_validate(corpus),
-            run.task.tokenizer,
+            TOKENIZER.entry("sentencepiece").spec.model_validate({}),
             source_vocab_size=args.vocab,
             target_vocab_size=args.vocab,
             joint=True,
@@ -200,13 +201,10 @@ def batches(args: argparse.Namespace) -> list[Batch]:
             folder=Path(folder),
             cache_folder=Path(folder),
         )
-        plan = BatchPlan(
-            data.train.source_lengths,
-            data.train.target_lengths,
-            tokens_per_batch=args.tokens_per_batch,
-            seed=1,
-        )
-        return [data.train[indices] for indices in plan.epoch(0)[: args.batches]]
+        pairs = data.splits["train"]
+        lengths = pairs.source.lengths() + 1, pairs.target.lengths() + 1  # with the end, or the beginning
+        plan = BatchPlan(*lengths, tokens_per_batch=args.tokens_per_batch, seed=1)
+        return [collate(pairs, numbers) for numbers in plan.epoch(0)[: args.batches]]
 
 
 def measure(
@@ -268,7 +266,7 @@ def main() -> None:
     }
     data = [batch.to(args.device) for batch in batches(args)]
     table = Table(
-        title=f"training, {len(data) - 2} steps each, {args.device}, {args.threads} threads, tokens per second"
+        title=f"tokens per second, {len(data) - 2} steps each, {args.device}, {args.threads} threads"
     )
     for column in ("precision", "model", "median", "lowest", "highest", "zoo is faster by"):
         table.add_column(column, justify="left" if column in ("precision", "model") else "right")
@@ -277,9 +275,13 @@ def main() -> None:
         for name, values in speeds.items():
             ratio = statistics.median(a / b for a, b in zip(speeds["zoo"], values, strict=True))
             table.add_row(
-                precision, name, f"{statistics.median(values):,.0f}", f"{min(values):,.0f}", f"{max(values):,.0f}",
+                precision,
+                name,
+                f"{statistics.median(values):,.0f}",
+                f"{min(values):,.0f}",
+                f"{max(values):,.0f}",
                 "" if name == "zoo" else f"{ratio:.2f}×",
-            )  # fmt: skip
+            )
     Console(width=110).print(table)
 
 

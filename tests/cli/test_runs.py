@@ -107,6 +107,19 @@ def test_evaluate_decodes_as_told_and_takes_another_checkpoint(zoo: Any, run: Pa
     assert "step-3" in zoo("evaluate", run, "--beam-size", "2", "--checkpoint", "last").stdout
 
 
+def test_evaluate_counts_the_lines_it_leaves_out(zoo: Any, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.txt").write_text("one\n\nthree\n", encoding="utf-8")
+    (tmp_path / "r.txt").write_text("eins\nzwei\ndrei\n", encoding="utf-8")
+    refused = zoo("evaluate", run, "--data", "s.txt", "r.txt")
+    assert (refused.exit_code, refused.stderr.partition(" (")[0]) == (
+        3,
+        "s.txt:2: empty line: but that of r.txt is not",
+    )
+    counted = zoo("evaluate", run, "task.bad_lines=skip", "--data", "s.txt", "r.txt").stdout
+    assert "s.txt, r.txt: 2 sentences" in counted
+    assert "bad lines left out: 1 empty line" in counted
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -69,7 +69,7 @@ def test_describe_gives_source_keys_and_an_example(zoo: Any) -> None:
     text = zoo("describe", "attention/restricted").stdout
     assert text.startswith("attention/restricted  (")
     assert "Source: Vaswani et al. 2017" in text
-    assert "radius: an integer, at least 1" in text
+    assert "radius: an integer, at least 0" in text
     assert '{"type": "restricted"' in text
 
 
@@ -138,6 +138,22 @@ def test_parts_that_do_not_go_together_are_found(zoo: Any, model_alone: Path) ->
     result = zoo("check", model_alone, "generation=greedy")
     assert result.exit_code == 2
     assert "generation: a model of type encoder_only has no decoder to search with" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model.position=learned", "model.position.max_len=305"], "max_len (305) must be at least 306"),
+        (["model.position=learned", "model.position.max_len=306"], ""),
+        (["model.decoder.position=sinusoidal", "model.encoder.position={type: learned, max_len: 255}"],
+         "model.encoder.position: max_len (255) must be at least 256"),
+        (["model.decoder.position=sinusoidal", "model.encoder.position={type: learned, max_len: 256}"], ""),
+    ],
+)  # fmt: skip
+def test_learned_positions_must_reach_as_far_as_the_text(zoo: Any, words: list[str], message: str) -> None:
+    result = zoo("check", "transformer_base", "--scale=tiny", *words)
+    assert message in result.stderr
+    assert result.exit_code == (2 if message else 0)
 
 
 def test_limits_of_generation_and_of_the_task_are_checked(zoo: Any) -> None:

@@ -49,8 +49,13 @@ def by_loops(module, query, memory, allowed):
 
 @pytest.mark.parametrize(
     "sizes",
-    [{}, {"n_heads": 6, "n_kv_heads": 2}, {"n_heads": 4, "n_kv_heads": 1, "d_k": 5, "d_v": 7}, {"scale": 1.0, "bias": False}],
-)  # fmt: skip
+    [
+        {},
+        {"n_heads": 6, "n_kv_heads": 2},
+        {"n_heads": 4, "n_kv_heads": 1, "d_k": 5, "d_v": 7},
+        {"scale": 1.0, "bias": False},
+    ],
+)
 @pytest.mark.parametrize("causal", [True, False])
 @torch.no_grad()
 def test_self_attention_equals_the_formula(sizes, causal):

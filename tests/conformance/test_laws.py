@@ -92,6 +92,7 @@ def backwards(true, self, x, sublayers):
     return true(self, x, sublayers[::-1])
 
 
+LANGUAGE_MODEL = {"type": "language_model", "predicts": "target"}
 MULTI_HEAD = {"type": "multi_head", "n_heads": 3, "bias": True}
 BROKEN = [
     ("output_has_its_shape_and_is_finite", ATTENTION, MULTI_HEAD, MultiHeadAttention, narrow),
@@ -108,7 +109,7 @@ BROKEN = [
     ("each_position_by_itself", NORM, {"type": "layer_norm"}, LayerNorm, neighbourly),
     ("each_sublayer_runs_once_and_in_order", LAYOUT, {"type": "pre_norm"}, PreNorm, backwards),
     ("output_has_its_shape_and_is_finite", EMBEDDING, {"type": "tokens", "vocab_size": 9}, TokenEmbedding, narrow),
-    ("output_has_its_shape_and_is_finite", HEAD, {"type": "language_model", "predicts": "target"}, LanguageModelHead, narrow),
+    ("output_has_its_shape_and_is_finite", HEAD, LANGUAGE_MODEL, LanguageModelHead, narrow),
     ("in_a_decoder_the_future_is_hidden", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("causal")),
     ("in_an_encoder_padding_is_ignored", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("keys")),
 ]  # fmt: skip
@@ -170,7 +171,7 @@ def test_loss_law_catches_a_loss_of_other_logits(monkeypatch):
         "loss",
         lambda self, hidden, labels, **named: loss(self, hidden * 1.1, labels, **named),
     )
-    must_fail("the_loss_is_that_of_the_logits", HEAD, {"type": "language_model", "predicts": "target"})
+    must_fail("the_loss_is_that_of_the_logits", HEAD, LANGUAGE_MODEL)
 
 
 def test_initialization_law_catches_a_constant(monkeypatch):

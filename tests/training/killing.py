@@ -97,6 +97,7 @@ def slowly() -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
+    toy.toy_run(**RUN)  # loads all components, once
     kind, folder = sys.argv[1], Path(sys.argv[2])
     if kind == "calls":
         call, stride = int(sys.argv[3]), int(sys.argv[4])

@@ -101,6 +101,16 @@ def test_by_default_as_many_are_kept_as_are_averaged(toy: ModuleType, tmp_path: 
     assert Checkpoints(tmp_path / "checkpoints").steps() == sorted({4, 6, 8, 10, result.best_step})
 
 
+def test_a_checkpoint_made_for_its_score_is_not_averaged(toy: ModuleType, tmp_path: Path) -> None:
+    result = fit(toy.toy_run(average_last=3), tmp_path, resume=False, progress=False)
+    assert Checkpoints(tmp_path / "checkpoints").steps() == [3, 6, 8, 9, 10]  # 8 is the best
+    steps = [load_weights(tmp_path, step) for step in (6, 9, 10)]
+    for name, tensor in load_weights(tmp_path).items():
+        mean = torch.stack([weights[name].double() for weights in steps]).mean(0)
+        torch.testing.assert_close(tensor, mean.float(), rtol=1e-6, atol=0)
+    assert result.weights.name == "step-10-average-3"
+
+
 # What a step learns from
 
 

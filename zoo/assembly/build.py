@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from registry import Spec
 from zoo.kinds import MODEL
@@ -14,9 +18,10 @@ def build(spec: Spec, *, device: str | torch.device = "cpu") -> nn.Module:
 
     On device "meta" nothing is allocated and nothing initialised: for counting parameters and cost.
     """
-    with torch.device(device):
+    is_meta = torch.device(device).type == "meta"
+    with torch.device(device), _Undrawn() if is_meta else nullcontext():
         model = MODEL.build(spec)
-        if torch.device(device).type != "meta":
+        if not is_meta:
             model.initialize(model)
     return model
 
@@ -24,3 +29,15 @@ def build(spec: Spec, *, device: str | torch.device = "cpu") -> nn.Module:
 def n_parameters(model: nn.Module) -> int:
     """Trainable and frozen values, tied ones once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves random numbers undrawn: on the meta device torch would import its compiler for them, in 2 s."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        keywords = kwargs or {}
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "trunc_normal_"):
+            return args[0] if args else keywords["tensor"]
+        return func(*args, **keywords)

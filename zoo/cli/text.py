@@ -54,14 +54,16 @@ def _key_text(field: Mapping[str, Any]) -> str:
 
 def results_text(results: Mapping[str, Any]) -> str:
     """The scores of an evaluation, with how they were computed and on what."""
-    data, signatures = results["data"], results["signatures"]
+    data = results["data"]
     what = data["split"] if "split" in data else f"{data['source']}, {data['reference']}"
+    counts = ", ".join(f"{count} {reason}" for reason, count in results["left_out"].items())
+    left_out = f"\nbad lines left out: {counts}" if counts else ""
     speed = results["n_sentences"] / max(results["seconds"], 1e-3)
     return (
-        f"BLEU {results['bleu']:.2f}  {signatures['bleu']}\n"
-        f"chrF {results['chrf']:.2f}  {signatures['chrf']}\n"
+        f"BLEU {results['bleu']:.2f}  {results['bleu_signature']}\n"
+        f"chrF {results['chrf']:.2f}  {results['chrf_signature']}\n"
         f"{what}: {results['n_sentences']:,} sentences in {results['seconds']:.1f} s, {speed:,.0f} a second, "
-        f"{results['checkpoint']}"
+        f"{results['checkpoint']}{left_out}"
     )
 
 

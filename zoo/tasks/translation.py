@@ -47,6 +47,9 @@ class TranslationSpec(Spec):
     cache: str | None = None
     """Folder for the tokenized text, which many runs may share; null: one in the run folder."""
 
+    def check(self, *, model: Spec) -> None:
+        _vocabularies(model)
+
     def problems(self, path: str) -> list[Problem]:
         return [*check_part(self.data, f"{path}.data"), *check_part(self.tokenizer, f"{path}.tokenizer")]
 

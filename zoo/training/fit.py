@@ -123,7 +123,8 @@ class _Session:
             folder=folder,
             tokens_per_batch=self.spec.tokens_per_batch,
             seed=self.spec.seed,
-            is_resumed=not is_new,
+            # A run that was killed while it was prepared has no tokenizer to find yet.
+            is_resumed=not is_first or bool(self.checkpoints.steps()),
         )
         self.identity = identity(cast(Spec, run), self.task.fingerprint)
         self.state = self._newest_state()
@@ -182,6 +183,8 @@ class _Session:
             raise RunError(
                 f"{self.folder}: no run, but not empty: it holds {others[0]}; choose another folder"
             )
+        for leftover in self.folder.glob("tokenizer*"):
+            leftover.unlink()  # of an attempt that failed before its first step, perhaps on other text
 
     def _write_spec(self) -> None:
         path = self.folder / SPEC_FILE

@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -70,8 +71,10 @@ class Keeper(Callback):
         self._started = time.monotonic() - self.progress.seconds
         if self.resumed is not None:
             trainer.optimizers[0].load_state_dict(self.resumed["optimizer"])
-        if self._is_validation_due(is_last=self.is_done) and self._validate(trainer, module):
-            self._point_to_best()
+        if self._is_validation_due(is_last=self.is_done):
+            self._validate(trainer, module)
+        if self.resumed is not None:
+            self._tidy()  # a kill may have come between the last checkpoint and this
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, TrainingModule)
@@ -181,8 +184,10 @@ class Keeper(Callback):
         result: Validation | None = None
         if trainer.is_global_zero:
             module.model.eval()
+            # Searching meets ever new shapes, each of which a compiled layer would be compiled anew for.
+            stance = torch.compiler.set_stance("force_eager") if self.spec.compile else nullcontext()
             try:
-                with untouched(), torch.no_grad(), trainer.precision_plugin.forward_context():
+                with untouched(), stance, torch.no_grad(), trainer.precision_plugin.forward_context():
                     result = self.task.validate(
                         module.model,
                         decoding=self.decoding,
@@ -229,8 +234,7 @@ class Keeper(Callback):
                 self.checkpoints.save(
                     self.progress.step, module.model.state_dict(), state, is_regular=is_regular
                 )
-                self._point_to_best()
-                self.checkpoints.keep(self._steps_to_keep())
+                self._tidy()
                 self.journal.write_table()
             except RunError as error:
                 refusal = error
@@ -239,17 +243,16 @@ class Keeper(Callback):
             raise refusal  # on all ranks: the others would wait for the first for ever
         self._stepping_since = time.monotonic()
 
-    def _point_to_best(self) -> None:
-        if self.journal is not None:
-            steps = {"last": self.progress.step, "best": self.progress.best_step}
-            self.checkpoints.write_index(
-                {key: self.checkpoints.path(step) for key, step in steps.items() if step is not None}
-            )
-
-    def _steps_to_keep(self) -> set[int]:
+    def _tidy(self) -> None:
+        """Renews the index and removes the checkpoints that are not needed any more."""
+        if self.journal is None:
+            return
+        steps = {"last": self.progress.step, "best": self.progress.best_step}
+        named = {key: step for key, step in steps.items() if step is not None}
+        self.checkpoints.write_index({key: self.checkpoints.path(step) for key, step in named.items()})
         regular = [step for step in self.checkpoints.steps() if step % self.spec.checkpoint_every == 0]
-        kept = {*regular[-(self.spec.keep_checkpoints or self.spec.average_last) :], self.progress.step}
-        return kept if self.progress.best_step is None else {*kept, self.progress.best_step}
+        n_kept = self.spec.keep_checkpoints or self.spec.average_last
+        self.checkpoints.keep({*regular[-n_kept:], *named.values()})
 
     # Helpers
 

@@ -12,6 +12,8 @@ LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning")
 WARNINGS = {
     # Lightning 2.6 asks torch for what torch 2.13 calls by another name; nothing of ours, nothing to do.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated": FutureWarning,
+    # `accelerator: cpu` is the user's word.
+    r"GPU available but not used": UserWarning,
     # Batches come from a memory-mapped cache; whether more processes help is for `data_workers` to say.
     r"The '.*' does not have many workers": UserWarning,
 }

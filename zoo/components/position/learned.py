@@ -36,6 +36,7 @@ class Learned(Position):
         length = int(positions.max()) + 1 if known else positions.shape[-1]
         if length > self.table.num_embeddings:
             raise ValueError(
-                f"a sequence of {length} tokens is longer than max_len ({self.table.num_embeddings}) of the learned positions"
+                f"a sequence of {length} tokens is longer than max_len ({self.table.num_embeddings}) "
+                "of the learned positions"
             )
         return x + self.table(positions)

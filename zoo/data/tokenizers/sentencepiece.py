@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-import sentencepiece
 from pydantic import Field
 
 from registry import Spec
@@ -66,10 +65,12 @@ class SentencePiece:
 
         Raises: DataError where the text has too few different pieces, or too many characters, for vocab_size.
         """
+        from sentencepiece import SentencePieceTrainer  # here, so that checking a spec does not load it
+
         sample = thinned(lines, self._max_lines)
         model = io.BytesIO()
         try:
-            sentencepiece.SentencePieceTrainer.train(
+            SentencePieceTrainer.train(
                 sentence_iterator=iter(sample),
                 model_writer=model,
                 vocab_size=vocab_size,
@@ -100,8 +101,10 @@ class TrainedSentencePiece(Tokenizer):
     suffix = ".model"
 
     def __init__(self, data: bytes) -> None:
+        from sentencepiece import SentencePieceProcessor
+
         try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=data)
+            self._processor = SentencePieceProcessor(model_proto=data)
         except RuntimeError as error:
             raise RunError(f"not a sentencepiece model: {error}") from None
         super().__init__(data, self._processor.get_piece_size())

@@ -1,0 +1,77 @@
+"""The real task through the whole of training: it learns, and it is resumed like the toy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from comparison import differences, final
+
+from registry import parse
+from zoo.assembly.build import build
+from zoo.kinds import TASK
+from zoo.training import keeper
+from zoo.training.fit import fit
+from zoo.training.selection import load_weights
+
+
+def translating(toy: ModuleType, **training: Any) -> Any:
+    data = toy.toy_run(max_steps=8, **training).model_dump(serialize_as_any=True)
+    data["model"]["source"]["vocab_size"] = 150
+    data["task"] = {
+        "type": "translation",
+        "data": {"type": "grammar", "n_train": 61, "n_dev": 9, "n_test": 5},
+        "tokenizer": "words",
+    }
+    data["training"] |= {"tokens_per_batch": 90, "validation_sentences": 4}
+    return parse(toy.ToyRun, data)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16-mixed"])
+def test_a_translation_run_is_resumed_bit_for_bit(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    run = translating(toy, precision=precision, average_last=2)
+    fit(run, tmp_path / "alone", resume=False, progress=False)
+    original = keeper.Keeper._after_step
+
+    def cutting(self: keeper.Keeper, *args: Any) -> None:
+        original(self, *args)
+        if self.progress.step == 5:
+            raise SystemError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper.Keeper, "_after_step", cutting)
+        with pytest.raises(SystemError):
+            fit(run, tmp_path / "run", resume=False, progress=False)
+    fit(run, tmp_path / "run", resume=True, progress=False)
+    assert list(differences(final(tmp_path / "alone"), final(tmp_path / "run"))) == []
+
+
+@pytest.mark.slow
+def test_it_learns_to_translate(toy: ModuleType, tmp_path: Path) -> None:
+    data = translating(toy).model_dump(serialize_as_any=True)
+    data["model"]["d_model"] = 64
+    data["model"]["source"]["vocab_size"] = 700
+    for stack in ("encoder", "decoder"):
+        data["model"][stack] |= {"input_dropout": 0.1, "n_layers": 2}
+        data["model"][stack]["layer"] |= {"dropout": 0.1}
+        data["model"][stack]["layer"]["ffn"]["d_ff"] = 128
+    data["task"]["data"] = {"type": "grammar", "n_train": 4000, "n_dev": 50, "n_test": 50}
+    data["training"] |= {
+        "tokens_per_batch": 1500,
+        "max_steps": 600,
+        "validate_every": 300,
+        "validation_sentences": 50,
+        "schedule": {"type": "inverse_sqrt", "peak_lr": 3e-3, "warmup_steps": 100},
+    }
+    run = parse(toy.ToyRun, data)
+    result = fit(run, tmp_path, resume=False, progress=False)
+    assert result.validation["bleu"] > 30
+    model = build(run.model)
+    model.load_state_dict(load_weights(tmp_path))
+    task: Any = TASK.build(run.task)
+    evaluation = task.evaluate(model.eval(), task.pairs("test"), decoding=run.generation, folder=tmp_path)
+    assert evaluation.scores["bleu"] > 25
