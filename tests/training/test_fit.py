@@ -3,7 +3,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -340,6 +342,32 @@ def test_a_run_that_failed_before_its_first_step_may_be_started_again(
     assert "seed: 1" in (tmp_path / "spec.yaml").read_text()
 
 
+def test_the_tokenizer_of_a_failed_attempt_is_not_used(toy: ModuleType, tmp_path: Path) -> None:
+    for name in ("spec.yaml", "tokenizer.json", "tokenizer.model"):
+        (tmp_path / name).write_text("of other text")
+    fit(toy.toy_run(max_steps=1), tmp_path, resume=False, progress=False)
+    assert not list(tmp_path.glob("tokenizer*"))
+
+
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_only_a_run_with_a_checkpoint_must_find_its_tokenizer(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_checkpoint: bool
+) -> None:
+    fit(toy.toy_run(max_steps=1), tmp_path, resume=False, progress=False)
+    if not has_checkpoint:
+        shutil.rmtree(tmp_path / "checkpoints")
+    seen: list[bool] = []
+    original = toy.Toy.prepare
+
+    def prepare(self: Any, **more: Any) -> Any:
+        seen.append(more["is_resumed"])
+        return original(self, **more)
+
+    monkeypatch.setattr(toy.Toy, "prepare", prepare)
+    fit(toy.toy_run(max_steps=2), tmp_path, resume=True, progress=False)
+    assert seen == [has_checkpoint]
+
+
 def test_a_run_that_was_cut_off_before_its_first_checkpoint_is_resumed_from_the_start(
     toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -404,7 +432,9 @@ def test_a_device_that_is_not_there_is_refused_by_name(toy: ModuleType, tmp_path
 def test_lightning_says_nothing_of_its_own(
     toy: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fit(toy.toy_run(), tmp_path / "quiet", resume=False, progress=False)
+    # In a process of its own: here, what lightning's logger writes goes where pytest looked at its import.
+    command = [sys.executable, str(Path(__file__).with_name("ranks.py")), str(tmp_path / "quiet"), "{}"]
+    subprocess.run(command, check=True)
     assert capfd.readouterr() == ("", "")
     fit(toy.toy_run(), tmp_path / "shown", resume=False, progress=True)
     captured = capfd.readouterr()
@@ -432,8 +462,6 @@ def test_settings_of_torch_are_as_before(toy: ModuleType, tmp_path: Path) -> Non
 
 
 def test_a_spec_is_read_without_lightning() -> None:
-    import subprocess
-
     code = (
         "import sys, zoo.training.spec, zoo.training.selection, zoo.kinds\n"
         "zoo.kinds.OPTIMIZER.names(), zoo.kinds.SCHEDULE.names()\n"

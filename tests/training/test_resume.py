@@ -72,6 +72,7 @@ CUTS = [
     ("_record", 10, True),
     ("_validate", 10, True),
     ("_save", 10, False),
+    ("_tidy", 10, False),  # the checkpoint is there, the index does not know
     ("_save", 10, True),  # all done but the average
 ]
 
@@ -138,6 +139,17 @@ def test_a_seed_decides_the_run_and_the_callers_generators_are_left_alone(
     fit(toy.toy_run(average_last=2, seed=2), tmp_path / "other", resume=False, progress=False)
     assert list(differences(references("plain"), final(tmp_path / "again"))) == []
     assert list(differences(references("plain")["weights"], final(tmp_path / "other")["weights"]))
+
+
+def test_how_often_it_is_watched_changes_nothing_that_is_learnt(
+    toy: ModuleType, tmp_path: Path, references: Any
+) -> None:
+    run = toy.toy_run(validate_every=3, checkpoint_every=5, log_every=1)
+    fit(run, tmp_path / "run", resume=False, progress=False)
+    expected, found = references("plain"), final(tmp_path / "run")
+    assert list(differences(expected["weights"][10], found["weights"][10])) == []
+    for part in ("optimizer", "random"):
+        assert list(differences(expected["states"][10][part], found["states"][10][part])) == []
 
 
 def test_a_run_that_is_done_is_given_back(toy: ModuleType, tmp_path: Path, references: Any) -> None:

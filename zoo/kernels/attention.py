@@ -5,8 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.kernels import blocked, eager, matmul, sdpa
+from zoo.kernels import blocked, eager, flex, matmul, sdpa
+from zoo.kernels.common import autocasts, without_autocast
 from zoo.masks import Mask
+
+KERNELS = ("auto", "eager", "matmul", "sdpa", "blocked", "flex")
+
+# Scores of a sentence and head up to which matmul is as fast as sdpa; its memory grows with them.
+_MATMUL_SCORES = 128 * 128
+_MATMUL_SCORES_BF16 = 512 * 512
+_FEW_SCORES = 4096  # in all; below, the fused kernel's single call wins
+_FLEX_KEYS = 1024
 
 
 def attend(
@@ -20,18 +29,127 @@ def attend(
     dropout: float = 0.0,
     kernel: str = "auto",
 ) -> Tensor:
-    """q [B,H,T,K], k [B,G,S,K], v [B,G,S,Kv] -> [B,H,T,Kv]."""
+    """softmax(q kᵀ · scale + bias) v over what the mask shows, by the kernel that does it best.
+
+    Queries with nothing to attend give zeros and pass no gradient. Under autocast, inputs take its dtype.
+    dropout is the probability of dropping a weight, here and now.
+
+    kernel "auto" is the rule below; ratios are forward and backward on two CPU cores with AVX-512.
+        blocked: with a radius, where a block's window (32 + radius on each side seen) is at most half of the
+            keys, or a fifth of them where matmul would do the whole in bfloat16: it is three times as fast
+            as the float32 of blocked.
+        flex: in blocked's place on CUDA from 1,024 keys on, by operation count; shorter ones go to sdpa.
+        matmul: on the CPU for T·S up to 128² (sdpa takes 1 to 2 times as long), in bfloat16 up to 512² (2.5
+            to 15 times); and where sdpa is unfused, for dropout, a bias with a gradient, values of another
+            width than keys. Neither below 4,096 scores in all, where sdpa's single call is faster, nor inside
+            torch.compile, whose graph it would break.
+        sdpa: everything else.
+        eager: never; it is the reference, and gives the weights (see `attend_eager`).
+
+    Source: Vaswani et al. 2017, section 3.2.1.
+    Shapes: q [B, H, T, K], k [B, G, S, K], v [B, G, S, Kv] -> [B, H, T, Kv]; G divides H, and head h reads
+        group h // (H / G). bias [1 or B, 1 or H, T, S], finite.
+    Raises: ValueError on shapes that do not fit, and where the kernel asked for cannot do the case.
+    """
+    if kernel not in KERNELS:
+        raise ValueError(f"no attention kernel is named {kernel!r} (known: {', '.join(KERNELS)})")
+    if autocasts(q.device):
+        q, k, v = _lowered(q, k, v)
+        with without_autocast(q.device):
+            return attend(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout, kernel=kernel)
+    _check(q, k, v, mask=mask, bias=bias, dropout=dropout)
+    if kernel == "auto":
+        kernel = choose(q, k, v, mask=mask, bias=bias, dropout=dropout)
+    if kernel == "sdpa":
+        return sdpa.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
+    if kernel == "matmul":
+        return matmul.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
     if kernel == "eager":
         return eager.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)[0]
     if kernel == "blocked":
+        refusal = blocked.refusal(q, k, mask=mask, bias=bias)
+    else:
+        refusal = flex.refusal(q, bias=bias, dropout=dropout)
+    if refusal:
+        raise ValueError(f"the {kernel} kernel cannot do this: {refusal}")
+    if kernel == "blocked":
         return blocked.attention(q, k, v, mask=mask, scale=scale, dropout=dropout)
-    if kernel == "matmul":
-        return matmul.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
-    return sdpa.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
+    return flex.attention(q, k, v, mask=mask, scale=scale)
 
 
 def attend_eager(
-    q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, scale: float, bias: Tensor | None = None, dropout: float = 0.0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: Mask,
+    scale: float,
+    bias: Tensor | None = None,
+    dropout: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """The formula, step by step: also gives the weights [B,H,T,S]."""
-    return eager.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
+    """`attend` by the formula, with the weights [B, H, T, S] before dropout, in float32 at least."""
+    if autocasts(q.device):
+        q, k, v = _lowered(q, k, v)
+    _check(q, k, v, mask=mask, bias=bias, dropout=dropout)
+    with without_autocast(q.device):
+        return eager.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
+
+
+def choose(q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, bias: Tensor | None, dropout: float) -> str:
+    """The kernel that "auto" stands for: the rule and its reasons are in `attend`."""
+    (B, H, T, K), S = q.shape, k.shape[2]
+    on_cpu, on_cuda, is_bf16 = q.device.type == "cpu", q.device.type == "cuda", q.dtype == torch.bfloat16
+    whole = "sdpa"
+    if on_cpu and not torch.compiler.is_compiling():
+        learns_bias = bias is not None and bias.requires_grad and torch.is_grad_enabled()
+        is_unfused = dropout > 0.0 or learns_bias or v.shape[3] != K
+        n_scores, most = T * S, _MATMUL_SCORES_BF16 if is_bf16 else _MATMUL_SCORES
+        if is_unfused or (n_scores <= most and B * H * n_scores >= _FEW_SCORES):
+            whole = "matmul"
+    if mask.radius is None:
+        return whole
+    window = blocked.window(mask)
+    if (
+        on_cuda
+        and min(T, S) >= _FLEX_KEYS
+        and 2 * window <= S
+        and not flex.refusal(q, bias=bias, dropout=dropout)
+    ):
+        return "flex"
+    share = 5 if is_bf16 and whole == "matmul" else 2
+    if (
+        share * window <= S
+        and not (on_cuda and S < _FLEX_KEYS)
+        and not blocked.refusal(q, k, mask=mask, bias=bias)
+    ):
+        return "blocked"
+    return whole
+
+
+def _lowered(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
+    """Inputs in the dtype that autocast asks of matrix products; float64 is left alone, as torch leaves
+    it."""
+    dtype = torch.get_autocast_dtype(q.device.type)
+    return [x if x.dtype == torch.float64 else x.to(dtype) for x in (q, k, v)]
+
+
+def _check(q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, bias: Tensor | None, dropout: float) -> None:
+    if not (q.dim() == k.dim() == v.dim() == 4):
+        raise ValueError(
+            f"q, k and v must have 4 dimensions, not {list(q.shape)}, {list(k.shape)}, {list(v.shape)}"
+        )
+    (B, H, T, K), (G, S) = q.shape, k.shape[1:3]
+    if k.shape != (B, G, S, K) or v.shape[:3] != (B, G, S) or H % G:
+        raise ValueError(
+            f"q [B, H, T, K], k [B, G, S, K] and v [B, G, S, Kv] with G dividing H do not fit: "
+            f"{list(q.shape)}, {list(k.shape)}, {list(v.shape)}"
+        )
+    if not q.dtype == k.dtype == v.dtype:
+        raise ValueError(f"q, k and v must have one dtype, not {q.dtype}, {k.dtype} and {v.dtype}")
+    if mask.batch not in (1, B):
+        raise ValueError(f"the mask is for {mask.batch} sentences, but there are {B}")
+    mask.check(T, S)
+    if bias is not None and bias.shape not in {(b, h, T, S) for b in (1, B) for h in (1, H)}:
+        raise ValueError(f"bias must have the shape [{B} or 1, {H} or 1, {T}, {S}], not {list(bias.shape)}")
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout ({dropout}) must be at least 0 and below 1")

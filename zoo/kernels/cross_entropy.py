@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from zoo.kernels.linear import prefers_onednn, product
+
 CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
 """Size of a chunk's fp32 logits: what the CPU's cache holds; on a GPU enough rows for a full matrix product."""
 
@@ -59,6 +61,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
             h, w = hidden.to(dtype), weight.to(dtype)
             b = None if bias is None else bias.to(dtype)
             n, n_labels = h.shape[0], w.shape[0]
+            by_onednn = prefers_onednn(h, w)
+            h = h.contiguous()
+            w_turned = w.t().contiguous() if by_onednn and with_gradients else None  # [D, V]
             rows = max(128, CHUNK_BYTES.get(h.device.type, CHUNK_BYTES["cuda"]) // (4 * n_labels))
             nll = h.new_zeros((), dtype=torch.float32)
             uniform = h.new_zeros((), dtype=torch.float32)  # Σ(-log p) / V over all rows
@@ -68,7 +73,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             d_bias = torch.zeros_like(b, dtype=torch.float32) if with_gradients and b is not None else None
             for start in range(0, n, rows):
                 h_chunk, label = h[start : start + rows], labels[start : start + rows, None]
-                z = h_chunk @ w.t() if b is None else torch.addmm(b, h_chunk, w.t())  # [rows, V]
+                if by_onednn:
+                    z = product(h_chunk, w, b)  # [rows, V]
+                else:
+                    z = h_chunk @ w.t() if b is None else torch.addmm(b, h_chunk, w.t())
                 z_max, best = z.max(dim=-1, keepdim=True)
                 p = torch.softmax(z, dim=-1, dtype=torch.float32)
                 # log Σexp(z) by way of the largest probability: log p[label] itself may underflow.
@@ -86,7 +94,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 if label_smoothing:
                     g.sub_(label_smoothing / n_labels)
                 g.scatter_add_(1, label, torch.full_like(label, label_smoothing - 1.0, dtype=dtype))
-                torch.mm(g, w, out=d_hidden[start : start + rows])
+                if w_turned is None:
+                    torch.mm(g, w, out=d_hidden[start : start + rows])
+                else:
+                    d_hidden[start : start + rows] = product(g, w_turned)
                 if dtype == torch.float32:
                     d_weight.addmm_(g.t(), h_chunk)
                 else:

@@ -15,8 +15,8 @@ def attention(
     """softmax(q kᵀ · scale + bias) v, in float32 where the inputs are narrower.
 
     Source: Vaswani et al. 2017, equation 1.
-    Shapes: q [B, H, T, K], k [B, G, S, K], v [B, G, S, Kv] -> output [B, H, T, Kv], weights [B, H, T, S] before
-        dropout and at least float32.
+    Shapes: q [B, H, T, K], k [B, G, S, K], v [B, G, S, Kv] -> output [B, H, T, Kv] and the weights before
+        dropout [B, H, T, S], float32 at least.
     """
     n_shared = q.shape[1] // k.shape[1]  # heads that read one group
     k, v = k.repeat_interleave(n_shared, dim=1), v.repeat_interleave(n_shared, dim=1)  # [B, H, S, K]
@@ -26,8 +26,8 @@ def attention(
         scores = scores + bias
     allowed = mask.dense(q.shape[2], k.shape[2], q.device)
     if allowed is not None:
-        # The lowest number instead of -inf, and zeros afterwards: a row with nothing to attend gives zeros and passes
-        # zero gradients, where softmax over -inf alone would give NaN for both.
+        # The lowest number instead of -inf, and zeros afterwards: a row with nothing to attend gives zeros
+        # and passes zero gradients, where softmax over -inf alone would give NaN for both.
         scores = scores.masked_fill(~allowed, torch.finfo(wide).min)
     weights = scores.softmax(dim=-1)
     if allowed is not None:

@@ -1,9 +1,8 @@
 """Attention by plain matrix products: on the CPU often the fastest for short sequences.
 
-With short sequences in bfloat16 torch's fused CPU kernel takes 5 to 16 times as long as two products and a softmax; and
-it falls back to unfused code for dropout, for a bias that learns and for values wider or narrower than keys. Here the
-work goes through in chunks whose scores stay in the processor's cache, and the softmax runs in float32: more exact,
-and for short bfloat16 rows faster too.
+With short sequences in bfloat16 torch's fused CPU kernel takes 5 to 16 times as long as two products and a
+softmax; and it falls back to unfused code for dropout, for a bias that learns and for values wider or
+narrower than keys. Here the work goes through in chunks whose scores stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from zoo.kernels.chunks import chunks, kept_weights
+from zoo.kernels.common import kept_weights, most_scores, outside_graphs, without_autocast
 from zoo.masks import Mask
 
 _VECTOR = 16  # float32 numbers in the widest vector register
-
 _LONG_ROW = 64  # keys from which torch's softmax over bfloat16 is as fast as over float32 and back
+
 
 def attention(
     q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, scale: float, bias: Tensor | None, dropout: float
@@ -29,34 +28,43 @@ def attention(
 
     Shapes: q [B, H, T, K], k [B, G, S, K], v [B, G, S, Kv], bias [1 or B, 1 or H, T, S] -> [B, H, T, Kv].
     """
-    return _Products.apply(q, k, v, bias, mask, scale, dropout)
+    return outside_graphs(_Products.apply)(q, k, v, bias, mask, scale, dropout)
 
 
 class _Products(torch.autograd.Function):
-    # The heads of a group are stacked along the rows, so that one product serves them and reads the keys in place:
-    # queries [B, H, T, K] are seen as [B·G, shared·T, K], scores [B·G, shared·T, S] as [B, H, T, S].
+    # The heads of a group are stacked along the rows, so that one product serves them and reads the keys in
+    # place: queries [B, H, T, K] are seen as [B·G, shared·T, K], scores [B·G, shared·T, S] as [B, H, T, S].
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Mask, scale: float, dropout: float
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        bias: Tensor | None,
+        mask: Mask,
+        scale: float,
+        dropout: float,
     ) -> Tensor:
         B, H, T, K = q.shape
         G, S = k.shape[1:3]
         wide = torch.promote_types(q.dtype, torch.float32) if bias is not None or S < _LONG_ROW else q.dtype
         idle = mask.idle(T, S, q.device)  # [B or 1, 1, T or 1, 1]
-        # torch's softmax takes 15 times as long over rows too short for one vector register, so they get hidden keys.
+        # torch's softmax takes 15 times as long over rows that do not fill a vector register, so those get
+        # hidden keys; not when there are few rows, where copying the keys would cost more.
         n_extra = max(0, _VECTOR - S) if T > 4 else 0
-        hidden = mask.once(("padded bias", T, S, n_extra, wide), lambda: _hidden(mask, q, S, n_extra, wide))
+        made = ("padded bias", T, S, n_extra, wide, q.device)
+        hidden = mask.once(made, lambda: _hidden(mask, T, S, n_extra, wide, q.device))
         if n_extra:
             k, v = F.pad(k, (0, 0, 0, n_extra)), F.pad(v, (0, 0, 0, n_extra))
             bias = None if bias is None else F.pad(bias, (0, n_extra))
-        S = S + n_extra
+            S = S + n_extra
         queries = q.reshape(B * G, -1, K)  # [B·G, shared·T, K]
         keys, values = k.reshape(B * G, S, K), v.reshape(B * G, S, -1)  # [B·G, S, K]
         output = queries.new_empty(*queries.shape[:2], values.shape[2])
         keep, keep_scale = kept_weights(torch.Size((*queries.shape[:2], S)), dropout, q.device)
         keeps_weights = any(ctx.needs_input_grad)
-        n, parts = chunks(B, H * T * S, q.device)
+        n, parts = _chunks(B, H * T * S, q.device)
         all_weights = queries.new_empty((B if keeps_weights else n) * G, queries.shape[1], S)
         all_scores = queries.new_empty(n * G, queries.shape[1], S)
         all_wide = all_scores if q.dtype == wide else torch.empty_like(all_scores, dtype=wide)
@@ -95,12 +103,12 @@ class _Products(torch.autograd.Function):
         if idle is not None:
             grad = grad.masked_fill(idle, 0.0)
         d_output = grad.reshape(B * G, queries.shape[1], -1)
-        d_queries, d_keys, d_values = torch.empty_like(queries), torch.empty_like(keys), torch.empty_like(values)
+        d_queries, d_keys, d_values = (torch.empty_like(x) for x in (queries, keys, values))
         d_bias = None
         if ctx.needs_input_grad[3]:
             d_bias = torch.zeros(ctx.bias_like[0], dtype=wide, device=grad.device)
-        with torch.autocast(grad.device.type, enabled=False):
-            for chunk in chunks(B, H * T * S, grad.device)[1]:
+        with without_autocast(grad.device):
+            for chunk in _chunks(B, H * T * S, grad.device)[1]:
                 rows = slice(chunk.start * G, chunk.stop * G)
                 weights = dropped = all_weights[rows]
                 d_weights = torch.bmm(d_output[rows], values[rows].transpose(1, 2)).to(wide)
@@ -123,12 +131,19 @@ class _Products(torch.autograd.Function):
         return d_q, d_k, d_v, d_bias, None, None, None
 
 
-def _hidden(mask: Mask, q: Tensor, n_keys: int, n_extra: int, dtype: torch.dtype) -> Tensor | None:
+def _hidden(
+    mask: Mask, n_queries: int, n_keys: int, n_extra: int, dtype: torch.dtype, device: torch.device
+) -> Tensor | None:
     """The mask as a bias [B or 1, 1, T or 1, S + extra] that hides the extra keys too."""
-    bias = mask.bias(q.shape[2], n_keys, dtype, q.device)
+    bias = mask.bias(n_queries, n_keys, dtype, device)
     if n_extra == 0:
         return bias
     if bias is None:
-        bias = torch.zeros(1, 1, 1, n_keys, dtype=dtype, device=q.device)
+        bias = torch.zeros(1, 1, 1, n_keys, dtype=dtype, device=device)
     return F.pad(bias, (0, n_extra), value=torch.finfo(dtype).min)
 
+
+def _chunks(n_sentences: int, scores_each: int, device: torch.device) -> tuple[int, list[slice]]:
+    """Sentences worked on at once: how many at most, and which."""
+    size = min(n_sentences, max(1, most_scores(device) // scores_each))
+    return size, [slice(start, min(start + size, n_sentences)) for start in range(0, n_sentences, size)]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
+from zoo.kernels.linear import Linear
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
 
@@ -85,10 +86,10 @@ class MultiHeadAttention(nn.Module):
         self.scale = d_k**-0.5 if scale is None else scale
         self.dropout = dropout
         self.kernel = kernel
-        self.query = nn.Linear(d_model, n_heads * d_k, bias=bias)
-        self.key = nn.Linear(d_model, self.n_kv_heads * d_k, bias=bias)
-        self.value = nn.Linear(d_model, self.n_kv_heads * d_v, bias=bias)
-        self.output = nn.Linear(n_heads * d_v, d_model, bias=bias)
+        self.query = Linear(d_model, n_heads * d_k, bias=bias)
+        self.key = Linear(d_model, self.n_kv_heads * d_k, bias=bias)
+        self.value = Linear(d_model, self.n_kv_heads * d_v, bias=bias)
+        self.output = Linear(n_heads * d_v, d_model, bias=bias)
 
     def forward(
         self,

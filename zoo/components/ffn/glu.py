@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.kernels.dropout import dropout as drop
+from zoo.kernels.linear import Linear
 from zoo.kinds import FFN
 
 
@@ -37,9 +38,9 @@ class GLU(nn.Module):
         self, *, d_model: int, d_ff: int, activation: Activation, bias: bool, dropout: float
     ) -> None:
         super().__init__()
-        self.gate = nn.Linear(d_model, d_ff, bias=bias)
-        self.inner = nn.Linear(d_model, d_ff, bias=bias)
-        self.outer = nn.Linear(d_ff, d_model, bias=bias)
+        self.gate = Linear(d_model, d_ff, bias=bias)
+        self.inner = Linear(d_model, d_ff, bias=bias)
+        self.outer = Linear(d_ff, d_model, bias=bias)
         self.activation = activation
         self.dropout = dropout
 

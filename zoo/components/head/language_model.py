@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kernels.cross_entropy import linear_cross_entropy
+from zoo.kernels.linear import linear
 from zoo.kinds import HEAD
 
 
@@ -61,7 +61,7 @@ class LanguageModelHead(nn.Module):
             nn.init.xavier_uniform_(self.weight)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.weight, self.bias)
+        return linear(hidden, self.weight, self.bias)
 
     def loss(self, hidden: Tensor, labels: Tensor, *, label_smoothing: float) -> tuple[Tensor, Tensor]:
         """Summed cross-entropy, smoothed and plain, without making the logits.
