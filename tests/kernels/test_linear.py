@@ -58,7 +58,7 @@ def test_only_float32_on_the_cpu_goes_another_way():
 
 
 def test_frozen_weights_get_no_gradient():
-    x, weight, bias = case((7, 5))
+    x, _, _ = case((7, 5))
     layer = Linear(5, 11)
     layer.requires_grad_(False)
     layer(x).sum().backward()

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import toy
 
-from zoo.training import files
+from zoo.training import checkpoints, files
 from zoo.training.fit import fit
 
 RUN: dict[str, Any] = {"average_last": 2, "accumulate": 2, "keep_checkpoints": 2}
@@ -48,13 +48,9 @@ def killed_at(call: int) -> None:
         return counting
 
     files.sync = counted(files.sync)
-    for owner, name in (
-        (Path, "rename"),
-        (Path, "replace"),
-        (Path, "unlink"),
-        (os, "rmdir"),
-        (Path, "mkdir"),
-    ):
+    places: list[tuple[Any, str]] = [(checkpoints, "write_weights"), (torch, "save"), (os, "rmdir")]
+    places += [(Path, name) for name in ("mkdir", "rename", "replace", "unlink")]
+    for owner, name in places:
         setattr(owner, name, counted(getattr(owner, name)))
 
 

@@ -38,7 +38,7 @@ def check(toy: ModuleType, tmp_path: Path, folders: list[Path]) -> None:
 
 
 def test_killed_in_the_middle_of_a_save(toy: ModuleType, tmp_path: Path) -> None:
-    folders = killed_runs(tmp_path, "calls", 3, 23)
+    folders = killed_runs(tmp_path, "calls", 3, 17)
     assert len(folders) > 5
     check(toy, tmp_path, folders)
 
