@@ -171,13 +171,14 @@ def plain_case(mask: Mask, *, T: int = 77, S: int = 77, dtype: torch.dtype = tor
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("most_scores", [1, 40_000, 100_000, 180_000, 400_000])
+@pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("kernel", ["matmul", "blocked"])
 def test_work_cut_into_pieces_gives_the_same(
-    kernel: str, most_scores: int, causal: bool, monkeypatch: pytest.MonkeyPatch
+    kernel: str, rows: int, most_scores: int, causal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = torch.Generator().manual_seed(7)
-    keys = torch.rand(3, 177, generator=generator) < 0.7
-    documents = torch.randint(0, 3, (3, 177), generator=generator)
+    keys = torch.rand(rows, 177, generator=generator) < 0.7
+    documents = torch.randint(0, 3, (rows, 177), generator=generator)
     case = plain_case(Mask(causal=causal, radius=41, keys=keys, documents=documents), T=177, S=177)
     monkeypatch.setattr(common, "_CPU_SCORES", most_scores)
     monkeypatch.setattr(blocked, "_FEWEST", 1)
@@ -293,10 +294,7 @@ def test_autocast_lowers_the_inputs_and_gradients_come_back_whole(kernel: str) -
     inputs = [x.requires_grad_() for x in (case.q, case.k, case.v)]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = attend(*inputs, mask=case.mask, scale=case.scale, kernel=kernel)
-        if kernel in ("matmul", "blocked"):  # these keep autocast out of their backward pass themselves
-            grads = torch.autograd.grad(output, inputs, case.upstream.bfloat16())
-    if kernel in ("eager", "sdpa"):
-        grads = torch.autograd.grad(output, inputs, case.upstream.bfloat16())
+    grads = torch.autograd.grad(output, inputs, case.upstream.bfloat16())
     low = Case(*(x.detach().bfloat16() for x in (*inputs, case.upstream)), case.mask, case.scale, None)
     expected, *expected_grads = low.run(kernel)
     assert output.dtype == torch.bfloat16
@@ -304,6 +302,39 @@ def test_autocast_lowers_the_inputs_and_gradients_come_back_whole(kernel: str) -
     for got, grad in zip(grads, expected_grads, strict=True):
         assert got.dtype == torch.float32
         assert_close(got, grad.float(), rtol=0, atol=0)
+
+
+def test_autocast_leaves_float64_alone() -> None:
+    case = plain_case(Mask(causal=True), dtype=torch.float64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = attend(case.q, case.k, case.v, mask=case.mask, scale=case.scale)
+        weights = attend_eager(case.q, case.k, case.v, mask=case.mask, scale=case.scale)[1]
+    assert output.dtype == weights.dtype == torch.float64
+
+
+@pytest.mark.parametrize("kernel", ["matmul", "blocked"])
+def test_autocast_around_a_backward_pass_changes_nothing(kernel: str) -> None:
+    case = plain_case(Mask(causal=True, radius=9))
+    q = case.q.requires_grad_()
+    output = attend(q, case.k, case.v, mask=case.mask, scale=case.scale, kernel=kernel)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        grad = torch.autograd.grad(output, q, case.upstream)[0]
+    assert_close(grad, case.run(kernel)[1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("bias", [None, torch.randn(1, 6, 77, 77)])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        Mask(causal=True),
+        Mask(causal=True, radius=70),
+        Mask(causal=True, keys=torch.rand(3, 77) < 0.9),
+        Mask(causal=True, documents=torch.arange(77).expand(3, 77) // 30),
+    ],
+)
+def test_sdpa_keeps_what_comes_beside_causality(mask: Mask, bias: Tensor | None) -> None:
+    case = plain_case(mask)
+    assert_equal_to_eager(Case(case.q, case.k, case.v, case.upstream, mask, case.scale, bias), "sdpa")
 
 
 def test_torch_never_sees_its_causal_flag_with_unequal_lengths(monkeypatch: pytest.MonkeyPatch) -> None:

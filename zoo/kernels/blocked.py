@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from zoo.kernels.common import kept_weights, most_scores, outside_graphs, without_autocast
+from zoo.kernels.common import kept_weights, most_scores, outside_graphs
 from zoo.masks import Mask
 
 _SIZE = 32  # queries in a block: wider blocks waste more of the window, narrower ones make slower products
@@ -286,34 +286,34 @@ class _Blocked(torch.autograd.Function):
         plan: _Plan = ctx.plan
         scratch = _Scratch(plan)
         d_q, d_k, d_v = (torch.empty_like(x) for x in (q, k, v))
-        with without_autocast(grad.device):
-            for box in plan.boxes:
-                queries = box.pack_queries(q, scratch, "queries")  # [N, shared · size, K]
-                keys = box.windows(box.pack_keys(k, scratch, "keys"))  # [N, window, K]
-                values = box.windows(box.pack_keys(v, scratch, "values"))  # [N, window, Kv]
-                d_output = box.pack_queries(grad, scratch, "d output")  # [N, shared · size, Kv]
-                if idle is not None:
-                    d_output.masked_fill_(idle[box.blocks], 0.0)
-                if all_weights is None:
-                    weights = _weigh(box, queries, keys, ctx.scale, scratch, None)[1]
-                else:
-                    weights = all_weights[box.blocks]
-                dropped = weights if keep is None else (weights * keep[box.blocks]).mul_(ctx.keep_scale)
+        # Every product writes to given memory, which autocast leaves alone.
+        for box in plan.boxes:
+            queries = box.pack_queries(q, scratch, "queries")  # [N, shared · size, K]
+            keys = box.windows(box.pack_keys(k, scratch, "keys"))  # [N, window, K]
+            values = box.windows(box.pack_keys(v, scratch, "values"))  # [N, window, Kv]
+            d_output = box.pack_queries(grad, scratch, "d output")  # [N, shared · size, Kv]
+            if idle is not None:
+                d_output.masked_fill_(idle[box.blocks], 0.0)
+            if all_weights is None:
+                weights = _weigh(box, queries, keys, ctx.scale, scratch, None)[1]
+            else:
+                weights = all_weights[box.blocks]
+            dropped = weights if keep is None else (weights * keep[box.blocks]).mul_(ctx.keep_scale)
 
-                d_values = box.sequence(scratch, "d values", v.shape[-1])
-                box.spread(dropped, d_output, 1.0, d_values)
-                box.add_keys(d_values, d_v)
-                d_weights = torch.bmm(d_output, values.transpose(1, 2), out=scratch("scores", *weights.shape))
-                if keep is not None:
-                    d_weights.mul_(keep[box.blocks]).mul_(ctx.keep_scale)
-                d_scores = scratch("d scores", *weights.shape)
-                torch._softmax_backward_data(d_weights, weights, -1, plan.dtype, grad_input=d_scores)
-                d_queries = scratch("d queries", *queries.shape)
-                torch.baddbmm(d_queries, d_scores, keys, beta=0, alpha=ctx.scale, out=d_queries)
-                box.unpack_queries(d_queries, d_q)
-                d_keys = box.sequence(scratch, "d keys", k.shape[-1])
-                box.spread(d_scores, queries, ctx.scale, d_keys)
-                box.add_keys(d_keys, d_k)
+            d_values = box.sequence(scratch, "d values", v.shape[-1])
+            box.spread(dropped, d_output, 1.0, d_values)
+            box.add_keys(d_values, d_v)
+            d_weights = torch.bmm(d_output, values.transpose(1, 2), out=scratch("scores", *weights.shape))
+            if keep is not None:
+                d_weights.mul_(keep[box.blocks]).mul_(ctx.keep_scale)
+            d_scores = scratch("d scores", *weights.shape)
+            torch._softmax_backward_data(d_weights, weights, -1, plan.dtype, grad_input=d_scores)
+            d_queries = scratch("d queries", *queries.shape)
+            torch.baddbmm(d_queries, d_scores, keys, beta=0, alpha=ctx.scale, out=d_queries)
+            box.unpack_queries(d_queries, d_q)
+            d_keys = box.sequence(scratch, "d keys", k.shape[-1])
+            box.spread(d_scores, queries, ctx.scale, d_keys)
+            box.add_keys(d_keys, d_k)
         return d_q, d_k, d_v, None, None, None
 
 

@@ -26,8 +26,8 @@ def attention(
         scores = scores + bias
     allowed = mask.dense(q.shape[2], k.shape[2], q.device)
     if allowed is not None:
-        # The lowest number instead of -inf, and zeros afterwards: a row with nothing to attend gives zeros
-        # and passes zero gradients, where softmax over -inf alone would give NaN for both.
+        # The lowest number and then zeros, not -inf: a row with nothing to attend gives zeros and zero
+        # gradients, and no NaN arises on the way.
         scores = scores.masked_fill(~allowed, torch.finfo(wide).min)
     weights = scores.softmax(dim=-1)
     if allowed is not None:
