@@ -468,3 +468,17 @@ def test_a_spec_is_read_without_lightning() -> None:
         "assert not {'lightning', 'pytorch_lightning', 'tensorboard'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # torch warns of what its own compiler does
+def test_compiled_layers_learn_the_same(toy: ModuleType, tmp_path: Path) -> None:
+    losses = {}
+    for name, compiled in (("eager", False), ("compiled", True)):
+        run = toy.toy_run(compile=compiled, dropout=0.0, max_steps=4)
+        fit(run, tmp_path / name, resume=False, progress=False)
+        losses[name] = [record["loss"] for record in read(tmp_path / name)]
+        # In place: the names in the state dict are those of the plain model.
+        build(run.model).load_state_dict(load_weights(tmp_path / name))
+    assert losses["compiled"] == pytest.approx(losses["eager"], rel=1e-3)

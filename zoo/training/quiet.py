@@ -14,6 +14,8 @@ WARNINGS = {
     r"`isinstance\(treespec, LeafSpec\)` is deprecated": FutureWarning,
     # `accelerator: cpu` is the user's word.
     r"GPU available but not used": UserWarning,
+    # Python 3.12 warns of any fork beside a thread; data processes touch numpy and mapped files alone.
+    r"This process \(pid=\d+\) is multi-threaded, use of fork\(\) may lead to deadlocks": DeprecationWarning,
     # Batches come from a memory-mapped cache; whether more processes help is for `data_workers` to say.
     r"The '.*' does not have many workers": UserWarning,
 }
