@@ -160,9 +160,10 @@ class Mask:
 
     def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
         """What `make` gave at the first call with this key; for all that is derived from the description."""
-        # A tensor made in inference mode cannot be saved for a backward pass later, so it is kept apart; a
-        # compiler cannot trace the question, nor does it make such tensors.
-        key = (key, not torch.compiler.is_compiling() and torch.is_inference_mode_enabled())
+        if torch.compiler.is_compiling():  # a key holds lengths: each would ask for a compilation of its own
+            return make()
+        # A tensor made in inference mode cannot be saved for a backward pass later, so it is kept apart.
+        key = (key, torch.is_inference_mode_enabled())
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]  # type: ignore[return-value]

@@ -14,7 +14,8 @@ from zoo.assembly.build import build
 from zoo.data.tokens import BOS, EOS, PAD
 from zoo.errors import DataError, RunError
 from zoo.kinds import DECODING, MODEL, TASK
-from zoo.tasks.translation import PreparedTranslation, Translation, TranslationSpec, load_tokenizers
+from zoo.tasks.prepared_translation import PreparedTranslation
+from zoo.tasks.translation import Translation, TranslationSpec, load_tokenizers
 
 
 class Parts(Spec):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -14,19 +13,18 @@ import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch import nn
 from torch.utils.data import DataLoader
 
 import presets
-from registry import Problem, Spec, SpecError, dump
+from registry import Spec, dump
 from zoo.assembly.build import build
-from zoo.assembly.layer import Layer
 from zoo.errors import RunError
 from zoo.kinds import SCHEDULE, TASK
 from zoo.tasks.task import Task
 from zoo.training import files
 from zoo.training.averaging import average
 from zoo.training.checkpoints import Checkpoints
+from zoo.training.devices import check_devices, compile_layers, torch_settings
 from zoo.training.display import Display
 from zoo.training.environment import record_environment
 from zoo.training.identity import check_identity, identity
@@ -92,8 +90,8 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True) -> Train
     stop = StopRequest()
     # With several devices, Lightning starts the other processes by running the same command again.
     is_first = run.training.devices == 1 or getattr(rank_zero_only, "rank", 0) == 0
-    with stop.listening(), untouched(), quiet_lightning(), _torch_settings(run.training):
-        _check_devices(run.training)
+    with stop.listening(), untouched(), quiet_lightning(), torch_settings(run.training):
+        check_devices(run.training)
         _enter(folder, is_new=is_first and not resume)
         with owned(folder) if is_first else nullcontext():
             session = _Session(run, folder, is_first=is_first, is_new=is_first and not resume)
@@ -242,7 +240,7 @@ class _Session:
         if self.progress.step:
             model.load_state_dict(self.checkpoints.weights(self.checkpoints.path(self.progress.step)))
         if self.spec.compile:
-            _compile_layers(model)
+            compile_layers(model)
         schedule = SCHEDULE.build(
             self.spec.schedule, d_model=self.run.model.d_model, max_steps=self.spec.max_steps
         )
@@ -292,33 +290,6 @@ def _enter(folder: Path, *, is_new: bool) -> None:
             raise RunError(f"{folder}: cannot be made: {error.strerror}") from error
     elif not (folder / SPEC_FILE).is_file():
         raise RunError(f"{folder}: no run to resume here: there is no {SPEC_FILE}")
-
-
-def _check_devices(spec: TrainingSpec) -> None:
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(spec.accelerator, True):
-        message = f"torch sees no '{spec.accelerator}' device here; choose auto or cpu"
-        raise SpecError([Problem("training.accelerator", message)])
-
-
-@contextmanager
-def _torch_settings(spec: TrainingSpec) -> Iterator[None]:
-    """What the spec asks of torch as a whole, and afterwards what was there before."""
-    precision = torch.get_float32_matmul_precision()
-    is_deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.set_float32_matmul_precision("high" if spec.tf32 else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-        torch.use_deterministic_algorithms(is_deterministic)
-
-
-def _compile_layers(model: nn.Module) -> None:
-    # In place and by layer: names in the state dict stay, and layers of one form share the compiled code.
-    for module in model.modules():
-        if isinstance(module, Layer):
-            module.compile()
 
 
 def _run_trainer(trainer: Trainer, module: TrainingModule, loader: DataLoader[Any]) -> None:

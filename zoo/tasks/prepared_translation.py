@@ -1,0 +1,164 @@
+"""A translation task with its data at hand: batches, their loss, validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.data.batches import BatchPlan, Integers
+from zoo.data.collate import collate
+from zoo.data.parallel import PreparedData
+from zoo.data.rows import TokenPairs
+from zoo.evaluation.translation import score
+from zoo.generation.translate import Decoding, translate
+from zoo.kinds import DECODING
+from zoo.tasks.task import Loss, Validation
+
+
+class TranslationBatch:
+    """B pairs in tensors, padded on the right.
+
+    Shapes: source int64 [B, S], source_mask bool [B, S] or None where nothing is padded, target_input int64
+        [B, T] beginning with BOS; of the N labels that are no padding, labels int64 [N] and places int64 [N],
+        where they stand in a flattened [B, T].
+    """
+
+    def __init__(
+        self,
+        source: Tensor,
+        source_mask: Tensor | None,
+        target_input: Tensor,
+        places: Tensor,
+        labels: Tensor,
+        n_source_tokens: int,
+    ) -> None:
+        self.source = source
+        self.source_mask = source_mask
+        self.target_input = target_input
+        self.places = places
+        self.labels = labels
+        self.n_source_tokens = n_source_tokens
+
+    def to(self, device: torch.device) -> TranslationBatch:
+        """The same on a device, not waiting for the copy."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> TranslationBatch:
+        """The same in memory from which a GPU copies while it computes."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TranslationBatch:
+        return TranslationBatch(
+            change(self.source),
+            None if self.source_mask is None else change(self.source_mask),
+            change(self.target_input),
+            change(self.places),
+            change(self.labels),
+            self.n_source_tokens,
+        )
+
+
+class PreparedTranslation:
+    """A translation task with its data at hand: what training asks for (zoo.tasks.task.Prepared)."""
+
+    score_name = "BLEU"
+
+    def __init__(self, data: PreparedData, *, tokens_per_batch: int, seed: int) -> None:
+        self.fingerprint = data.fingerprint
+        self._data = data
+        self._tokens_per_batch = tokens_per_batch
+        self._train = data.splits["train"]
+        self._plan = _plan(self._train, tokens_per_batch, seed)
+
+    def epoch(self, number: int) -> Sequence[Integers]:
+        """The numbers of the pairs of each batch: a function of text, tokens_per_batch, seed and number."""
+        return self._plan.epoch(number)
+
+    def batch(self, key: Integers) -> TranslationBatch:
+        """The batch of the training pairs with those numbers."""
+        return _batch(self._train, key)
+
+    def loss(self, model: nn.Module, batch: TranslationBatch, *, label_smoothing: float) -> Loss:
+        """Cross-entropy of the target's tokens and its end.
+
+        Only positions with a label reach the vocabulary. The decoder is given no target mask: padding stands
+        after every real token, where causal attention does not look.
+        """
+        translator = cast(Any, model)
+        memory = translator.encode(batch.source, source_mask=batch.source_mask)  # [B, S, D]
+        hidden = translator.decode(batch.target_input, memory, source_mask=batch.source_mask)  # [B, T, D]
+        hidden = hidden.flatten(0, 1).index_select(0, batch.places)  # [N, D]
+        loss, nll = translator.head.loss(hidden, batch.labels, label_smoothing=label_smoothing)
+        n_tokens = len(batch.labels)
+        return Loss(loss, nll, n_tokens, n_tokens + batch.n_source_tokens)
+
+    def validate(
+        self, model: nn.Module, *, decoding: Spec, n_sentences: int, is_wanted: Callable[[], bool]
+    ) -> Validation | None:
+        """Loss of a token over the whole validation set, and BLEU of its first n_sentences."""
+        device = next(model.parameters()).device
+        dev = self._data.splits["dev"]
+        nll, n_tokens = 0.0, 0
+        for key in _plan(dev, self._tokens_per_batch, 0).epoch(0):
+            if not is_wanted():
+                return None
+            loss = self.loss(model, _batch(dev, key).to(device), label_smoothing=0.0)
+            nll, n_tokens = nll + loss.nll.item(), n_tokens + loss.n_tokens
+        mean = nll / n_tokens
+        metrics = {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}  # e^710 is no float any more
+        if not n_sentences:
+            return Validation(mean, None, metrics)
+        try:
+            bleu = self._bleu(model, DECODING.build(decoding), n_sentences, is_wanted)
+        except _UnwantedError:
+            return None
+        return Validation(mean, bleu, {**metrics, "bleu": bleu})
+
+    def _bleu(
+        self, model: nn.Module, decoding: Decoding, n_sentences: int, is_wanted: Callable[[], bool]
+    ) -> float:
+        def decode(model: nn.Module, source: Tensor, mask: Tensor) -> Any:
+            if not is_wanted():
+                raise _UnwantedError
+            return decoding(model, source, mask)
+
+        sources, references = unzipped(islice(self._data.text("dev"), n_sentences))
+        tokenizers = self._data.source_tokenizer, self._data.target_tokenizer
+        outputs = translate(model, tokenizers, sources, decode)
+        return score([output[0].text for output in outputs], references)["bleu"]
+
+
+class _UnwantedError(Exception):
+    """Ends a decoding that nobody waits for any more; never leaves this file."""
+
+
+def _plan(pairs: TokenPairs, tokens_per_batch: int, seed: int) -> BatchPlan:
+    # A row of a batch is a token longer than the text: BOS before it, or EOS after it.
+    return BatchPlan(
+        pairs.source.lengths() + 1, pairs.target.lengths() + 1, tokens_per_batch=tokens_per_batch, seed=seed
+    )
+
+
+def _batch(pairs: TokenPairs, key: Integers) -> TranslationBatch:
+    # What a GPU would have to be waited for, which positions are real, is found out here, on the CPU.
+    batch = collate(pairs, key)
+    return TranslationBatch(
+        batch.source,
+        None if batch.source_mask.all() else batch.source_mask,
+        batch.target_input,
+        batch.target_mask.flatten().nonzero().squeeze(1),
+        batch.labels[batch.target_mask],
+        batch.n_source_tokens,
+    )
+
+
+def unzipped(pairs: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    """Sources and references, each in a list."""
+    both = list(pairs)
+    return [source for source, _ in both], [target for _, target in both]

@@ -1,0 +1,44 @@
+"""What a training asks of torch and of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from registry import Problem, SpecError
+from zoo.assembly.layer import Layer
+from zoo.training.spec import TrainingSpec
+
+
+def check_devices(spec: TrainingSpec) -> None:
+    """Raises: SpecError for an accelerator that is not there."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(spec.accelerator, True):
+        message = f"torch sees no '{spec.accelerator}' device here; choose auto or cpu"
+        raise SpecError([Problem("training.accelerator", message)])
+
+
+@contextmanager
+def torch_settings(spec: TrainingSpec) -> Iterator[None]:
+    """What the spec asks of torch as a whole, and afterwards what was there before."""
+    precision = torch.get_float32_matmul_precision()
+    is_deterministic = torch.are_deterministic_algorithms_enabled()
+    torch.set_float32_matmul_precision("high" if spec.tf32 else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.use_deterministic_algorithms(is_deterministic)
+
+
+def compile_layers(model: nn.Module) -> None:
+    """Has torch.compile compile each layer of a model when it is first used.
+
+    In place, so names in the state dict stay; by layer, so layers of one form share the compiled code.
+    """
+    for module in model.modules():
+        if isinstance(module, Layer):
+            module.compile()
