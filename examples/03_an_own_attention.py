@@ -25,7 +25,7 @@ class CosineAttentionSpec(Spec):
     temperature: float = Field(10.0, gt=0)
     """What the cosines are multiplied by."""
 
-    def check(self, *, d_model: int, role: str) -> None:
+    def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         if d_model % self.n_heads or role == "cross":
             raise ValueError(f"n_heads ({self.n_heads}) must divide d_model ({d_model}); self-attention only")
 

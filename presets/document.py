@@ -53,6 +53,7 @@ def read(
     scale picks one of the document's `scales`; overrides are `dotted.path=VALUE`, VALUE as YAML, list
     positions as numbers. Whatever their order, the path of fewer keys is set first. A component set anew, as
     a whole or by its `type`, keeps none of the old one's keys; a name in the way becomes `{type: name}`.
+    A mapping `{like: PRESET.path, ...}` is what stands there in another preset, with the further keys on top.
 
     Raises: PresetError for a source that is not there, is no such YAML, has wrong top-level keys, or cannot
     take the scale or an override.
@@ -61,6 +62,7 @@ def read(
     if "extends" in draft.data:
         draft = _extended(draft)
     _check_top_level(draft)
+    draft.data = _borrowed(draft, draft.data, ())
     scales = _pop_scales(draft)
     if scale is not None:
         if scale not in scales:
@@ -272,6 +274,48 @@ def _merge(base: dict[str, Any], over: dict[str, Any], keys: Keys, replaced: set
         else:
             base[key] = value
             replaced.add((*keys, key))
+
+
+def _borrowed(draft: _Draft, value: Any, keys: Keys) -> Any:
+    """`value` with every `{like: PRESET.path, ...}` in it replaced by what it stands for."""
+    if isinstance(value, list):
+        return [_borrowed(draft, child, (*keys, str(index))) for index, child in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    reference = value.get("like")
+    if isinstance(reference, str) and "." in reference:  # without a dot it names a part of the same model
+        place = draft.place((*keys, "like"))
+        preset, _, path = reference.partition(".")
+        if preset not in names():
+            raise PresetError(
+                f"{place}: like: no preset is named '{short(preset)}'; {guess(preset, names())}"
+            )
+        source = read(preset)
+        found: Any = source.data
+        for key in path.split("."):
+            found = found.get(key) if isinstance(found, dict) else None
+        if isinstance(found, str):
+            found = {"type": found}
+        if not isinstance(found, dict):
+            raise PresetError(
+                f"{place}: like: there is no part at '{short(path)}' in the preset {preset}; "
+                "write a path such as bert_base.model.encoder, which names a mapping or a component"
+            )
+        further = {key: child for key, child in value.items() if key != "like"}
+        replaced: set[Keys] = set()
+        parts = {"": found}
+        _merge(parts, {"": further}, (), replaced)
+        start = tuple(path.split("."))
+        inherited = {("", *below[len(start) :]): origin for below, origin in source.places.items()
+                     if below[: len(start)] == start}  # fmt: skip
+        kept = {
+            (*keys, *below[1:]): origin
+            for below, origin in inherited.items()
+            if not any(below[:length] in replaced for length in range(1, len(below) + 1))
+        }
+        draft.places = {**kept, **draft.places}
+        value = parts[""]
+    return {key: _borrowed(draft, child, (*keys, key)) for key, child in value.items()}
 
 
 def _check_top_level(draft: _Draft) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MOST_LISTED = 12
+
 
 class PresetError(ValueError):
     """A document that cannot be read; each line of its text is `file:line: what; what would be right`."""
 
 
 def guess(name: str, known: Iterable[str]) -> str:
-    """ "did you mean 'x'? (known: x, y)", or only what is known."""
+    """ "did you mean 'x'? (known: x, y)", or only what is known; with a guess, many others are only counted."""
     names = sorted(known)
     everything = f"known: {', '.join(names) or 'none'}"
     near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean '{near[0]}'? ({everything})" if near else everything
+    if not near:
+        return everything
+    return f"did you mean '{near[0]}'? ({everything if len(names) <= _MOST_LISTED else f'known: {len(names)} names'})"
 
 
 def short(text: str, longest: int = 80) -> str:

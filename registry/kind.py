@@ -40,7 +40,8 @@ class Kind:
     """A named slot with a contract, filled by any component registered for it.
 
     package holds the kind's own components and is imported at the first look-up; context lists the names
-    handed to a constructor at build besides its spec's fields. The field type `Annotated[Spec, KIND]` accepts
+    handed to a constructor at build besides its spec's fields; check lists those that a spec's `check` is called
+    with, where registration is to hold it to them. The field type `Annotated[Spec, KIND]` accepts
     a name, a mapping with `type`, or a spec; `Annotated[Spec | None, KIND]` also null.
     """
 
@@ -50,12 +51,14 @@ class Kind:
         *,
         package: str = "",
         context: Sequence[str] = (),
+        check: Sequence[str] | None = None,
         summary: str = "",
         contract: str = "",
     ) -> None:
         self.name = name
         self.package = package
         self.context = tuple(context)
+        self.check = None if check is None else tuple(check)
         self.summary = summary
         self.contract = contract
         self._entries: dict[str, Entry] = {}
@@ -69,8 +72,9 @@ class Kind:
     ) -> Callable[[Builder], Builder]:
         """Decorates a component's class, or a function that makes one: keyword-only parameters, no defaults.
 
-        Raises: TypeError where the parameters are not the spec's fields plus the kind's context, or the
-        spec's `type` is not the name; ValueError for a name that is taken.
+        Raises: TypeError where the parameters are not the spec's fields plus the kind's context, the
+        spec's `check` takes others than the kind calls it with, or its `type` is not the name; ValueError
+        for a name that is taken.
         """
         frame = sys._getframe(1)
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -246,12 +250,25 @@ def _compare(kind: Kind, name: str, spec: type[Spec], builder: Callable[..., Any
     fields = set(spec.model_fields) - {"type"}
     if both := sorted(fields & set(kind.context)):
         raise TypeError(f"{title}: {spec.__name__} has {', '.join(both)}, which the kind hands in at build")
+    _compare_check(kind, title, spec)
     taken = set(inspect.signature(builder).parameters)
     given = fields | set(kind.context)
     if taken != given:
         raise TypeError(
             f"{title}: constructor and spec disagree; only the constructor takes: {_listed(taken - given)}; "
             f"only {spec.__name__} and the kind's context give: {_listed(given - taken)}"
+        )
+
+
+def _compare_check(kind: Kind, title: str, spec: type[Spec]) -> None:
+    """Holds a spec's own `check` against what the kind calls it with."""
+    if kind.check is None or spec.check is Spec.check:
+        return
+    taken = set(inspect.signature(spec.check).parameters) - {"self"}
+    if taken != set(kind.check):
+        call = ", ".join(f"{name}=" for name in kind.check)
+        raise TypeError(
+            f"{title}: {spec.__name__}.check is called as check({call}), but takes: {_listed(taken)}"
         )
 
 

@@ -9,66 +9,90 @@ its spec's fields, and answer the calls below.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from registry import Kind, Spec
+from zoo.masks import Mask
 
 ATTENTION = Kind(
     "attention",
     package="zoo.components.attention",
     context=("d_model",),
+    check=("d_model", "role", "position"),
     summary="mixes information between positions",
     contract="forward(query [B, T, D], memory [B, S, D] | None, *, mask, position, cache) -> [B, T, D]; "
-    "memory None means self-attention; check(d_model=, role=) with role 'self' or 'cross'",
+    "memory None means self-attention; check(d_model=, role=, position=) with role 'self', 'causal' "
+    "(self-attention that sees no later token) or 'cross', and the spec of the positions it meets, None for 'cross'",
 )
 FFN = Kind(
     "ffn",
     package="zoo.components.ffn",
     context=("d_model",),
+    check=("d_model",),
     summary="transforms each position by itself",
-    contract="forward(x [B, T, D]) -> [B, T, D]; check(d_model=)",
+    contract="forward(x [B, T, D]) -> [B, T, D]; check(d_model=); `auxiliary_loss`, if it has one: the scalar that "
+    "its last forward in training adds to the loss, weighted, or None",
 )
 NORM = Kind(
     "norm",
     package="zoo.components.norm",
     context=("d_model",),
+    check=("d_model",),
     summary="normalises each position's vector",
     contract="forward(x [B, T, D]) -> [B, T, D]; check(d_model=)",
 )
 POSITION = Kind(
     "position",
     package="zoo.components.position",
-    context=("d_model",),
+    context=("d_model", "n_heads"),
+    check=("d_model", "n_heads", "d_k", "role"),
     summary="tells positions apart, by three hooks with neutral defaults",
-    contract="embed(x [B, T, D], positions [T] or [B, T]) -> [B, T, D]; rotate(x [B, H, T, K], positions) -> "
-    "[B, H, T, K]; bias(queries [T], keys [S]) -> [1 or B, H, T, S] | None; "
-    "check(d_model=, d_k=), d_k the head size of each layer that uses it",
+    contract="embed(x [B, T, D], *, mask) -> [B, T, D]; rotate(x [B, H, T, K], *, mask) -> [B, H, T, K]; "
+    "bias(q [B, H, T, K], k [B, G, S, K], *, scale, mask) -> [1 or B, 1 or H, T, S] | None; "
+    "check(d_model=, n_heads=, d_k=, role=) for each layer that uses it: its heads, their size, 'self' or 'causal'; "
+    "built with the n_heads of the first of them; the spec is a PositionSpec",
+)
+ROTARY_SCALING = Kind(
+    "rotary_scaling",
+    package="zoo.components.rotary_scaling",
+    context=(),
+    check=("size",),
+    summary="slows rotary positions down, for sequences longer than those of training",
+    contract="__call__(base, size, length, device) -> (radians a token of each pair, float64 [size / 2]; the factor by "
+    "which queries and keys grow); size features turn, the sequence has length tokens; check(size=)",
 )
 LAYOUT = Kind(
     "layout",
     package="zoo.components.layout",
-    context=("d_model", "norm", "n_sublayers", "dropout"),
+    context=("d_model", "norms", "dropout"),
+    check=("norms",),
     summary="wires sublayers, residuals, norms and dropout into a layer",
     contract="forward(x [B, T, D], sublayers: sequence of callables [B, T, D] -> [B, T, D]) -> [B, T, D]; "
-    "norm is a norm's spec, dropout a probability; the spec is a LayoutSpec",
+    "norms are the specs of the norms, one a sublayer, dropout a probability; the spec is a "
+    "LayoutSpec; check(norms=)",
 )
 EMBEDDING = Kind(
     "embedding",
     package="zoo.components.embedding",
     context=("d_model",),
+    check=("d_model",),
     summary="turns raw input into vectors",
-    contract="forward(inputs [B, S, ...]) -> [B, S, D]; check(d_model=); `weight` [V, D] where a head may be "
-    "tied to it",
+    contract="forward(inputs [B, N, ...], *, mask bool [B, N] | None, types int [B, N] | None) -> vectors [B, S, D] "
+    "and their mask bool [B, S] | None; S is N for tokens; check(d_model=); example_inputs(batch) of the spec: random "
+    "inputs for a trial and their mask; `weight` [V, D] where a head may be tied to it",
 )
 HEAD = Kind(
     "head",
     package="zoo.components.head",
     context=("d_model", "embeddings"),
+    check=("d_model", "embeddings"),
     summary="turns the last layer's output into the task's output",
-    contract="forward(hidden [B, T, D]) -> [B, T, V] or what the task needs; embeddings maps a name of the model "
-    "(source, target, tokens, inputs) to its embedding module; check(d_model=, embeddings=) with their specs",
+    contract="forward(hidden [B, T, D], *, mask bool [B, T] | None = None) -> [B, T, V] or what the task needs; "
+    "embeddings maps a name of the model (source, target, tokens, inputs) to its embedding module; "
+    "check(d_model=, embeddings=) with their specs",
 )
 INITIALIZATION = Kind(
     "initialization",
@@ -139,7 +163,7 @@ LENGTH_PENALTY = Kind(
 )
 
 KINDS: tuple[Kind, ...] = (
-    MODEL, ATTENTION, FFN, NORM, POSITION, LAYOUT, EMBEDDING, HEAD, INITIALIZATION,
+    MODEL, ATTENTION, FFN, NORM, POSITION, ROTARY_SCALING, LAYOUT, EMBEDDING, HEAD, INITIALIZATION,
     TASK, CORPUS, TOKENIZER, OPTIMIZER, SCHEDULE, DECODING, LENGTH_PENALTY,
 )  # fmt: skip
 
@@ -147,21 +171,41 @@ KINDS: tuple[Kind, ...] = (
 class LayoutSpec(Spec):
     """Base of every layout's spec."""
 
-    ends_normed: ClassVar[bool]
-    """Whether a layer's output is already normalised (post-norm); if not, a stack ends with a norm by default."""
+    norms_branches: ClassVar[bool] = False
+    """Whether it normalises what a sublayer gives before adding it, so that scaling a sublayer does nothing."""
+
+    @property
+    @abstractmethod
+    def ends_normed(self) -> bool:
+        """Whether a layer's output is already normalised (post-norm); if not, a stack ends with a norm by default.
+
+        A layout that always is, or never is, says so by `ends_normed: ClassVar[bool] = True`, or False.
+        """
+
+
+class PositionSpec(Spec):
+    """Base of every positional encoding's spec."""
+
+    is_per_head: ClassVar[bool] = False
+    """Whether it is built for one number of heads, so that all layers that share it must have that number."""
 
 
 class Position(nn.Module):
-    """The three hooks of a positional encoding, each neutral until overridden."""
+    """The three hooks of a positional encoding, each neutral until overridden.
 
-    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Adds to the embeddings: x [B, T, D], positions int [T] or [B, T] -> [B, T, D]."""
+    Each is given the mask of the sequence, which knows the positions: `mask.query_positions` those of the key axis,
+    padding counted, and `mask.token_positions` with real tokens counted only. What all layers of a stack share is
+    worked out once a batch by `mask.once`.
+    """
+
+    def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
+        """Adds to the embeddings: x [B, T, D], the queries of the mask -> [B, T, D]."""
         return x
 
-    def rotate(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Turns queries or keys before they meet: x [B, H, T, K], positions int [T] or [B, T] -> [B, H, T, K]."""
+    def rotate(self, x: Tensor, *, mask: Mask) -> Tensor:
+        """Turns new queries and new keys before they meet: x [B, H, T, K] -> [B, H, T, K]."""
         return x
 
-    def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
-        """Adds to the scaled scores: positions int [T] and [S] -> [1 or B, H, T, S], or None for nothing."""
+    def bias(self, q: Tensor, k: Tensor, *, scale: float, mask: Mask) -> Tensor | None:
+        """Adds to the scores q kᵀ · scale: q [B, H, T, K], k [B, G, S, K] -> [1 or B, 1 or H, T, S], or None."""
         return None

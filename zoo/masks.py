@@ -114,6 +114,27 @@ class Mask:
             ("queries", n_queries, device), lambda: torch.arange(first, first + n_queries, device=device)
         )
 
+    def token_positions(self, n_queries: int, device: torch.device) -> Tensor:
+        """Positions of the queries among real tokens, int64 [T] or [B, T]: padding before a token does not count.
+
+        A padded place has the position of the real token before it, or 0. The same as `query_positions` where no row
+        starts with padding, which is looked up on the CPU only.
+        """
+
+        def make() -> Tensor:
+            if not self.hides_keys():
+                return self.query_positions(n_queries, device)
+            assert self.keys is not None
+            counted = (self.keys.cumsum(dim=1) - 1).clamp(min=0)  # [B, S]
+            known = device.type == "cpu" and not torch.compiler.is_compiling()
+            if known and bool(
+                (self.keys.to(torch.int8).diff(dim=1) <= 0).all()
+            ):  # padding stands at the end only
+                return self.query_positions(n_queries, device)
+            return self.of_queries(counted, n_queries)
+
+        return self.once(("tokens", n_queries, device), make)
+
     def key_positions(self, n_keys: int, device: torch.device) -> Tensor:
         """Positions of the keys, int64 [S]."""
         return self.once(("keys", n_keys, device), lambda: torch.arange(n_keys, device=device))

@@ -32,11 +32,12 @@ from torch import Tensor, nn
 from zoo.assembly.build import build
 from zoo.data.bad_lines import BadLines
 from zoo.generation.penalties.power import PowerPenaltySpec
-from zoo.generation.search import BOS, EOS, PAD
 from zoo.generation.strategies.beam import BeamSpec
 from zoo.generation.translate import length_batches
 from zoo.kinds import CORPUS, DECODING
+from zoo.masks import Mask
 from zoo.run import TrainedRun, load
+from zoo.special_ids import BOS, EOS, PAD
 from zoo.tasks.translation import load_tokenizers
 
 Outputs = list[list[int]]
@@ -83,10 +84,9 @@ def marian_model(ours: nn.Module) -> nn.Module:
     with torch.no_grad():
         model.model.shared.weight.copy_(ours.source.weight)
         for theirs, stack in ((model.model.encoder, ours.encoder), (model.model.decoder, ours.decoder)):
-            positions = torch.arange(theirs.embed_positions.num_embeddings)
-            theirs.embed_positions.weight.copy_(
-                stack.position.embed(torch.zeros(len(positions), D), positions)
-            )
+            n_positions = theirs.embed_positions.num_embeddings
+            encodings = stack.position.embed(torch.zeros(1, n_positions, D), mask=Mask())
+            theirs.embed_positions.weight.copy_(encodings[0])
             for copy, layer in zip(theirs.layers, stack.layers, strict=True):
                 copy_layer(copy, layer)
     return model

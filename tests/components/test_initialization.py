@@ -1,28 +1,211 @@
 import math
 
+import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
+import zoo
+from registry import parse
+from zoo.assembly.build import build
+from zoo.assembly.decoder_only import DecoderOnlySpec
+from zoo.assembly.encoder_decoder import EncoderDecoderSpec
+from zoo.components.initialization.deep_norm import DeepNormInitialization
 from zoo.components.initialization.normal import NormalInitialization
 from zoo.components.initialization.tensor2tensor import Tensor2TensorInitialization
+
+D = 96
+
+
+def modules():
+    return nn.ModuleDict(
+        {
+            "linear": nn.Linear(300, 200),
+            "conv1d": nn.Conv1d(80, 90, 3),
+            "conv2d": nn.Conv2d(30, 40, (3, 5)),
+            "embedding": nn.Embedding(1000, 64),
+        }
+    )
+
+
+def relative(weight, std):
+    return weight.std().item() / std
+
+
+def every_bias_is_zero(model):
+    biases = [p for name, p in model.named_parameters() if name.endswith("bias")]
+    return len(biases) > 0 and not any(bias.any() for bias in biases)
+
+
+def layer():
+    mixture = {"type": "mixture_of_experts", "n_experts": 3, "expert": {"type": "glu", "d_ff": 80}}
+    return {
+        "self_attention": {"type": "multi_head", "n_heads": 4, "bias": True},
+        "ffn": mixture,
+        "layout": "pre_norm",
+    }
+
+
+def decoder(initialization, n_layers=5):
+    spec = {
+        "d_model": D,
+        "tokens": {"type": "tokens", "vocab_size": 500},
+        "decoder": {"n_layers": n_layers, "layer": layer()},
+        "head": {"type": "language_model", "predicts": "tokens"},
+        "initialization": initialization,
+    }
+    torch.manual_seed(0)
+    return build(parse(DecoderOnlySpec, spec))
+
+
+def encoder_decoder(initialization):
+    cross = {"type": "multi_head", "n_heads": 4}
+    spec = {
+        "d_model": D,
+        "source": {"type": "tokens", "vocab_size": 500},
+        "target": {"share": "source"},
+        "encoder": {"n_layers": 2, "layer": {**layer(), "ffn": {"type": "mlp", "d_ff": 160}}},
+        "decoder": {"like": "encoder", "n_layers": 3, "cross_attention": cross},
+        "head": {"type": "language_model", "predicts": "target"},
+        "initialization": initialization,
+    }
+    torch.manual_seed(0)
+    return build(parse(EncoderDecoderSpec, spec))
 
 
 def test_tensor2tensor_draws_matrices_uniformly_and_embeddings_normally():
     torch.manual_seed(0)
-    model = nn.ModuleDict({"linear": nn.Linear(300, 200), "embedding": nn.Embedding(1000, 64)})
+    model = modules()
     Tensor2TensorInitialization()(model)
-    bound = math.sqrt(6 / 500)
-    weight = model["linear"].weight
-    assert 0.99 * bound < weight.abs().max() <= bound
-    assert abs(weight.std().item() / (bound / math.sqrt(3)) - 1) < 0.02
-    assert model["linear"].bias.eq(0).all()
-    assert abs(model["embedding"].weight.std().item() / 64**-0.5 - 1) < 0.02
+    fans = {"linear": 300 + 200, "conv1d": (80 + 90) * 3, "conv2d": (30 + 40) * 15}
+    for name, both in fans.items():
+        bound = math.sqrt(6 / both)
+        weight = model[name].weight
+        assert 0.99 * bound < weight.abs().max() <= bound
+        assert relative(weight, bound / math.sqrt(3)) == pytest.approx(1, abs=0.02)
+    assert every_bias_is_zero(model)
+    assert relative(model["embedding"].weight, 64**-0.5) == pytest.approx(1, abs=0.02)
 
 
 def test_normal_has_one_deviation():
     torch.manual_seed(0)
-    model = nn.ModuleDict({"linear": nn.Linear(300, 200), "embedding": nn.Embedding(1000, 64)})
-    NormalInitialization(std=0.05)(model)
+    model = modules()
+    NormalInitialization(std=0.05, residual_scaling=False)(model)
     for module in model.values():
-        assert abs(module.weight.std().item() / 0.05 - 1) < 0.02
-    assert model["linear"].bias.eq(0).all()
+        assert relative(module.weight, 0.05) == pytest.approx(1, abs=0.02)
+        assert abs(module.weight.mean().item()) < 0.05 * 0.02
+    assert every_bias_is_zero(model)
+
+
+def test_normal_divides_the_projections_that_end_sublayers_by_the_root_of_their_number():
+    model = decoder({"type": "normal", "std": 0.05, "residual_scaling": True}, n_layers=8)
+    std = {"output": 0.05 / 4, "outer": 0.05 / 4}  # 2 · 8 sublayers
+    seen = set()
+    for path, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            name = path.rpartition(".")[2]
+            seen.add(name)
+            assert relative(module.weight, std.get(name, 0.05)) == pytest.approx(1, abs=0.07), path
+    assert seen == {"tokens", "query", "key", "value", "output", "router", "gate", "inner", "outer"}
+    assert every_bias_is_zero(model)
+
+
+def test_residual_scaling_counts_the_sublayers_of_each_stack():
+    model = encoder_decoder({"type": "normal", "std": 0.05, "residual_scaling": True})
+    for stack, n_sublayers in ((model.encoder, 2 * 2), (model.decoder, 3 * 3)):
+        ends = [part for one in stack.layers for part in (one.self_attention.output, one.ffn.outer)]
+        ends += [one.cross_attention.output for one in stack.layers if one.cross_attention is not None]
+        assert len(ends) == n_sublayers
+        for end in ends:
+            assert relative(end.weight, 0.05 / n_sublayers**0.5) == pytest.approx(1, abs=0.05)
+        assert relative(stack.layers[1].ffn.inner.weight, 0.05) == pytest.approx(1, abs=0.05)
+
+
+def test_normal_without_scaling_leaves_no_projection_out():
+    model = decoder({"type": "normal", "std": 0.05}, n_layers=2)
+    assert relative(model.decoder.layers[1].self_attention.output.weight, 0.05) == pytest.approx(1, abs=0.05)
+
+
+def test_normal_scales_as_gpt_2_does():
+    gpt2 = pytest.importorskip("transformers.models.gpt2.modeling_gpt2")
+    config = gpt2.GPT2Config(
+        n_embd=D, n_layer=5, n_head=4, n_positions=64, vocab_size=500, initializer_range=0.03, n_inner=3 * D
+    )
+    torch.manual_seed(0)
+    theirs = gpt2.GPT2LMHeadModel(config).transformer.h[3]
+    ours = decoder({"type": "normal", "std": 0.03, "residual_scaling": True}).decoder.layers[3]
+    for mine, reference in (
+        (ours.self_attention.output, theirs.attn.c_proj),
+        (ours.ffn.experts[1].outer, theirs.mlp.c_proj),
+        (ours.ffn.experts[2].inner, theirs.mlp.c_fc),
+        (ours.self_attention.query, theirs.attn.c_attn),
+    ):
+        assert relative(mine.weight, reference.weight.std().item()) == pytest.approx(1, abs=0.05)
+
+
+def test_deep_norm_scales_ffn_value_and_output_projections():
+    model = decoder({"type": "deep_norm", "beta": 0.25})
+    for path, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            name = path.rpartition(".")[2]
+            gain = 0.25 if name in ("value", "output", "gate", "inner", "outer") else 1.0
+            std = gain * math.sqrt(2 / sum(module.weight.shape))
+            wanted = pytest.approx(1, abs=0.15 if name == "router" else 0.05)
+            assert relative(module.weight, std) == wanted, path
+    assert relative(model.tokens.weight, D**-0.5) == pytest.approx(1, abs=0.02)
+    assert every_bias_is_zero(model)
+
+
+def test_deep_norm_has_a_gain_of_its_own_for_the_decoder():
+    model = encoder_decoder({"type": "deep_norm", "beta": 0.5, "decoder_beta": 0.2})
+    std = math.sqrt(2 / (D + D))
+    assert relative(model.encoder.layers[0].self_attention.value.weight, 0.5 * std) == pytest.approx(
+        1, abs=0.05
+    )
+    assert relative(model.decoder.layers[2].cross_attention.value.weight, 0.2 * std) == pytest.approx(
+        1, abs=0.05
+    )
+    assert relative(model.decoder.layers[2].cross_attention.key.weight, std) == pytest.approx(1, abs=0.05)
+    model = encoder_decoder({"type": "deep_norm", "beta": 0.5})
+    assert relative(model.decoder.layers[2].self_attention.value.weight, 0.5 * std) == pytest.approx(
+        1, abs=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    "initialization",
+    [
+        NormalInitialization(std=0.05, residual_scaling=True),
+        Tensor2TensorInitialization(),
+        DeepNormInitialization(beta=0.5, decoder_beta=None),
+    ],
+    ids=lambda initialization: type(initialization).__name__,
+)
+def test_what_is_frozen_normed_or_no_matrix_stays_as_it_was_made(initialization):
+    torch.manual_seed(0)
+    model = nn.ModuleDict(
+        {
+            "frozen": nn.Embedding.from_pretrained(torch.randn(7, D)),
+            "weight_normed": weight_norm(nn.Conv1d(6, 8, 3), dim=2),
+            "norm": nn.LayerNorm(D),
+            "drawn": nn.Linear(D, 7),
+        }
+    )
+    for parameter in model["norm"].parameters():
+        nn.init.normal_(parameter)
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    initialization(model)
+    changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed == {"drawn.weight", "drawn.bias"}
+
+
+@pytest.mark.parametrize("name", ["normal", "tensor2tensor"])
+def test_a_head_of_its_own_is_drawn_and_a_tied_one_not_twice(name):
+    run = zoo.load("gpt2", "model.head.tied=false", f"model.initialization={name}", scale="tiny")
+    torch.manual_seed(1)
+    model = zoo.build(run.model)
+    wanted = 0.02 if name == "normal" else (2 / sum(model.head.weight.shape)) ** 0.5
+    assert model.head.weight.std().item() == pytest.approx(wanted, rel=0.1)
+    tied = zoo.build(zoo.load("gpt2", f"model.initialization={name}", scale="tiny").model)
+    wanted = 0.02 if name == "normal" else tied.head.weight.shape[1] ** -0.5
+    assert tied.head.weight.std().item() == pytest.approx(wanted, rel=0.1)

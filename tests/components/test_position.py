@@ -1,85 +1,155 @@
-import math
+"""What holds for every positional encoding, and `none`."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from zoo.components.position.learned import Learned
+from zoo.components.position import sinusoidal as sinusoidal_module
 from zoo.components.position.none import NoPosition
-from zoo.components.position.rotary import Rotary, RotarySpec
-from zoo.components.position.sinusoidal import Sinusoidal, SinusoidalSpec
+from zoo.components.rotary_scaling.linear import LinearScaling
+from zoo.kinds import POSITION
+from zoo.masks import Mask
+
+B, T, S, D, H = 2, 5, 7, 12, 3
+ALL = [pytest.param(spec, id=f"{name}-{i}") for name in POSITION.names()
+       for i, spec in enumerate(POSITION.examples(name))]  # fmt: skip
+BIASES = [name for name in POSITION.names() if name in ("alibi", "relative_buckets")]
 
 
-def test_sinusoids_are_the_papers_formula():
-    encoded = Sinusoidal(d_model=8, base=10000.0, layout="interleaved").encode(torch.tensor([0, 1, 3, 70000]))
-    for row, pos in enumerate([0, 1, 3, 70000]):
-        for i in range(4):
-            assert encoded[row, 2 * i].item() == pytest.approx(math.sin(pos / 10000 ** (2 * i / 8)), abs=1e-9)
-            assert encoded[row, 2 * i + 1].item() == pytest.approx(
-                math.cos(pos / 10000 ** (2 * i / 8)), abs=1e-9
-            )
+def hooks(position, x, q, k, *, step, whole):
+    """What the three hooks give: embed x and rotate q of `whole`, the bias of q's and k's of `step`."""
+    return (
+        position.embed(x, mask=whole),
+        position.rotate(q, mask=whole),
+        position.bias(q, k, scale=0.7, mask=step),
+    )
 
 
-def test_first_sinusoids_by_hand():
-    # D = 4: wavelengths 2π and 2π·100. Position 1: sin 1, cos 1, sin 0.01, cos 0.01.
-    encoded = Sinusoidal(d_model=4, base=10000.0, layout="interleaved").encode(torch.tensor([1]))
-    expected = [0.8414709848078965, 0.5403023058681398, 0.009999833334166664, 0.9999500004166653]
-    assert_close(encoded[0], torch.tensor(expected, dtype=torch.float64))
+def inputs(dtype=torch.float32, device="cpu"):
+    torch.manual_seed(3)
+    shapes = ((B, T, D), (B, H, T, D // H), (B, H, S, D // H))
+    return [torch.randn(shape, dtype=dtype, device=device) for shape in shapes]
 
 
-def test_concatenated_layout_is_the_interleaved_one_reordered():
-    positions = torch.arange(5)
-    pairs = Sinusoidal(d_model=6, base=10000.0, layout="interleaved").encode(positions)
-    halves = Sinusoidal(d_model=6, base=10000.0, layout="concatenated").encode(positions)
-    assert_close(halves, torch.cat([pairs[:, 0::2], pairs[:, 1::2]], dim=1))
+def masks():
+    return {"step": Mask(offset=S - T), "whole": Mask()}
 
 
-def test_learned_positions_add_their_rows_and_end_at_max_len():
-    module = Learned(d_model=6, max_len=9)
-    x = torch.randn(2, 3, 6)
-    assert_close(module.embed(x, torch.tensor([4, 5, 6])), x + module.table.weight[4:7])
-    with pytest.raises(ValueError, match=r"10 tokens is longer than max_len \(9\)"):
-        module.embed(x[:, :1], torch.tensor([9]))
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("spec", ALL)
+def test_hooks_answer_in_the_dtype_they_are_given(spec, dtype):
+    position = POSITION.build(spec, d_model=D, n_heads=H).to(dtype)
+    for out in hooks(position, *inputs(dtype), **masks()):
+        assert out is None or out.dtype == dtype
 
 
-@pytest.mark.parametrize("pairing", ["half", "interleaved"])
-def test_rotary_products_depend_on_distance_only(pairing):
-    torch.manual_seed(0)
-    rotary = Rotary(d_model=99, base=100.0, pairing=pairing)
-    q, k = torch.randn(1, 1, 1, 6, dtype=torch.float64), torch.randn(1, 1, 1, 6, dtype=torch.float64)
-
-    def product(i, j):
-        return (rotary.rotate(q, torch.tensor([i])) * rotary.rotate(k, torch.tensor([j]))).sum()
-
-    assert_close(product(7, 3), product(104, 100))
-    assert (product(7, 3) - product(7, 4)).abs() > 1e-3
-
-
-def test_rotary_turns_the_first_pair_by_one_radian_a_token():
-    x = torch.tensor([1.0, 0.0, 0.0, 0.0]).view(1, 1, 1, 4)
-    half = Rotary(d_model=4, base=10000.0, pairing="half").rotate(x, torch.tensor([2])).flatten()
-    assert_close(half, torch.tensor([math.cos(2), 0.0, math.sin(2), 0.0]))
-    pairs = Rotary(d_model=4, base=10000.0, pairing="interleaved").rotate(x, torch.tensor([2])).flatten()
-    assert_close(pairs, torch.tensor([math.cos(2), math.sin(2), 0.0, 0.0]))
+@pytest.mark.parametrize("spec", ALL)
+def test_hooks_work_on_the_meta_device_and_under_inference_mode(spec):
+    with torch.device("meta"):
+        position = POSITION.build(spec, d_model=D, n_heads=H)
+    for out in hooks(position, *inputs(device="meta"), **masks()):
+        assert out is None or out.is_meta
+    with torch.inference_mode():  # made in it too: such a tensor counts no versions
+        position = POSITION.build(spec, d_model=D, n_heads=H)
+        inferred = hooks(position, *inputs(), **masks())
+        again = hooks(position, *inputs(), **masks())
+    for out, repeated in zip(inferred, again, strict=True):
+        assert_close(out, repeated)
 
 
-def test_rotary_takes_positions_of_each_row():
-    rotary = Rotary(d_model=4, base=10000.0, pairing="half")
-    x = torch.randn(2, 3, 5, 4)
-    each = rotary.rotate(x, torch.stack([torch.arange(5), torch.arange(5) + 3]))
-    assert_close(each[1:], rotary.rotate(x[1:], torch.arange(5) + 3))
+@pytest.mark.parametrize("spec", ALL)
+def test_hooks_work_under_autocast(spec):
+    position = POSITION.build(spec, d_model=D, n_heads=H)
+    x, q, k = inputs()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outs = hooks(position, x, q.bfloat16(), k.bfloat16(), **masks())
+    for out, exact in zip(outs, hooks(position, x, q, k, **masks()), strict=True):
+        if out is not None:
+            assert_close(out.float(), exact, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("spec", ALL)
+def test_a_compiled_graph_is_whole_and_gives_the_same(spec):
+    position = POSITION.build(spec, d_model=D, n_heads=H)
+
+    def run(x, q, k):
+        return hooks(position, x, q, k, **masks())
+
+    torch.compiler.reset()
+    compiled = torch.compile(run, backend="eager", fullgraph=True)
+    for out, plain in zip(compiled(*inputs()), run(*inputs()), strict=True):
+        assert_close(out, plain)
+
+
+@pytest.mark.parametrize("spec", ALL)
+def test_a_mask_that_was_used_before_gives_what_a_new_one_gives(spec):
+    position = POSITION.build(spec, d_model=D, n_heads=H).double()
+    used = masks()
+    x, q, k = inputs(torch.float64)
+    for dtype in (torch.float32, torch.float64):  # a table shared between the two would lose digits
+        hooks(position.to(dtype), x.to(dtype), q.to(dtype), k.to(dtype), **used)
+    position.double()
+    with torch.no_grad():
+        for parameter in position.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    hooks(position, x[:, :3], q[:, :, :3], k[:, :, :6], **used)
+    again, new = hooks(position, x, q, k, **used), hooks(position, x, q, k, **masks())
+    for ours, theirs in zip(again, new, strict=True):
+        assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", BIASES)
+def test_layers_share_one_bias_a_batch(name):
+    position = POSITION.build(POSITION.examples(name)[0], d_model=D, n_heads=H)
+    _, q, k = inputs()
+    mask = Mask(offset=S - T)
+    assert position.bias(q, k, scale=0.7, mask=mask) is position.bias(q + 1, k, scale=0.7, mask=mask)
+
+
+def test_layers_queries_and_keys_share_one_table_a_batch(monkeypatch):
+    calls = []
+    true = LinearScaling.__call__
+    monkeypatch.setattr(LinearScaling, "__call__", lambda *given: calls.append("rotary") or true(*given))
+    waves = sinusoidal_module.sinusoids
+    monkeypatch.setattr(
+        sinusoidal_module, "sinusoids", lambda *given: calls.append("sinusoidal") or waves(*given)
+    )
+    x, q, _ = inputs()
+    mask = Mask()
+    rotary = POSITION.entry("rotary").spec.model_validate({"scaling": {"type": "linear", "factor": 2.0}})
+    rotary = POSITION.build(rotary, d_model=D, n_heads=H)
+    added = POSITION.build(POSITION.examples("sinusoidal")[0], d_model=D, n_heads=H)
+    for _ in range(3):
+        rotary.rotate(q, mask=mask)
+        rotary.rotate(q[:, :1], mask=mask)  # fewer key heads
+        added.embed(x, mask=mask)
+    assert sorted(calls) == ["rotary", "sinusoidal"]
+
+
+@pytest.mark.parametrize("name", ["sinusoidal", "learned"])
+def test_counted_padding_moves_the_tokens_after_it(name):
+    keys = torch.tensor([[False, False, True, True, True], [True, True, True, False, False]])
+    x = inputs()[0]
+    spec = POSITION.entry(name).spec
+
+    def embed(counts_padding, x, mask):
+        position = POSITION.build(spec(counts_padding=counts_padding), d_model=D, n_heads=H)
+        torch.manual_seed(0)
+        for parameter in position.parameters():
+            torch.nn.init.normal_(parameter)
+        return position.embed(x, mask=mask)
+
+    alone = embed(False, x[:1, 2:], Mask())
+    assert_close(embed(False, x, Mask(keys=keys))[:1, 2:], alone)
+    columns = embed(True, x, Mask(keys=keys))
+    assert_close(columns, embed(False, x, Mask()))
+    assert (columns[:1, 2:] - alone).abs().max() > 0.1
 
 
 def test_none_is_neutral():
-    module = NoPosition(d_model=4)
-    x = torch.randn(2, 3, 4)
-    assert module.embed(x, torch.arange(3)) is x
-    assert module.rotate(x, torch.arange(3)) is x
-    assert module.bias(torch.arange(3), torch.arange(3)) is None
-
-
-def test_odd_sizes_are_refused():
-    with pytest.raises(ValueError, match=r"d_model \(7\) must be even"):
-        SinusoidalSpec().check(d_model=7, d_k=7)
-    with pytest.raises(ValueError, match=r"d_k \(5\) must be even"):
-        RotarySpec().check(d_model=10, d_k=5)
+    module = NoPosition(d_model=D, n_heads=H)
+    x, q, k = inputs()
+    mask = Mask()
+    assert module.embed(x, mask=mask) is x
+    assert module.rotate(q, mask=mask) is q
+    assert module.bias(q, k, scale=0.7, mask=mask) is None

@@ -10,6 +10,7 @@ from zoo.components.attention.multi_head import MultiHeadAttention
 from zoo.components.embedding.tokens import TokenEmbedding
 from zoo.components.ffn.mlp import MLP
 from zoo.components.head.language_model import LanguageModelHead
+from zoo.components.head.pooled_classifier import PooledClassifier
 from zoo.components.initialization.normal import NormalInitialization
 from zoo.components.layout.pre_norm import PreNorm
 from zoo.components.norm.layer_norm import LayerNorm
@@ -79,6 +80,19 @@ def narrow(true, self, *given, **named):
     return true(self, *given, **named)[..., :-1]
 
 
+def narrow_vectors(true, self, *given, **named):
+    vectors, mask = true(self, *given, **named)
+    return vectors[..., :-1], mask
+
+
+def forgotten_mask(true, self, *given, **named):
+    return true(self, *given, **named)[0], None
+
+
+def mixed(true, self, hidden, *, mask=None):
+    return true(self, hidden + hidden.mean(dim=1, keepdim=True), mask=mask)
+
+
 def not_finite(true, self, *given, **named):
     out = true(self, *given, **named)
     return out + (float("nan") if given[0].requires_grad else 0)
@@ -93,6 +107,8 @@ def backwards(true, self, x, sublayers):
 
 
 LANGUAGE_MODEL = {"type": "language_model", "predicts": "target"}
+TOKENS = {"type": "tokens", "vocab_size": 9}
+CLASSIFIER = {"type": "pooled_classifier", "n_classes": 3}
 MULTI_HEAD = {"type": "multi_head", "n_heads": 3, "bias": True}
 BROKEN = [
     ("output_has_its_shape_and_is_finite", ATTENTION, MULTI_HEAD, MultiHeadAttention, narrow),
@@ -108,7 +124,9 @@ BROKEN = [
     ("each_position_by_itself", FFN, {"type": "mlp", "d_ff": 5}, MLP, neighbourly),
     ("each_position_by_itself", NORM, {"type": "layer_norm"}, LayerNorm, neighbourly),
     ("each_sublayer_runs_once_and_in_order", LAYOUT, {"type": "pre_norm"}, PreNorm, backwards),
-    ("output_has_its_shape_and_is_finite", EMBEDDING, {"type": "tokens", "vocab_size": 9}, TokenEmbedding, narrow),
+    ("output_has_its_shape_and_is_finite", EMBEDDING, TOKENS, TokenEmbedding, narrow_vectors),
+    ("the_mask_fits_the_vectors", EMBEDDING, TOKENS, TokenEmbedding, forgotten_mask),
+    ("padded_vectors_do_not_reach_the_output", HEAD, CLASSIFIER, PooledClassifier, mixed),
     ("output_has_its_shape_and_is_finite", HEAD, LANGUAGE_MODEL, LanguageModelHead, narrow),
     ("in_a_decoder_the_future_is_hidden", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("causal")),
     ("in_an_encoder_padding_is_ignored", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("keys")),
@@ -158,9 +176,9 @@ def test_meta_law_catches_a_parameter_on_the_cpu(monkeypatch):
 
 
 def test_position_laws_catch_relative_counting_and_a_lost_feature(monkeypatch):
-    monkeypatch.setattr(Learned, "embed", lambda self, x, positions: x + self.table(positions - positions[0]))
+    monkeypatch.setattr(Learned, "embed", lambda self, x, *, mask: x + self.table(torch.arange(x.shape[1])))
     must_fail("later_positions_alone_equal_those_of_the_whole", POSITION, {"type": "learned", "max_len": 9})
-    monkeypatch.setattr(Rotary, "rotate", lambda self, x, positions: x[..., 1:])
+    monkeypatch.setattr(Rotary, "rotate", lambda self, x, *, mask: x[..., 1:])
     must_fail("hooks_keep_their_shapes", POSITION, {"type": "rotary"})
 
 

@@ -14,7 +14,7 @@ from zoo.data.collate import Batch, collate
 from zoo.data.corpus import Corpus
 from zoo.data.rows import TokenPairs
 from zoo.data.tokenizers.characters import Characters
-from zoo.data.tokens import BOS, EOS, PAD
+from zoo.special_ids import BOS, EOS, PAD
 
 
 @pytest.fixture

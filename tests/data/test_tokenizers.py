@@ -15,9 +15,9 @@ from zoo.data.grammar import english, german
 from zoo.data.grammar.sampling import Sampler
 from zoo.data.tokenizer import Tokenizer, load_tokenizer
 from zoo.data.tokenizers.sentencepiece import thinned
-from zoo.data.tokens import BOS, EOS, N_SPECIAL, PAD, UNK, UNKNOWN_TEXT
 from zoo.errors import DataError, RunError
 from zoo.kinds import TOKENIZER
+from zoo.special_ids import BOS, EOS, N_SPECIAL, PAD, UNK, UNKNOWN_TEXT
 
 
 def sentences(seed: int = 1, n: int = 150) -> Iterator[str]:

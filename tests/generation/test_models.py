@@ -7,10 +7,11 @@ from registry import parse
 from zoo.assembly.decoder_only import DecoderOnlySpec
 from zoo.assembly.encoder_decoder import EncoderDecoderSpec
 from zoo.errors import DivergedError
-from zoo.generation.search import BOS, EOS, PAD, Continuation, Translation
+from zoo.generation.search import Translation
 from zoo.generation.strategies.beam import BeamSpec
 from zoo.generation.strategies.greedy import GreedySpec
 from zoo.kinds import DECODING, MODEL
+from zoo.special_ids import BOS, EOS, PAD, SpecialIds
 
 V = 23
 LAYER = {
@@ -77,7 +78,7 @@ class Uncached:
         self.model, self.mask = model, source_mask
         self.memory = model.encode(source, source_mask=source_mask)
         self.prefixes = torch.full((source.shape[0], 1), BOS)
-        self.lengths = Translation(model, source, source_mask).lengths
+        self.lengths = Translation(model, source, source_mask, SpecialIds()).lengths
 
     def start(self):
         n = self.prefixes.shape[0] // self.memory.shape[0]
@@ -145,7 +146,7 @@ def test_scores_equal_rescoring_by_the_full_forward(strategy):
 
 def test_memory_is_held_once_per_sentence_whatever_the_beam():
     built = model()
-    batch = Translation(built, *sources([5, 3]))
+    batch = Translation(built, *sources([5, 3]), SpecialIds())
     with torch.no_grad():
         batch.start()
         batch.reorder(torch.tensor([0, 0, 0, 1, 1, 1]))
@@ -157,8 +158,8 @@ def test_memory_is_held_once_per_sentence_whatever_the_beam():
 
 def test_a_length_counts_neither_padding_nor_the_end_and_needs_no_mask():
     source, mask = sources([7, 3, 5])
-    assert Translation(model(), source, mask).lengths == [6, 2, 4]
-    assert Translation(model(), source[:1], None).lengths == [6]
+    assert Translation(model(), source, mask, SpecialIds()).lengths == [6, 2, 4]
+    assert Translation(model(), source[:1], None, SpecialIds()).lengths == [6]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -176,10 +177,41 @@ def test_a_language_model_continues_prompts(strategy):
         equal(search(built, prompts[i : i + 1]), [found[i]])
 
 
-def test_prompts_of_unequal_length_are_refused():
-    prompts, mask = sources([4, 2])
-    with pytest.raises(ValueError, match="batch them by length"):
-        Continuation(language_model(), prompts, mask)
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_prompt_in_a_padded_batch_goes_on_as_it_does_alone(strategy, side):
+    built, search = language_model(), STRATEGIES[strategy]
+    prompts = [[BOS, 5, 9, 11, 6], [BOS, 17], [BOS, 8, 8]]
+    fillings = [[PAD] * (5 - len(prompt)) for prompt in prompts]
+    rows = [f + p if side == "left" else p + f for p, f in zip(prompts, fillings, strict=True)]
+    padded = torch.tensor(rows)
+    found = search(built, padded, padded != PAD)
+    for prompt, hypotheses in zip(prompts, found, strict=True):
+        equal(search(built, torch.tensor([prompt])), [hypotheses])
+
+
+def test_other_special_ids_begin_end_and_forbid():
+    built, (given, mask) = model(), sources([5, 3, 4, 6, 7, 8])
+    first = DECODING.build(GreedySpec(max_length=6, ids=SpecialIds(start=7)))(built, given, mask)
+    end = first[0][0].tokens[2]  # an id that does come up
+    ids = SpecialIds(pad=1, start=7, end=end, never=(9, 14))
+    found = DECODING.build(GreedySpec(max_length=6, ids=ids))(built, given, mask)
+    equal(
+        DECODING.build(BeamSpec(beam_size=1, length_penalty="none", max_length=6, ids=ids))(
+            built, given, mask
+        ),
+        found,
+    )
+    texts = []
+    for i in range(len(given)):
+        text = []
+        while len(text) < 6 and end not in text:
+            logits = built(given[i : i + 1], torch.tensor([[7, *text]]), source_mask=mask[i : i + 1])[0, -1]
+            logits[[9, 14]] = float("-inf")
+            text.append(int(logits.argmax()))
+        texts.append([token for token in text if token != end])
+    assert [hypotheses[0].tokens for hypotheses in found] == texts
+    assert any(len(text) < 6 for text in texts)
 
 
 def test_a_model_in_training_is_refused():

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from registry import SpecError, dump, parse
-from zoo.generation.search import BOS, EOS, PAD, kept_places, log_probabilities
+from zoo.generation.search import kept_places, log_probabilities
 from zoo.generation.strategies.beam import Beam, BeamSpec, _best_continuations, _stay_in_place
 from zoo.generation.strategies.greedy import Greedy
 from zoo.kinds import DECODING, LENGTH_PENALTY
+from zoo.special_ids import BOS, EOS, PAD, SpecialIds
 
 
 class TableModel:
@@ -34,7 +35,7 @@ class TableModel:
 
     @functools.cache  # noqa: B019
     def log_probs(self, sentence, prefix):
-        return log_probabilities(self.logits(sentence, prefix)[None])[0].tolist()
+        return log_probabilities(self.logits(sentence, prefix)[None], SpecialIds())[0].tolist()
 
     def start(self):
         return torch.stack([self.logits(*row) for row in self.rows])
@@ -135,7 +136,7 @@ def test_a_beam_that_holds_everything_finds_the_best_of_all_sequences(penalty):
 def test_a_beam_of_one_is_greedy(penalty, stop):
     for seed in range(5):
         fields = {"seed": seed, "vocab_size": 13, "lengths": [3, 8, 1, 5], "end_bias": 1.0}
-        greedy = Greedy(max_length="source + 2").search(TableModel(**fields))
+        greedy = Greedy(max_length="source + 2", ids=SpecialIds()).search(TableModel(**fields))
         one = beam(penalty=penalty, beam_size=1, stop=stop, max_length="source + 2").search(
             TableModel(**fields)
         )
@@ -148,7 +149,7 @@ def test_greedy_takes_the_most_probable_token_and_ends_at_the_limit():
     lengths = [2, 6, 1, 9]
     table = TableModel(seed=4, vocab_size=9, lengths=lengths)
     ends = set()
-    for sentence, [hypothesis] in enumerate(Greedy(max_length="source").search(table)):
+    for sentence, [hypothesis] in enumerate(Greedy(max_length="source", ids=SpecialIds()).search(table)):
         tokens, total = (), 0.0
         while True:
             log_probs = table.log_probs(sentence, tokens)
@@ -163,7 +164,7 @@ def test_greedy_takes_the_most_probable_token_and_ends_at_the_limit():
 
 
 @pytest.mark.parametrize(
-    "search", [Greedy(max_length=9), beam(n_best=3, max_length=9)], ids=["greedy", "beam"]
+    "search", [Greedy(max_length=9, ids=SpecialIds()), beam(n_best=3, max_length=9)], ids=["greedy", "beam"]
 )
 def test_a_batch_equals_its_sentences_one_by_one(search):
     lengths = [3, 1, 4, 1, 5, 9, 2]
@@ -258,6 +259,7 @@ def test_defaults_are_the_papers():
         "beam_size": 4,
         "length_penalty": {"type": "gnmt", "alpha": 0.6},
         "max_length": "source + 50",
+        "ids": {"pad": PAD, "start": BOS, "end": EOS, "never": [PAD, BOS]},
         "n_best": 1,
         "stop": "exact",
     }
@@ -271,6 +273,11 @@ def test_a_wrong_maximum_length_is_named_with_its_path():
 
 def test_a_beam_is_usable_without_a_spec():
     search = Beam(
-        beam_size=2, length_penalty=LENGTH_PENALTY.entry("none").spec(), max_length=3, n_best=1, stop="full"
+        beam_size=2,
+        length_penalty=LENGTH_PENALTY.entry("none").spec(),
+        max_length=3,
+        ids=SpecialIds(),
+        n_best=1,
+        stop="full",
     )
     assert len(search.search(TableModel(seed=1, vocab_size=8, lengths=[2, 3]))) == 2

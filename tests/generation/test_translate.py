@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from zoo.data import tokens
-from zoo.generation.search import BOS, EOS, PAD, Hypothesis
+from zoo.generation.search import Hypothesis
 from zoo.generation.translate import length_batches, translate
+from zoo.special_ids import EOS, PAD
 
 
 class Letters:
@@ -87,7 +87,3 @@ def test_batches_hold_every_item_once_within_the_budget(budget):
     for batch in batches:
         longest = max(lengths[i] for i in batch)
         assert len(batch) * longest <= budget or len(batch) == 1
-
-
-def test_the_special_ids_are_those_of_every_tokenizer():
-    assert (PAD, BOS, EOS) == (tokens.PAD, tokens.BOS, tokens.EOS)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -38,22 +38,38 @@ class Case:
     mask: Mask
     scale: float
     bias: Tensor | None
+    soft_cap: float | None = None
 
     def run(self, kernel: str) -> list[Tensor]:
         """The output, then the gradient of each input."""
         inputs = [x.detach().requires_grad_() for x in (self.q, self.k, self.v, self.bias) if x is not None]
         bias = inputs[3] if self.bias is not None else None
-        output = attend(*inputs[:3], mask=self.mask, scale=self.scale, bias=bias, kernel=kernel)
+        output = attend(
+            *inputs[:3],
+            mask=self.mask,
+            scale=self.scale,
+            bias=bias,
+            soft_cap=self.soft_cap,
+            kernel=kernel,
+        )
         return [output, *torch.autograd.grad(output, inputs, self.upstream)]
 
     def run_once(self, kernel: str) -> Tensor:
-        mask = Mask(self.mask.causal, self.mask.radius, self.mask.keys)  # made inside, as a model makes it
-        return attend(self.q, self.k, self.v, mask=mask, scale=self.scale, kernel=kernel)
+        made = self.mask  # made again inside, as a model makes it
+        mask = Mask(made.causal, made.radius, made.keys, made.global_tokens)
+        return attend(
+            self.q, self.k, self.v, mask=mask, scale=self.scale, soft_cap=self.soft_cap, kernel=kernel
+        )
 
 
 @st.composite
 def cases(
-    draw: st.DrawFn, dtypes: tuple[torch.dtype, ...], *, restricted: bool = False, device: str = "cpu"
+    draw: st.DrawFn,
+    dtypes: tuple[torch.dtype, ...],
+    *,
+    restricted: bool = False,
+    caps: bool = True,
+    device: str = "cpu",
 ) -> Case:
     """Restricted cases are those the blocked kernel can do."""
     B, G, shared = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
@@ -68,15 +84,17 @@ def cases(
     def random(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator).to(device, dtype)
 
-    def tokens(share: float) -> Tensor:
-        return (torch.rand(B if draw(st.booleans()) else 1, S, generator=generator) < share).to(device)
+    def tokens(share: float, rows: int | None = None) -> Tensor:
+        rows = rows or draw(st.sampled_from([1, B]))
+        return (torch.rand(rows, S, generator=generator) < share).to(device)
 
     keys = tokens(draw(st.sampled_from([0.0, 0.2, 0.8]))) if draw(st.booleans()) else None
     global_tokens = documents = None
-    if on_axis and not restricted and keys is None and draw(st.booleans()):
-        global_tokens = tokens(0.2)
-    if on_axis and global_tokens is None and draw(st.booleans()):
-        rows = B if keys is None else keys.shape[0]
+    if on_axis and draw(st.booleans()):
+        given = None if keys is None else keys.shape[0]
+        global_tokens = tokens(draw(st.sampled_from([0.0, 0.05, 0.2])), given)
+    if on_axis and draw(st.booleans()):
+        rows = next((x.shape[0] for x in (keys, global_tokens) if x is not None), B)
         documents = torch.randint(0, 3, (rows, S), generator=generator).sort()[0].to(device)
     radius = draw(st.integers(0, S + 1)) if restricted or (on_axis and draw(st.booleans())) else None
     mask = Mask(on_axis and draw(st.booleans()), radius, keys, global_tokens, documents, offset)
@@ -84,13 +102,13 @@ def cases(
     if not restricted and draw(st.booleans()):
         bias = random(draw(st.sampled_from([1, B])), draw(st.sampled_from([1, G * shared])), T, S)
     H = G * shared
-    return Case(
-        random(B, H, T, K), random(B, G, S, K), random(B, G, S, Kv), random(B, H, T, Kv), mask, K**-0.5, bias
-    )
+    shapes = ((B, H, T, K), (B, G, S, K), (B, G, S, Kv), (B, H, T, Kv))
+    soft_cap = draw(st.sampled_from([None, 0.6, 4.0])) if caps else None  # scores are mostly within ±2
+    return Case(*(random(*shape) for shape in shapes), mask, K**-0.5, bias, soft_cap)
 
 
 def by_loops(case: Case) -> Tensor:
-    """Equation 1 of Vaswani et al. 2017, number by number."""
+    """Equation 1 of Vaswani et al. 2017 with capped scores, number by number."""
     B, H, T, K = case.q.shape
     G, S, Kv = case.v.shape[1:]
     output = torch.zeros(B, H, T, Kv, dtype=torch.float64)
@@ -105,7 +123,10 @@ def by_loops(case: Case) -> Tensor:
                 for s in range(S):
                     if allowed[b, 0, t, s]:
                         score = sum(float(case.q[b, h, t, i]) * float(case.k[b, g, s, i]) for i in range(K))
-                        exps[s] = math.exp(score * case.scale + float(bias[b, h, t, s]))
+                        score *= case.scale
+                        if case.soft_cap is not None:
+                            score = case.soft_cap * math.tanh(score / case.soft_cap)
+                        exps[s] = math.exp(score + float(bias[b, h, t, s]))
                 for s, weight in exps.items():
                     output[b, h, t] += weight / sum(exps.values()) * case.v[b, g, s]
     return output
@@ -114,13 +135,14 @@ def by_loops(case: Case) -> Tensor:
 @given(cases((torch.float64,)))
 @settings(QUIET, max_examples=12)
 def test_the_eager_kernel_is_the_formula(case: Case) -> None:
-    case = Case(*(x[:, :, :7] for x in (case.q, case.k, case.v, case.upstream)), Mask(), case.scale, None)
+    cut = (x[:, :, :7] for x in (case.q, case.k, case.v, case.upstream))
+    case = Case(*cut, Mask(), case.scale, None, case.soft_cap)
     assert_close(case.run("eager")[0], by_loops(case))
 
 
 @given(cases((torch.float64,)))
 @settings(QUIET, max_examples=6)
-def test_the_eager_kernel_follows_mask_and_bias(case: Case) -> None:
+def test_the_eager_kernel_follows_mask_bias_and_cap(case: Case) -> None:
     assert_close(case.run("eager")[0], by_loops(case))
 
 
@@ -134,15 +156,22 @@ def test_the_eager_kernel_has_the_right_gradients() -> None:
     mask = Mask(causal=True, offset=2, keys=keys)
 
     def output(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        return attend(q, k, v, mask=mask, scale=0.7, bias=bias, kernel="eager")
+        return attend(q, k, v, mask=mask, scale=0.7, bias=bias, soft_cap=0.9, kernel="eager")
 
     assert torch.autograd.gradcheck(output, inputs)
 
 
-@pytest.mark.parametrize("kernel", ["sdpa", "matmul", "auto"])
+@pytest.mark.parametrize("kernel", ["matmul", "auto"])
 @given(case=cases(tuple(TOLERANCE)))
 @settings(QUIET, max_examples=80)
 def test_a_kernel_equals_the_eager_one(kernel: str, case: Case) -> None:
+    assert_equal_to_eager(case, kernel)
+
+
+@pytest.mark.parametrize("kernel", ["sdpa", "auto"])
+@given(case=cases(tuple(TOLERANCE), caps=False))
+@settings(QUIET, max_examples=80)
+def test_a_kernel_equals_the_eager_one_without_a_cap(kernel: str, case: Case) -> None:
     assert_equal_to_eager(case, kernel)
 
 
@@ -169,17 +198,24 @@ def plain_case(mask: Mask, *, T: int = 77, S: int = 77, dtype: torch.dtype = tor
     return Case(q, k, v, upstream, mask, 0.3, None)
 
 
+@pytest.mark.parametrize("soft_cap", [None, 0.8])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("most_scores", [1, 40_000, 100_000, 180_000, 400_000])
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("kernel", ["matmul", "blocked"])
 def test_work_cut_into_pieces_gives_the_same(
-    kernel: str, rows: int, most_scores: int, causal: bool, monkeypatch: pytest.MonkeyPatch
+    kernel: str,
+    rows: int,
+    most_scores: int,
+    causal: bool,
+    soft_cap: float | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     generator = torch.Generator().manual_seed(7)
     keys = torch.rand(rows, 177, generator=generator) < 0.7
     documents = torch.randint(0, 3, (rows, 177), generator=generator)
-    case = plain_case(Mask(causal=causal, radius=41, keys=keys, documents=documents), T=177, S=177)
+    mask = Mask(causal=causal, radius=41, keys=keys, documents=documents)
+    case = replace(plain_case(mask, T=177, S=177), soft_cap=soft_cap)
     monkeypatch.setattr(common, "_CPU_SCORES", most_scores)
     monkeypatch.setattr(blocked, "_FEWEST", 1)
     assert_equal_to_eager(case, kernel)
@@ -198,13 +234,51 @@ def test_a_box_holds_sentences_or_heads_or_a_stretch_of_one(
     assert (plan.boxes[0].sizes, len(plan.boxes)) == (sizes, n_boxes)
 
 
+@pytest.mark.parametrize("global_tokens", [None, torch.arange(77).expand(1, 77) % 40 == 3])
 @pytest.mark.parametrize("wide", [4, 300])  # blocked keeps its weights up to a window of 2 (K + Kv), here 32
 @pytest.mark.parametrize("causal", [False, True])
-def test_blocked_gives_the_same_whether_it_keeps_its_weights(wide: int, causal: bool) -> None:
-    case = plain_case(Mask(causal=causal, radius=5))
+def test_blocked_gives_the_same_whether_it_keeps_its_weights(
+    wide: int, causal: bool, global_tokens: Tensor | None
+) -> None:
+    case = plain_case(Mask(causal=causal, radius=5, global_tokens=global_tokens))
     v = case.v.repeat(1, 1, 1, wide)
     upstream = case.upstream.repeat(1, 1, 1, wide)
-    assert_equal_to_eager(Case(case.q, case.k, v, upstream, case.mask, case.scale, None), "blocked")
+    assert_equal_to_eager(replace(case, v=v, upstream=upstream, soft_cap=1.3), "blocked")
+
+
+@pytest.mark.parametrize("kernel", ["eager", "matmul", "blocked"])
+def test_a_cap_bounds_scores_before_the_bias_and_the_mask(kernel: str) -> None:
+    q = torch.tensor([[[[100.0], [-100.0]]]])  # scores are ±100, capped to ±ln 2
+    k, v = torch.ones(1, 1, 2, 1), torch.eye(2)[None, None]
+    k[..., 1, :] = -1.0
+    mask = Mask(radius=2, keys=torch.tensor([[True, True]]))
+    output = attend(q, k, v, mask=mask, scale=1.0, soft_cap=math.log(2), kernel=kernel)
+    assert_close(output[0, 0], torch.tensor([[0.8, 0.2], [0.2, 0.8]]))
+    if kernel != "blocked":
+        bias = torch.tensor([[[[0.0, math.log(4)], [0.0, 0.0]]]])
+        output = attend(q, k, v, mask=mask, scale=1.0, bias=bias, soft_cap=math.log(2), kernel=kernel)
+        assert_close(output[0, 0], torch.tensor([[0.5, 0.5], [0.2, 0.8]]))
+
+
+@pytest.mark.parametrize("kernel", ["sdpa", "matmul", "auto"])
+@pytest.mark.parametrize("shape", [(3, 6), (3, 1), (1, 6)])
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_a_bias_made_of_the_queries_passes_its_gradient_back(
+    kernel: str, shape: tuple[int, int], dtype: torch.dtype
+) -> None:
+    case = plain_case(Mask(causal=True, keys=torch.arange(77) < torch.tensor([[77], [60], [1]])), dtype=dtype)
+    table = torch.randn(8, 77, generator=torch.Generator().manual_seed(2)).to(dtype)
+
+    def run(kernel: str) -> list[Tensor]:
+        inputs = [x.detach().requires_grad_() for x in (case.q, case.k, case.v, table)]
+        q, k, v, vectors = inputs
+        bias = (q @ vectors)[: shape[0], : shape[1]] * case.scale  # [3 or 1, 6 or 1, T, S]
+        output = attend(q, k, v, mask=case.mask, scale=case.scale, bias=bias, kernel=kernel)
+        return [output, *torch.autograd.grad(output, inputs, case.upstream)]
+
+    for got, expected in zip(run(kernel), run("eager"), strict=True):
+        greatest = max(1.0, expected.abs().max().item())
+        assert_close(got, expected, rtol=0, atol=TOLERANCE[dtype] * greatest)
 
 
 @pytest.mark.parametrize("kernel", ["eager", "sdpa", "matmul", "blocked"])
@@ -224,6 +298,36 @@ def test_queries_with_nothing_to_attend_give_zeros_and_no_gradient(kernel: str, 
     for tensor in (d_k, d_v):
         assert not tensor[0].any()
         assert not tensor[1, :, :30].any()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("columns", [[[], [0, 40, 76], [5, 6]], [[7, 11]], [[], [], []]])
+def test_each_sentence_has_global_tokens_of_its_own(columns: list[list[int]], causal: bool) -> None:
+    global_tokens = torch.zeros(len(columns), 77, dtype=torch.bool)
+    for row, places in zip(global_tokens, columns, strict=True):
+        row[places] = True
+    assert_equal_to_eager(plain_case(Mask(causal=causal, radius=4, global_tokens=global_tokens)), "blocked")
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@pytest.mark.parametrize("hidden", ["all", "all but a global token", "all but the window"])
+def test_with_global_tokens_too_what_sees_nothing_gives_zeros(hidden: str, dtype: torch.dtype) -> None:
+    keys = torch.zeros(3, 77, dtype=torch.bool)
+    keys[:, 70] = hidden == "all but a global token"
+    keys[:, 20:30] = hidden == "all but the window"
+    global_tokens = torch.arange(77).expand(3, 77) == 70
+    case = plain_case(Mask(radius=4, keys=keys, global_tokens=global_tokens), dtype=dtype)
+    assert_equal_to_eager(case, "blocked")
+    output, d_q, d_k, d_v = case.run("blocked")
+    seen = {"all": [], "all but a global token": range(77), "all but the window": [*range(16, 34), 70]}[
+        hidden
+    ]
+    for tensor in (output, d_q):
+        assert tensor.isfinite().all()
+    assert output.abs().amax((0, 1, 3)).nonzero().flatten().tolist() == list(seen)
+    for tensor in (d_k, d_v):
+        assert tensor.isfinite().all()
+        assert not tensor[:, :, ~keys[0]].any()
 
 
 @pytest.mark.parametrize("kernel", ["eager", "sdpa", "matmul", "blocked"])
@@ -246,20 +350,24 @@ def test_great_scores_do_not_overflow(kernel: str) -> None:
     assert_close(great.run(kernel)[0], great.run("eager")[0], rtol=0, atol=1e-2)
 
 
+@pytest.mark.parametrize("soft_cap", [None, 0.7])
+@pytest.mark.parametrize("global_tokens", [None, torch.arange(19).expand(1, 19) % 11 == 2])
 @pytest.mark.parametrize("kernel", ["eager", "matmul", "blocked"])
-def test_dropout_drops_weights_and_makes_up_for_them(kernel: str) -> None:
+def test_dropout_drops_weights_and_makes_up_for_them(
+    kernel: str, global_tokens: Tensor | None, soft_cap: float | None
+) -> None:
     generator = torch.Generator().manual_seed(11)
     q, k = (torch.randn(2, h, 19, 5, dtype=torch.float64, generator=generator) for h in (4, 2))
     v = torch.eye(19, dtype=torch.float64).expand(2, 2, 19, 19)  # so that the output is the weights
     upstream = torch.randn(2, 4, 19, 19, dtype=torch.float64, generator=generator)
-    mask = Mask(radius=6)
+    mask = Mask(radius=6, global_tokens=global_tokens)
     inputs = [x.clone().requires_grad_() for x in (q, k, v)]
     torch.manual_seed(0)
-    dropped = attend(*inputs, mask=mask, scale=0.5, dropout=0.25, kernel=kernel)
+    dropped = attend(*inputs, mask=mask, scale=0.5, dropout=0.25, soft_cap=soft_cap, kernel=kernel)
     grads = torch.autograd.grad(dropped, inputs, upstream)
 
     again = [x.clone().requires_grad_() for x in (q, k, v)]
-    _, weights = attend_eager(*again, mask=mask, scale=0.5)
+    _, weights = attend_eager(*again, mask=mask, scale=0.5, soft_cap=soft_cap)
     kept = (dropped != 0).to(torch.float64)
     shown = mask.dense(19, 19, CPU).expand_as(kept)
     assert 0.65 < kept[shown].mean().item() < 0.85
@@ -354,8 +462,9 @@ def test_torch_never_sees_its_causal_flag_with_unequal_lengths(monkeypatch: pyte
     assert flags == [(True, True, False), (False, False, True), (False, False, False), (False, True, True)]
 
 
+@pytest.mark.parametrize("n_global", [0, 3])
 def test_blocked_makes_no_mask_over_all_pairs_and_keeps_memory_linear(
-    monkeypatch: pytest.MonkeyPatch,
+    n_global: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a mask over all pairs was made")
@@ -371,10 +480,17 @@ def test_blocked_makes_no_mask_over_all_pairs_and_keeps_memory_linear(
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            attend(q, q, q, mask=Mask(causal=True, radius=5), scale=1.0)
+            tokens = torch.arange(T)[None] % 300 < n_global if n_global else None
+            tokens = None if tokens is None else tokens & (torch.arange(T) < 900)
+            attend(q, q, q, mask=Mask(causal=True, radius=5, global_tokens=tokens), scale=1.0)
         kept.append(sum(saved.values()))
     assert 1.9 < kept[1] / kept[0] < 2.1
     assert 1.9 < kept[2] / kept[1] < 2.1
+
+
+def tokens_to(n: int) -> Tensor:
+    """Two sentences of 512, with n and none of their tokens global."""
+    return torch.arange(512) < torch.tensor([[n], [0]])
 
 
 def like(*shape: int, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Tensor:
@@ -397,6 +513,8 @@ def like(*shape: int, dtype: torch.dtype = torch.float32, device: str = "cpu") -
         (2, 128, torch.float32, Mask(radius=64), 0.0, "matmul"),
         (2, 4096, torch.float32, Mask(radius=3000), 0.0, "sdpa"),
         (2, 512, torch.float32, Mask(radius=4, global_tokens=torch.ones(2, 512) > 0), 0.0, "sdpa"),
+        (2, 512, torch.float32, Mask(radius=64, global_tokens=tokens_to(48)), 0.0, "blocked"),
+        (2, 512, torch.float32, Mask(radius=64, global_tokens=tokens_to(49)), 0.0, "sdpa"),
     ],
 )
 def test_auto_chooses_by_what_was_measured(
@@ -417,16 +535,30 @@ def test_auto_avoids_unfused_code() -> None:
 
 
 @pytest.mark.parametrize(
+    ("B", "T", "dtype", "mask", "device", "expected"),
+    [
+        (1, 16, torch.float32, Mask(causal=True), "cpu", "matmul"),
+        (8, 600, torch.bfloat16, Mask(causal=True), "cpu", "matmul"),
+        (2, 4096, torch.bfloat16, Mask(radius=64), "cpu", "blocked"),
+        (2, 4096, torch.float32, Mask(radius=3000), "cpu", "matmul"),
+        (8, 600, torch.float32, Mask(causal=True), "meta", "matmul"),
+    ],
+)
+def test_auto_never_gives_capped_scores_to_sdpa(
+    B: int, T: int, dtype: torch.dtype, mask: Mask, device: str, expected: str
+) -> None:
+    x = like(B, 4, T, 64, dtype=dtype, device=device)
+    assert choose(x, x, x, mask=mask, bias=None, dropout=0.0, soft_cap=30.0) == expected
+
+
+@pytest.mark.parametrize(
     ("kernel", "arguments", "message"),
     [
         ("blocked", {"mask": Mask(causal=True)}, "the blocked kernel cannot do this: it needs a radius"),
         ("blocked", {"mask": Mask(radius=1, offset=2), "T": 3}, "not 3 queries from position 2 for 5 keys"),
-        (
-            "blocked",
-            {"mask": Mask(radius=1, global_tokens=torch.ones(2, 5) > 0)},
-            "it knows no global tokens",
-        ),
         ("blocked", {"mask": Mask(radius=1), "bias": torch.zeros(1, 1, 5, 5)}, "it adds no bias"),
+        ("sdpa", {"soft_cap": 30.0}, "the sdpa kernel cannot do this: it caps no scores"),
+        ("auto", {"soft_cap": 0.0}, r"soft_cap \(0.0\) must be above 0"),
         ("flex", {"mask": Mask(causal=True)}, "the flex kernel cannot do this: it trains on CUDA only"),
         ("fused", {}, "no attention kernel is named 'fused' .known: auto, eager"),
         ("auto", {"mask": Mask(keys=torch.ones(3, 5) > 0)}, "the mask is for 3 sentences, but there are 2"),
@@ -450,6 +582,15 @@ def test_what_cannot_be_done_is_refused_with_the_reason(
         attend(q, k, v, scale=1.0, kernel=kernel, **rest)
 
 
+@pytest.mark.parametrize("kernel", ["eager", "matmul", "blocked", "auto"])
+def test_shapes_of_global_tokens_and_a_cap_come_out_on_the_meta_device(kernel: str) -> None:
+    q = torch.empty(2, 4, 90, 6, device="meta", requires_grad=True)
+    keys, tokens = (torch.empty(2, 90, dtype=torch.bool, device="meta") for _ in range(2))
+    mask = Mask(radius=2, keys=keys, global_tokens=tokens)
+    output = attend(q, q, q, mask=mask, scale=1.0, soft_cap=2.0, kernel=kernel)
+    assert torch.autograd.grad(output.sum(), q)[0].shape == output.shape == q.shape
+
+
 @pytest.mark.parametrize("kernel", ["eager", "sdpa", "matmul", "blocked", "auto"])
 def test_shapes_come_out_on_the_meta_device(kernel: str) -> None:
     q = torch.empty(2, 4, 50, 6, device="meta", requires_grad=True)
@@ -462,12 +603,17 @@ def test_shapes_come_out_on_the_meta_device(kernel: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
+@pytest.mark.parametrize("n_global", [0, 2])
+@pytest.mark.parametrize("soft_cap", [None, 1.5])
 @pytest.mark.parametrize("kernel", ["eager", "sdpa", "auto", "matmul", "blocked"])
-def test_kernels_work_inside_a_compiled_model(kernel: str) -> None:
-    case = plain_case(Mask(causal=True, radius=9, keys=torch.rand(3, 77) < 0.8))
+def test_kernels_work_inside_a_compiled_model(kernel: str, soft_cap: float | None, n_global: int) -> None:
+    tokens = torch.arange(77).expand(3, 77) < n_global if n_global else None
+    mask = Mask(causal=True, radius=5, keys=torch.rand(3, 77) < 0.8, global_tokens=tokens)
+    soft_cap = None if kernel == "sdpa" else soft_cap
+    case = replace(plain_case(mask), soft_cap=soft_cap)
     torch._dynamo.reset()
-    # The two that torch does not trace break the graph; a choice of "auto" must not, nor the plain ones.
-    whole = kernel in ("eager", "sdpa")
+    # The two that torch does not trace break the graph, and so does "auto" where it chooses one; no choice must.
+    whole = kernel in ("eager", "sdpa") or (kernel == "auto" and n_global > 0)
     compiled = torch.compile(case.run_once, backend="aot_eager", fullgraph=whole)
     case.q.requires_grad_()
     results = []

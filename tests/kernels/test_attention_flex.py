@@ -77,8 +77,9 @@ def test_flex_equals_eager_forward_on_the_cpu(case: tuple[Mask, int, int]) -> No
     mask, T, S = case
     B = max(2, mask.batch)
     q, k, v = torch.randn(B, 4, T, 16), torch.randn(B, 2, S, 16), torch.randn(B, 2, S, 8)
-    got = flex.attention_with(flex_attention, q, k, v, mask=mask, scale=0.3)
-    assert_close(got, attend(q, k, v, mask=mask, scale=0.3, kernel="eager"))
+    for cap in (None, 0.9):
+        got = flex.attention_with(flex_attention, q, k, v, mask=mask, scale=0.3, soft_cap=cap)
+        assert_close(got, attend(q, k, v, mask=mask, scale=0.3, soft_cap=cap, kernel="eager"))
 
 
 def inputs(T: int, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
@@ -94,19 +95,29 @@ def inputs(T: int, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
 @pytest.mark.parametrize("T", [700, 1536])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("soft_cap", [None, 2.0])
+@pytest.mark.parametrize("n_global", [0, 3])
 def test_kernels_equal_eager_on_cuda(
-    kernel: str, dtype: torch.dtype, T: int, causal: bool, padded: bool
+    kernel: str,
+    dtype: torch.dtype,
+    T: int,
+    causal: bool,
+    padded: bool,
+    soft_cap: float | None,
+    n_global: int,
 ) -> None:
+    soft_cap = None if kernel == "sdpa" else soft_cap
+    tokens = (torch.arange(T, device="cuda") % 200 < n_global).expand(2, T) if n_global else None
     keys = None
     if padded:
         keys = torch.ones(2, T, dtype=torch.bool, device="cuda")
         keys[0, 300:] = False
         keys[1, :100] = False
-    mask = Mask(causal=causal, radius=90, keys=keys)
+    mask = Mask(causal=causal, radius=90, keys=keys, global_tokens=tokens)
     results = []
     for name in (kernel, "eager"):
         (q, k, v), upstream = inputs(T, dtype)
-        output = attend(q, k, v, mask=mask, scale=0.125, kernel=name)
+        output = attend(q, k, v, mask=mask, scale=0.125, soft_cap=soft_cap, kernel=name)
         results.append([output, *torch.autograd.grad(output, (q, k, v), upstream)])
     for got, expected in zip(*results, strict=True):
         tolerance = 3e-2 if dtype == torch.bfloat16 else 2e-3  # float32 may run in TF32 inside flex

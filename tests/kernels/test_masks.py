@@ -176,3 +176,17 @@ def test_a_wrong_description_is_refused(arguments: dict[str, object], message: s
 def test_lengths_that_do_not_fit_are_refused(mask: Mask, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         mask.dense(3, 5, CPU)
+
+
+def test_token_positions_count_real_tokens_only():
+    keys = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]]).bool()
+    mask = Mask(causal=True, keys=keys)
+    assert mask.token_positions(5, CPU).tolist() == [[0, 0, 0, 1, 2], [0, 0, 1, 1, 2], [0, 1, 2, 3, 4]]
+    late = Mask(causal=True, keys=keys, offset=3)
+    assert late.token_positions(2, CPU).tolist() == [[1, 2], [1, 2], [3, 4]]
+
+
+def test_token_positions_of_rows_padded_at_the_end_are_those_of_the_columns():
+    mask = Mask(keys=torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0]]).bool())
+    assert mask.token_positions(4, CPU) is mask.query_positions(4, CPU)
+    assert Mask(offset=2).token_positions(3, CPU).tolist() == [2, 3, 4]

@@ -309,3 +309,18 @@ def test_importing_the_registry_imports_no_torch_and_is_quick() -> None:
     seconds, _, heavy = answer.partition(" ")
     assert heavy.strip() == "[]"
     assert float(seconds) < 2  # 0.09 s on an idle machine; this one is shared
+
+
+def test_a_check_that_takes_other_names_than_it_is_called_with_is_refused():
+    kind = Kind("part", context=("width",), check=("width", "role"))
+
+    class OldSpec(Spec):
+        type: Literal["old"] = "old"
+
+        def check(self, *, width: int) -> None:
+            raise ValueError
+
+    with pytest.raises(
+        TypeError, match=r"OldSpec\.check is called as check\(width=, role=\), but takes: width"
+    ):
+        kind.register("old", spec=OldSpec)(lambda *, width: width)

@@ -11,9 +11,9 @@ from torch import nn
 
 from registry import Spec, SpecError, parse
 from zoo.assembly.build import build
-from zoo.data.tokens import BOS, EOS, PAD
 from zoo.errors import DataError, RunError
 from zoo.kinds import DECODING, MODEL, TASK
+from zoo.special_ids import BOS, EOS, PAD
 from zoo.tasks.prepared_translation import PreparedTranslation
 from zoo.tasks.translation import Translation, TranslationSpec, load_tokenizers
 

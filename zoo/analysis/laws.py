@@ -13,68 +13,60 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from registry import Kind, Spec
+from registry import Kind, Spec, check_part
+from zoo.analysis.model_laws import model_laws
+from zoo.analysis.trials import randomised, require, same, seeded
 from zoo.assembly.build import build
 from zoo.assembly.decoder_only import DecoderOnlySpec
-from zoo.assembly.encoder_decoder import EncoderDecoderSpec
+from zoo.assembly.encoder_only import EncoderOnlySpec
+from zoo.assembly.layer import heads
 from zoo.kernels.cache import KeyValueCache, MemoryCache
-from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, INITIALIZATION, LAYOUT, NORM, POSITION
+from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, INITIALIZATION, LAYOUT, MODEL, NORM, POSITION
 from zoo.masks import Mask
 
 Law = Callable[[Spec], None]
 
-B, T, S, D, V = 2, 5, 7, 12, 31
-TOLERANCE = 1e-10
+B, T, S, D, H, V = 2, 5, 7, 12, 3, 31
 
 
 def laws(kind: Kind, spec: Spec) -> Iterator[tuple[str, Law]]:
-    """(name, law) of every law of this kind that applies to this spec."""
+    """(name, law) of every law of this kind that applies to this spec; that of a whole model should be small."""
+    if kind is MODEL:
+        yield from model_laws(spec)
     for law in _LAWS.get(kind.name, []):
-        if law not in _CROSS or _fits(spec, "cross"):
-            yield law.__name__, law
+        needs_cross, needs_causal = law in _CROSS, law in _CAUSAL
+        if (needs_cross and not _fits(spec, "cross", None)) or (needs_causal and not _is_causal(kind, spec)):
+            continue
+        yield law.__name__, law
     if kind.name in _SLOTS:
-        for in_model in (
-            in_a_decoder_the_future_is_hidden,
-            in_an_encoder_padding_is_ignored,
-            in_a_decoder_cached_equals_full,
-        ):
-            yield in_model.__name__, _of_kind(in_model, kind)
+        for in_model in (in_a_decoder_the_future_is_hidden, in_a_decoder_cached_equals_full):
+            if not _decoder_spec(kind, spec).problems("model"):
+                yield in_model.__name__, _of_kind(in_model, kind)
+        yield in_an_encoder_padding_is_ignored.__name__, _of_kind(in_an_encoder_padding_is_ignored, kind)
 
 
-def _fits(spec: Spec, role: str) -> bool:
-    try:
-        spec.check(d_model=D, role=role)
-    except ValueError:
-        return False
-    return True
+def _fits(spec: Spec, role: str, position: Spec | None) -> bool:
+    return not check_part(spec, "", d_model=D, role=role, position=position)
+
+
+def _is_causal(kind: Kind, spec: Spec) -> bool:
+    """Whether this attention or position may stand in a causal stack."""
+    if kind is ATTENTION:
+        return _fits(spec, "causal", _partner(spec))
+    return not check_part(spec, "", d_model=D, n_heads=H, d_k=D // H, role="causal")
+
+
+def _partner(attention: Spec) -> Spec:
+    """The spec of a position that the attention accepts: none if it can do without."""
+    for name in sorted(POSITION.names(), key=lambda name: name != "none"):
+        for position in POSITION.examples(name):
+            if _fits(attention, "self", position):
+                return position
+    raise AssertionError("no registered position fits this attention at these sizes: see its check")
 
 
 def _of_kind(law: Callable[[Kind, Spec], None], kind: Kind) -> Law:
     return lambda spec: law(kind, spec)
-
-
-def _require(holds: bool, text: str) -> None:
-    if not holds:
-        raise AssertionError(text)
-
-
-def _same(ours: Tensor, theirs: Tensor, text: str) -> None:
-    _require(ours.shape == theirs.shape, f"{text}: shapes {list(ours.shape)} and {list(theirs.shape)}")
-    difference = (ours - theirs).abs().max().item() if ours.numel() else 0.0
-    _require(difference <= TOLERANCE, f"{text}: they differ by {difference:.3g}")
-
-
-def _randomised(module: nn.Module) -> nn.Module:
-    """In float64, in evaluation mode, every parameter moved, so that no gain of one or bias of zero hides a mistake."""
-    module = module.double().eval()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return module
-
-
-def _seeded() -> None:
-    torch.manual_seed(11)
 
 
 def _x(length: int = T) -> Tensor:
@@ -92,49 +84,54 @@ def _module_laws(
     make: Callable[[Spec], nn.Module],
     run: Callable[[nn.Module, Tensor], Tensor],
     data: Callable[[Spec], Tensor],
-    last: int = D,
+    shape: Callable[[Spec, Tensor], list[int]] = lambda spec, given: [B, given.shape[1], D],
 ) -> list[Law]:
-    """What holds for any module that maps data [B, T, ...] to [B, T, last]."""
+    """What holds for any module that maps data to an output of the shape that spec and data call for."""
 
     def output_has_its_shape_and_is_finite(spec: Spec) -> None:
-        _seeded()
+        seeded()
         given = data(spec)
-        out = run(_randomised(make(spec)), given)
-        wanted = [*given.shape[:2], last]
-        _require(list(out.shape) == wanted, f"output {list(out.shape)}, wanted {wanted}")
-        _require(bool(out.isfinite().all()), "the output has values that are not finite")
+        out = run(randomised(make(spec)), given)
+        wanted = shape(spec, given)
+        given_shape = list(out.shape)[: len(wanted)]
+        require(given_shape == wanted, f"output {list(out.shape)}, wanted {wanted}")
+        require(bool(out.isfinite().all()), "the output has values that are not finite")
 
     def every_parameter_gets_a_gradient(spec: Spec) -> None:
-        _seeded()
-        module = _randomised(make(spec)).train()
+        seeded()
+        module = randomised(make(spec)).train()
         out = run(module, data(spec))
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            return
         (out * torch.randn_like(out)).sum().backward()
         for name, parameter in module.named_parameters():
-            _require(parameter.grad is not None, f"{name} gets no gradient")
+            if not parameter.requires_grad:
+                continue
+            require(parameter.grad is not None, f"{name} gets no gradient")
             assert parameter.grad is not None
-            _require(bool(parameter.grad.isfinite().all()), f"the gradient of {name} is not finite")
-            _require(bool(parameter.grad.any()), f"the gradient of {name} is zero everywhere")
+            require(bool(parameter.grad.isfinite().all()), f"the gradient of {name} is not finite")
+            require(bool(parameter.grad.any()), f"the gradient of {name} is zero everywhere")
 
     def state_round_trips(spec: Spec) -> None:
-        _seeded()
-        module, other = _randomised(make(spec)), _randomised(make(spec))
+        seeded()
+        module, other = randomised(make(spec)), randomised(make(spec))
         given = data(spec)
         expected = run(module, given)
         other.load_state_dict(copy.deepcopy(module.state_dict()))
-        _same(run(other, given), expected, "the state dict does not carry the whole state")
+        same(run(other, given), expected, "the state dict does not carry the whole state")
 
     def meta_build_has_the_same_shapes(spec: Spec) -> None:
         with torch.device("meta"):
             meta = make(spec)
         real = make(spec)
         shapes = [{n: p.shape for n, p in module.named_parameters()} for module in (meta, real)]
-        _require(shapes[0] == shapes[1], f"on meta {shapes[0]}, on the CPU {shapes[1]}")
-        _require(all(p.is_meta for p in meta.parameters()), "a parameter was allocated on the meta device")
+        require(shapes[0] == shapes[1], f"on meta {shapes[0]}, on the CPU {shapes[1]}")
+        require(all(p.is_meta for p in meta.parameters()), "a parameter was allocated on the meta device")
 
     def evaluation_is_deterministic(spec: Spec) -> None:
-        _seeded()
-        module, given = _randomised(make(spec)), data(spec)
-        _same(run(module, given), run(module, given), "two evaluations of one input")
+        seeded()
+        module, given = randomised(make(spec)), data(spec)
+        same(run(module, given), run(module, given), "two evaluations of one input")
 
     return [
         output_has_its_shape_and_is_finite,
@@ -148,93 +145,118 @@ def _module_laws(
 # Attention
 
 
+class _Attention(nn.Module):
+    """An attention and, for one that needs it, the positions it reads."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        partner = _partner(spec)
+        self.attention = ATTENTION.build(spec, d_model=D)
+        self.position = None
+        if partner.type != "none":  # type: ignore[attr-defined]
+            self.position = POSITION.build(partner, d_model=D, n_heads=heads(spec))
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor | None = None,
+        *,
+        mask: Mask,
+        cache: KeyValueCache | MemoryCache | None = None,
+    ) -> Tensor:
+        position = None if memory is not None or isinstance(cache, MemoryCache) else self.position
+        return self.attention(x, memory, mask=mask, position=position, cache=cache)
+
+
 def _attention(spec: Spec) -> nn.Module:
-    return ATTENTION.build(spec, d_model=D)
+    return _Attention(spec)
 
 
 def _attend(module: nn.Module, x: Tensor, mask: Mask | None = None) -> Tensor:
-    return module(x, None, mask=mask or Mask(), position=None, cache=None)
+    return module(x, mask=mask or Mask())
 
 
 def future_tokens_have_no_influence(spec: Spec) -> None:
     """Under a causal mask, no output before a changed token changes."""
-    _seeded()
-    module, x = _randomised(_attention(spec)), _x(9)
+    seeded()
+    module, x = randomised(_attention(spec)), _x(9)
     changed = x.clone()
     changed[:, 5:] += 1
     causal = _attend(module, x, Mask(causal=True)), _attend(module, changed, Mask(causal=True))
-    _same(causal[0][:, :5], causal[1][:, :5], "under a causal mask, outputs before a changed token")
+    same(causal[0][:, :5], causal[1][:, :5], "under a causal mask, outputs before a changed token")
 
 
 def padded_tokens_have_no_influence(spec: Spec) -> None:
     """What stands at padded places changes no real output, and a padded row equals the same row alone."""
-    _seeded()
-    module, x = _randomised(_attention(spec)), _x(9)
+    seeded()
+    module, x = randomised(_attention(spec)), _x(9)
     keys = torch.ones(B, 9, dtype=torch.bool)
     keys[1, 6:] = False
     changed = torch.where(keys[..., None], x, x + 1)
     outputs = [_attend(module, given, Mask(keys=keys)) for given in (x, changed)]
-    _same(outputs[0][keys], outputs[1][keys], "outputs of real tokens after the padding changed")
+    same(outputs[0][keys], outputs[1][keys], "outputs of real tokens after the padding changed")
     alone = _attend(module, x[1:, :6])
-    _same(outputs[0][1:, :6], alone, "a padded row against the same row alone, unpadded")
+    same(outputs[0][1:, :6], alone, "a padded row against the same row alone, unpadded")
 
 
 def rows_with_nothing_to_attend_stay_finite(spec: Spec) -> None:
     """A row of nothing but padding gives finite outputs and gradients."""
-    _seeded()
-    module, x = _randomised(_attention(spec)).train(), _x().requires_grad_()
+    seeded()
+    module, x = randomised(_attention(spec)).train(), _x().requires_grad_()
     keys = torch.ones(B, T, dtype=torch.bool)
     keys[0] = False
     out = _attend(module, x, Mask(keys=keys))
+    require(bool(out.isfinite().all()), "an output is not finite")
+    if not out.requires_grad:  # it gives a constant
+        return
     out.sum().backward()
     assert x.grad is not None
-    _require(bool(out.isfinite().all()), "an output is not finite")
-    _require(bool(x.grad.isfinite().all()), "a gradient is not finite")
+    require(bool(x.grad.isfinite().all()), "a gradient is not finite")
 
 
 def cached_equals_full(spec: Spec) -> None:
     """In steps of several sizes with a cache, outputs are those of all at once."""
-    _seeded()
-    module, x, cache = _randomised(_attention(spec)), _x(9), KeyValueCache()
+    seeded()
+    module, x, cache = randomised(_attention(spec)), _x(9), KeyValueCache()
     with torch.no_grad():
         full = _attend(module, x, Mask(causal=True))
         steps, start = [], 0
         for size in (3, 1, 1, 4):
             new = x[:, start : start + size]
-            steps.append(module(new, None, mask=Mask(causal=True, offset=start), position=None, cache=cache))
+            steps.append(module(new, mask=Mask(causal=True, offset=start), cache=cache))
             start += size
-    _same(torch.cat(steps, 1), full, "token by token with a cache against all at once")
+    same(torch.cat(steps, 1), full, "token by token with a cache against all at once")
 
 
 def across_two_sequences_the_queries_give_the_shape(spec: Spec) -> None:
     """Cross-attention maps queries [B, T, D] and memory [B, S, D] to [B, T, D]."""
-    _seeded()
-    out = _randomised(_attention(spec))(_x(), _x(S), mask=Mask(), position=None, cache=None)
-    _require(list(out.shape) == [B, T, D], f"output {list(out.shape)}, wanted {[B, T, D]}")
+    seeded()
+    out = randomised(_attention(spec))(_x(), _x(S), mask=Mask())
+    require(list(out.shape) == [B, T, D], f"output {list(out.shape)}, wanted {[B, T, D]}")
 
 
 def padding_of_the_memory_has_no_influence(spec: Spec) -> None:
     """What stands at padded places of the memory changes no output."""
-    _seeded()
-    module, x, memory = _randomised(_attention(spec)), _x(), _x(S)
+    seeded()
+    module, x, memory = randomised(_attention(spec)), _x(), _x(S)
     keys = torch.ones(B, S, dtype=torch.bool)
     keys[1, 4:] = False
     outputs = [
-        module(x, given, mask=Mask(keys=keys), position=None, cache=None)
+        module(x, given, mask=Mask(keys=keys))
         for given in (memory, torch.where(keys[..., None], memory, memory + 1))
     ]
-    _same(outputs[0], outputs[1], "outputs after the padding of the memory changed")
+    same(outputs[0], outputs[1], "outputs after the padding of the memory changed")
 
 
 def cached_memory_equals_memory(spec: Spec) -> None:
     """With keys and values kept from the first call, later calls need no memory."""
-    _seeded()
-    module, x, memory, cache = _randomised(_attention(spec)), _x(), _x(S), MemoryCache()
+    seeded()
+    module, x, memory, cache = randomised(_attention(spec)), _x(), _x(S), MemoryCache()
     with torch.no_grad():
-        full = module(x, memory, mask=Mask(), position=None, cache=None)
-        first = module(x[:, :2], memory, mask=Mask(), position=None, cache=cache)
-        rest = module(x[:, 2:], None, mask=Mask(), position=None, cache=cache)
-    _same(torch.cat([first, rest], 1), full, "with cached memory against all at once")
+        full = module(x, memory, mask=Mask())
+        first = module(x[:, :2], memory, mask=Mask(), cache=cache)
+        rest = module(x[:, 2:], None, mask=Mask(), cache=cache)
+    same(torch.cat([first, rest], 1), full, "with cached memory against all at once")
 
 
 _CROSS: list[Law] = [
@@ -249,11 +271,11 @@ _CROSS: list[Law] = [
 
 def _positionwise(make: Callable[[Spec], nn.Module]) -> Law:
     def each_position_by_itself(spec: Spec) -> None:
-        _seeded()
-        module, x = _randomised(make(spec)), _x()
+        seeded()
+        module, x = randomised(make(spec)), _x()
         order = torch.tensor([3, 0, 4, 2, 1])
-        _same(module(x[:, order]), module(x)[:, order], "reordered positions")
-        _same(module(x[:, 2:3]), module(x)[:, 2:3], "one position alone")
+        same(module(x[:, order]), module(x)[:, order], "reordered positions")
+        same(module(x[:, 2:3]), module(x)[:, 2:3], "one position alone")
 
     return each_position_by_itself
 
@@ -274,33 +296,46 @@ def _call(module: nn.Module, given: Tensor) -> Tensor:
 
 
 def _position(spec: Spec) -> Any:
-    return _randomised(POSITION.build(spec, d_model=D))
+    return randomised(POSITION.build(spec, d_model=D, n_heads=H))
+
+
+def _heads(length: int = T) -> Tensor:
+    return torch.randn(B, H, length, D // H, dtype=torch.float64)
 
 
 def hooks_keep_their_shapes(spec: Spec) -> None:
     """embed and rotate keep shapes; a bias is [.., T, S]."""
-    _seeded()
-    position, x, heads = _position(spec), _x(), torch.randn(B, 3, T, 4, dtype=torch.float64)
-    _require(position.embed(x, torch.arange(T)).shape == x.shape, "embed changes the shape")
-    _require(position.rotate(heads, torch.arange(T)).shape == heads.shape, "rotate changes the shape")
-    bias = position.bias(torch.arange(T), torch.arange(S))
-    _require(bias is None or bias.shape[-2:] == (T, S), "bias is not [.., T, S]")
+    seeded()
+    position, x, q, k = _position(spec), _x(), _heads(), _heads(S)
+    mask = Mask(offset=S - T)
+    require(position.rotate(q, mask=mask).shape == q.shape, "rotate changes the shape")
+    bias = position.bias(q, k, scale=0.7, mask=mask)
+    require(bias is None or bias.shape[-2:] == (T, S), "bias is not [.., T, S]")
+    require(position.embed(x, mask=Mask()).shape == x.shape, "embed changes the shape")
 
 
 def later_positions_alone_equal_those_of_the_whole(spec: Spec) -> None:
-    """Each hook from position 2 on gives what it gives there for the whole."""
-    _seeded()
-    position, x, heads = _position(spec), _x(), torch.randn(B, 3, T, 4, dtype=torch.float64)
-    whole, late = torch.arange(T), torch.arange(2, T)
-    _same(position.embed(x[:, 2:], late), position.embed(x, whole)[:, 2:], "embed from position 2")
-    _same(
-        position.rotate(heads[:, :, 2:], late),
-        position.rotate(heads, whole)[:, :, 2:],
+    """Each hook from position 2 on gives what it gives there for the whole, as a cache needs it."""
+    seeded()
+    position, x, q, k = _position(spec), _x(), _heads(), _heads()
+    whole, late = Mask(causal=True), Mask(causal=True, offset=2)
+    same(position.embed(x[:, 2:], mask=late), position.embed(x, mask=whole)[:, 2:], "embed from position 2")
+    same(
+        position.rotate(q[:, :, 2:], mask=late),
+        position.rotate(q, mask=whole)[:, :, 2:],
         "rotate from position 2",
     )
-    bias = position.bias(whole, whole)
+    bias = position.bias(q, k, scale=0.7, mask=whole)
     if bias is not None:
-        _same(position.bias(late, whole), bias[..., 2:, :], "bias of the queries from position 2")
+        late_bias = position.bias(q[:, :, 2:], k, scale=0.7, mask=late)
+        same(late_bias, bias[..., 2:, :], "bias of the queries from position 2")
+
+
+_CAUSAL: list[Law] = [
+    future_tokens_have_no_influence,
+    cached_equals_full,
+    later_positions_alone_equal_those_of_the_whole,
+]
 
 
 # Layouts
@@ -308,7 +343,7 @@ def later_positions_alone_equal_those_of_the_whole(spec: Spec) -> None:
 
 def _layout(spec: Spec) -> nn.Module:
     norm = NORM.entry("layer_norm").spec.model_validate({})
-    return LAYOUT.build(spec, d_model=D, norm=norm, n_sublayers=3, dropout=0.1)
+    return LAYOUT.build(spec, d_model=D, norms=(norm,) * 3, dropout=0.1)
 
 
 def _run_layout(module: nn.Module, x: Tensor) -> Tensor:
@@ -317,7 +352,7 @@ def _run_layout(module: nn.Module, x: Tensor) -> Tensor:
 
 def each_sublayer_runs_once_and_in_order(spec: Spec) -> None:
     """A layout calls every sublayer once, in the order given."""
-    _seeded()
+    seeded()
     calls: list[int] = []
 
     def sublayer(i: int) -> Callable[[Tensor], Tensor]:
@@ -327,8 +362,8 @@ def each_sublayer_runs_once_and_in_order(spec: Spec) -> None:
 
         return run
 
-    _randomised(_layout(spec))(_x(), [sublayer(i) for i in range(3)])
-    _require(calls == [0, 1, 2], f"sublayers ran as {calls}")
+    randomised(_layout(spec))(_x(), [sublayer(i) for i in range(3)])
+    require(calls == [0, 1, 2], f"sublayers ran as {calls}")
 
 
 # Embeddings, heads, initialisations
@@ -338,8 +373,26 @@ def _embedding(spec: Spec) -> nn.Module:
     return EMBEDDING.build(spec, d_model=D)
 
 
-def _ids(spec: Spec) -> Tensor:
-    return torch.randint(4, getattr(spec, "vocab_size", V), (B, S))
+def _embed(module: nn.Module, given: Tensor) -> Tensor:
+    return module(given, mask=None, types=None)[0].transpose(1, 2)  # [B, D, S]
+
+
+def _raw(spec: Spec) -> Tensor:
+    inputs, _ = cast(Any, spec).example_inputs(B)
+    return inputs.double() if inputs.is_floating_point() else inputs
+
+
+def the_mask_fits_the_vectors(spec: Spec) -> None:
+    """With a mask, the mask returned has a place for each vector, and real vectors are finite."""
+    seeded()
+    inputs, mask = cast(Any, spec).example_inputs(B)
+    module = randomised(_embedding(spec))
+    vectors, real = module(inputs.double() if inputs.is_floating_point() else inputs, mask=mask, types=None)
+    require((real is None) == (mask is None), "a mask is given or returned, but not both")
+    if real is not None:
+        require(real.shape == vectors.shape[:2], f"mask {list(real.shape)} of vectors {list(vectors.shape)}")
+        require(real.dtype == torch.bool, f"the mask is {real.dtype}, not bool")
+        require(bool(vectors[real].isfinite().all()), "a real vector is not finite")
 
 
 def _head(spec: Spec) -> nn.Module:
@@ -350,17 +403,33 @@ def _head(spec: Spec) -> nn.Module:
     )
 
 
+def padded_vectors_do_not_reach_the_output(spec: Spec) -> None:
+    """What stands at padded places changes neither the output of real ones nor that of the sequence."""
+    seeded()
+    module, x = randomised(_head(spec)), _x()
+    mask = torch.ones(B, T, dtype=torch.bool)
+    mask[1, 3:] = False
+    outputs = [module(given, mask=mask) for given in (x, torch.where(mask[..., None], x, x + 1))]
+    if outputs[0].shape[:2] == x.shape[:2]:
+        outputs = [out[mask] for out in outputs]
+    same(outputs[0], outputs[1], "the output after the padding changed")
+
+
+def _of_head(spec: Spec, given: Tensor) -> list[int]:
+    return [B, T, V] if hasattr(spec, "predicts") else [B]
+
+
 def the_loss_is_that_of_the_logits(spec: Spec) -> None:
-    """A head with a loss of its own computes the cross-entropy of its logits."""
-    head = cast(Any, _randomised(_head(spec)).float())
-    if not hasattr(head, "loss"):
+    """A head that predicts a vocabulary computes the cross-entropy of its logits."""
+    if not hasattr(spec, "predicts"):
         return
+    head = cast(Any, randomised(_head(spec)).float())
     hidden = torch.randn(6, D)
     labels = torch.randint(V, (6,))
     total, plain = head.loss(hidden, labels, label_smoothing=0.2)
     for given, smoothing in ((total, 0.2), (plain, 0.0)):
         wanted = nn.functional.cross_entropy(head(hidden), labels, label_smoothing=smoothing, reduction="sum")
-        _require(
+        require(
             bool((given - wanted).abs() <= 1e-4 * wanted.abs()),
             f"loss {given.item()}, by logits {wanted.item()}",
         )
@@ -374,9 +443,9 @@ def one_seed_gives_one_set_of_weights(spec: Spec) -> None:
         model = nn.ModuleList([nn.Linear(D, V), nn.Embedding(V, D)])
         INITIALIZATION.build(spec)(model)
         drawn.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
-    _require(torch.equal(drawn[0], drawn[1]), "one seed gave two sets of weights")
-    _require(not torch.equal(drawn[0], drawn[2]), "two seeds gave one set of weights")
-    _require(bool(drawn[0].isfinite().all()), "a weight is not finite")
+    require(torch.equal(drawn[0], drawn[1]), "one seed gave two sets of weights")
+    require(not torch.equal(drawn[0], drawn[2]), "two seeds gave one set of weights")
+    require(bool(drawn[0].isfinite().all()), "a weight is not finite")
 
 
 # Inside a model
@@ -395,17 +464,27 @@ def _with(kind: Kind, spec: Spec) -> dict[str, Any]:
     layer: dict[str, Any] = {
         "self_attention": {"type": "multi_head", "n_heads": 3},
         "ffn": {"type": "mlp", "d_ff": 11},
-        "position": "learned",
     }
-    return {"n_layers": 2, "layer": layer | {_SLOTS[kind.name]: spec}}
+    position: Spec | str = _partner(spec) if kind is ATTENTION and _needs_position(spec) else "learned"
+    if kind is POSITION:
+        return {"n_layers": 2, "layer": layer, "position": spec}
+    return {"n_layers": 2, "layer": layer | {_SLOTS[kind.name]: spec}, "position": position}
 
 
-def _decoder_only(kind: Kind, spec: Spec) -> Any:
-    _seeded()
+def _needs_position(attention: Spec) -> bool:
+    return _partner(attention).type != "none"  # type: ignore[attr-defined]
+
+
+def _decoder_spec(kind: Kind, spec: Spec) -> DecoderOnlySpec:
     head = {"type": "language_model", "predicts": "tokens"}
     tokens = {"type": "tokens", "vocab_size": V}
     data = {"d_model": D, "tokens": tokens, "decoder": _with(kind, spec), "head": head}
-    return _randomised(build(DecoderOnlySpec.model_validate(data)))
+    return DecoderOnlySpec.model_validate(data)
+
+
+def _decoder_only(kind: Kind, spec: Spec) -> Any:
+    seeded()
+    return randomised(build(_decoder_spec(kind, spec)))
 
 
 def in_a_decoder_the_future_is_hidden(kind: Kind, spec: Spec) -> None:
@@ -414,8 +493,8 @@ def in_a_decoder_the_future_is_hidden(kind: Kind, spec: Spec) -> None:
     tokens = torch.randint(4, V, (B, 9))
     changed = tokens.clone()
     changed[:, 5:] = (changed[:, 5:] + 1) % V
-    _same(model(tokens)[:, :5], model(changed)[:, :5], "logits before a changed token")
-    _require(not torch.equal(model(tokens)[:, 5:], model(changed)[:, 5:]), "no token changes any logit")
+    same(model(tokens)[:, :5], model(changed)[:, :5], "logits before a changed token")
+    require(not torch.equal(model(tokens)[:, 5:], model(changed)[:, 5:]), "no token changes any logit")
 
 
 def in_a_decoder_cached_equals_full(kind: Kind, spec: Spec) -> None:
@@ -427,31 +506,22 @@ def in_a_decoder_cached_equals_full(kind: Kind, spec: Spec) -> None:
         for size in (4, 1, 2, 2):
             steps.append(model.decode(tokens[:, start : start + size], cache=cache))
             start += size
-    _same(torch.cat(steps, 1), full, "token by token with a cache against all at once")
+    same(torch.cat(steps, 1), full, "token by token with a cache against all at once")
 
 
 def in_an_encoder_padding_is_ignored(kind: Kind, spec: Spec) -> None:
     """In an encoder with the part in its layers, a padded sentence gives what it gives alone."""
-    _seeded()
-    stack = _with(kind, spec)
-    cross = {"type": "multi_head", "n_heads": 2}
-    data = {
-        "d_model": D,
-        "source": {"type": "tokens", "vocab_size": V},
-        "target": {"share": "source"},
-        "encoder": stack,
-        "decoder": {"like": "encoder", "cross_attention": cross},
-        "head": {"type": "language_model", "predicts": "target"},
-    }
-    model = cast(Any, _randomised(build(EncoderDecoderSpec.model_validate(data))))
-    source, target = torch.randint(4, V, (B, S)), torch.randint(4, V, (B, T))
+    seeded()
+    inputs = {"type": "tokens", "vocab_size": V}
+    data = {"d_model": D, "inputs": inputs, "encoder": _with(kind, spec), "head": "none"}
+    model = cast(Any, randomised(build(EncoderOnlySpec.model_validate(data))))
+    source = torch.randint(4, V, (B, S))
     real = torch.ones(B, S, dtype=torch.bool)
     real[1, 4:] = False
-    logits = model(source, target, source_mask=real)
-    alone = model(source[1:, :4], target[1:])
-    _same(logits[1:], alone, "logits of a sentence in a padded batch and alone")
+    hidden = model(source, mask=real)
+    same(hidden[1:, :4], model(source[1:, :4]), "a sentence in a padded batch and alone")
     other = torch.where(real, source, (source + 7) % V)
-    _same(model(other, target, source_mask=real), logits, "logits after the padding's ids changed")
+    same(model(other, mask=real)[real], hidden[real], "outputs after the padding's ids changed")
 
 
 _LAWS: dict[str, list[Law]] = {
@@ -467,7 +537,14 @@ _LAWS: dict[str, list[Law]] = {
     NORM.name: [*_module_laws(_norm, _call, _any_x), _positionwise(_norm)],
     POSITION.name: [hooks_keep_their_shapes, later_positions_alone_equal_those_of_the_whole],
     LAYOUT.name: [*_module_laws(_layout, _run_layout, _any_x), each_sublayer_runs_once_and_in_order],
-    EMBEDDING.name: _module_laws(_embedding, _call, _ids),
-    HEAD.name: [*_module_laws(_head, _call, _any_x, last=V), the_loss_is_that_of_the_logits],
+    EMBEDDING.name: [
+        *_module_laws(_embedding, _embed, _raw, lambda spec, given: [B, D]),
+        the_mask_fits_the_vectors,
+    ],
+    HEAD.name: [
+        *_module_laws(_head, _call, _any_x, _of_head),
+        padded_vectors_do_not_reach_the_output,
+        the_loss_is_that_of_the_logits,
+    ],
     INITIALIZATION.name: [one_seed_gives_one_set_of_weights],
 }

@@ -35,7 +35,7 @@ class DecoderOnlySpec(Spec):
             self.head, f"{path}.head", d_model=self.d_model, embeddings={"tokens": self.tokens}
         )
         return found + self.decoder.problems_in(
-            f"{path}.decoder", d_model=self.d_model, position=self.position, is_decoder=False
+            f"{path}.decoder", d_model=self.d_model, position=self.position, is_causal=True, has_memory=False
         )
 
 
@@ -64,7 +64,7 @@ class DecoderOnly(nn.Module):
         self.initialize = INITIALIZATION.build(initialization)
 
     def forward(self, tokens: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        return self.head(self.decode(tokens, mask=mask))
+        return self.head(self.decode(tokens, mask=mask), mask=mask)
 
     def decode(
         self, tokens: Tensor, *, mask: Tensor | None = None, cache: DecoderCache | None = None
@@ -74,9 +74,8 @@ class DecoderOnly(nn.Module):
         mask is bool [B, S] over all tokens so far, the cached ones included.
         """
         offset = 0 if cache is None else cache.length
-        return self.decoder(
-            self.tokens(tokens), mask=Mask(causal=True, keys=mask, offset=offset), cache=cache
-        )
+        x, _ = self.tokens(tokens, mask=None, types=None)
+        return self.decoder(x, mask=Mask(causal=True, keys=mask, offset=offset), cache=cache)
 
     def new_cache(self) -> DecoderCache:
         """An empty cache for `decode`."""

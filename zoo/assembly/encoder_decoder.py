@@ -9,7 +9,7 @@ from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_v
 from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part
-from zoo.assembly.stack import Stack, StackSpec
+from zoo.assembly.stack import Stack, StackSpec, merged, with_layers
 from zoo.kernels.cache import DecoderCache
 from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
@@ -26,15 +26,6 @@ def _share_or_embedding(value: Any, handler: ValidatorFunctionWrapHandler) -> An
     if isinstance(value, Mapping) and "share" in value:
         return Share.model_validate(value)
     return value if isinstance(value, Share) else handler(value)
-
-
-def merged(base: Any, changes: Any) -> Any:
-    """`base` with `changes` on top, mapping by mapping; a changed `type` replaces the whole mapping."""
-    if not (isinstance(base, Mapping) and isinstance(changes, Mapping)):
-        return changes
-    if "type" in changes and changes["type"] != base.get("type"):
-        return changes
-    return {**base, **{key: merged(base.get(key), value) for key, value in changes.items()}}
 
 
 class EncoderDecoderSpec(Spec):
@@ -71,16 +62,7 @@ class EncoderDecoderSpec(Spec):
         copy = merged(encoder, changes)
         if "cross_attention" in decoder:
             cross = {"cross_attention": decoder["cross_attention"]}
-            if isinstance(copy.get("layer"), Mapping):
-                copy = {**copy, "layer": {**cross, **copy["layer"]}}
-            if isinstance(copy.get("layers"), list | tuple):
-                groups = [
-                    {**group, "layer": {**cross, **group["layer"]}}
-                    if isinstance(group, Mapping) and isinstance(group.get("layer"), Mapping)
-                    else group
-                    for group in copy["layers"]
-                ]
-                copy = {**copy, "layers": groups}
+            copy = with_layers(copy, lambda layer: {**cross, **layer})
         return {**data, "decoder": copy}
 
     @property
@@ -99,7 +81,8 @@ class EncoderDecoderSpec(Spec):
                 f"{path}.{name}",
                 d_model=self.d_model,
                 position=self.position,
-                is_decoder=name == "decoder",
+                is_causal=name == "decoder",
+                has_memory=name == "decoder",
             )
         return found
 
@@ -143,12 +126,20 @@ class EncoderDecoder(nn.Module):
         source_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
     ) -> Tensor:
-        memory = self.encode(source, source_mask=source_mask)
-        return self.head(self.decode(target, memory, source_mask=source_mask, target_mask=target_mask))
+        memory, memory_mask = self.encode_masked(source, source_mask=source_mask)
+        hidden = self.decode(target, memory, source_mask=memory_mask, target_mask=target_mask)
+        return self.head(hidden, mask=target_mask)
 
     def encode(self, source: Tensor, *, source_mask: Tensor | None = None) -> Tensor:
         """source [B, S] -> memory [B, S, D]."""
-        return self.encoder(self.source(source), mask=Mask(keys=source_mask))
+        return self.encode_masked(source, source_mask=source_mask)[0]
+
+    def encode_masked(
+        self, source: Tensor, *, source_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """source [B, N, ...] -> memory [B, S, D] and the mask of its places [B, S]; S is N for tokens."""
+        x, mask = self.source(source, mask=source_mask, types=None)
+        return self.encoder(x, mask=Mask(keys=mask)), mask
 
     def decode(
         self,
@@ -162,11 +153,13 @@ class EncoderDecoder(nn.Module):
         """target [B, T], memory [B, S, D] -> hidden [B, T, D], for the head.
 
         With a cache, target holds only the tokens that are new since the last call; memory is read at the first call
-        only and may be None later; and target may be [B·n, T], the n rows of a sentence side by side.
+        only and may be None later; and target may be [B·n, T], the n rows of a sentence side by side. source_mask
+        is the memory's, bool [B, S], target_mask bool [B, S'] over all tokens so far, the cached ones included.
         """
         offset = 0 if cache is None else cache.length
+        x, _ = self.target(target, mask=None, types=None)
         return self.decoder(
-            self.target(target),
+            x,
             memory,
             mask=Mask(causal=True, keys=target_mask, offset=offset),
             memory_mask=Mask(keys=source_mask),

@@ -34,7 +34,7 @@ class EncoderOnlySpec(Spec):
             self.head, f"{path}.head", d_model=self.d_model, embeddings={"inputs": self.inputs}
         )
         return found + self.encoder.problems_in(
-            f"{path}.encoder", d_model=self.d_model, position=self.position, is_decoder=False
+            f"{path}.encoder", d_model=self.d_model, position=self.position, is_causal=False, has_memory=False
         )
 
 
@@ -43,7 +43,9 @@ class EncoderOnly(nn.Module):
     """Inputs in, the head's output out; every position sees all others.
 
     Source: Devlin et al. 2019.
-    Shapes: inputs [B, S] -> the head's output; mask bool [B, S], True = a real token.
+    Shapes: inputs [B, N] (or what the embedding takes) -> the head's output; mask bool [B, N], True = a real token;
+        types int [B, N] for an embedding with token types; global_tokens bool [B, S], True = attends and is attended
+        everywhere, for attentions that are local otherwise.
     """
 
     def __init__(
@@ -62,9 +64,36 @@ class EncoderOnly(nn.Module):
         self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings={"inputs": self.inputs})
         self.initialize = INITIALIZATION.build(initialization)
 
-    def forward(self, inputs: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        return self.head(self.encode(inputs, mask=mask))
+    def forward(
+        self,
+        inputs: Tensor,
+        *,
+        mask: Tensor | None = None,
+        types: Tensor | None = None,
+        global_tokens: Tensor | None = None,
+    ) -> Tensor:
+        hidden, mask = self.encode_masked(inputs, mask=mask, types=types, global_tokens=global_tokens)
+        return self.head(hidden, mask=mask)
 
-    def encode(self, inputs: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """inputs [B, S] -> [B, S, D]."""
-        return self.encoder(self.inputs(inputs), mask=Mask(keys=mask))
+    def encode(
+        self,
+        inputs: Tensor,
+        *,
+        mask: Tensor | None = None,
+        types: Tensor | None = None,
+        global_tokens: Tensor | None = None,
+    ) -> Tensor:
+        """inputs [B, N] -> [B, S, D]; S is N for tokens."""
+        return self.encode_masked(inputs, mask=mask, types=types, global_tokens=global_tokens)[0]
+
+    def encode_masked(
+        self,
+        inputs: Tensor,
+        *,
+        mask: Tensor | None = None,
+        types: Tensor | None = None,
+        global_tokens: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """What `encode` gives, and the mask of its places [B, S]."""
+        x, mask = self.inputs(inputs, mask=mask, types=types)
+        return self.encoder(x, mask=Mask(keys=mask, global_tokens=global_tokens)), mask

@@ -19,6 +19,8 @@ class LayerSpec(Spec):
     """How sublayers, residuals, norms and dropout are wired."""
     norm: Annotated[Spec, NORM] = Field("layer_norm", validate_default=True)
     """The norm of every sublayer."""
+    attention_norm: Annotated[Spec | None, NORM] = None
+    """The norm of the self-attention sublayer where it is another; None: norm."""
     self_attention: Annotated[Spec, ATTENTION]
     """Between the positions of the stack's own sequence."""
     cross_attention: Annotated[Spec | None, ATTENTION] = None
@@ -30,32 +32,67 @@ class LayerSpec(Spec):
     position: Annotated[Spec | None, POSITION] = None
     """For this layer only; None: the stack's."""
 
-    def problems_in(self, path: str, *, d_model: int, position: Spec, is_decoder: bool) -> list[Problem]:
-        """Everything that is wrong with this layer in a stack of width d_model, position being the stack's."""
-        found = check_part(self.norm, f"{path}.norm", d_model=d_model)
-        found += check_part(self.self_attention, f"{path}.self_attention", d_model=d_model, role="self")
-        found += check_part(self.ffn, f"{path}.ffn", d_model=d_model)
+    @property
+    def norms(self) -> tuple[Spec, ...]:
+        """The norm of each sublayer, in order."""
+        further = 1 if self.cross_attention is None else 2
+        return (self.attention_norm or self.norm, *[self.norm] * further)
+
+    def problems_in(
+        self, path: str, *, d_model: int, position: Spec, is_causal: bool, has_memory: bool
+    ) -> list[Problem]:
+        """Everything that is wrong with this layer in a stack of width d_model, position being the stack's.
+
+        has_memory is whether there is an encoder's output to attend to.
+        """
+        role = "causal" if is_causal else "self"
         own = self.position or position
+        found = check_part(self.norm, f"{path}.norm", d_model=d_model)
+        if self.attention_norm is not None:
+            found += check_part(self.attention_norm, f"{path}.attention_norm", d_model=d_model)
+        found += check_part(self.layout, f"{path}.layout", norms=self.norms)
+        found += self.layout.problems(f"{path}.layout")
+        found += check_part(
+            self.self_attention, f"{path}.self_attention", d_model=d_model, role=role, position=own
+        )
+        found += check_part(self.ffn, f"{path}.ffn", d_model=d_model)
         where = f"{path}.position" if self.position else f"{path}.self_attention"
-        found += check_part(own, where, d_model=d_model, d_k=head_size(self.self_attention, d_model))
+        n_heads, d_k = heads(self.self_attention), head_size(self.self_attention, d_model)
+        found += check_part(own, where, d_model=d_model, n_heads=n_heads, d_k=d_k, role=role)
+        if self.position is not None and not _acts_in_a_layer(self.position):
+            message = "adds to the embeddings only, which a layer does not; set it for the stack or the model"
+            found.append(Problem(f"{path}.position", message))
         if self.cross_attention is not None:
             found += check_part(
-                self.cross_attention, f"{path}.cross_attention", d_model=d_model, role="cross"
+                self.cross_attention, f"{path}.cross_attention", d_model=d_model, role="cross", position=None
             )
-            if not is_decoder:
+            if not has_memory:
                 found.append(
                     Problem(f"{path}.cross_attention", "there is no memory here to attend to; remove it")
                 )
-        elif is_decoder:
+        elif has_memory:
             found.append(
                 Problem(f"{path}.cross_attention", "missing: a decoder's layers must attend to the encoder")
             )
         return found
 
 
+def _acts_in_a_layer(position: Spec) -> bool:
+    """Whether a position does anything besides adding to the embeddings."""
+    module = POSITION.entry(getattr(position, "type", "")).builder
+    hooks = {name: getattr(module, name, None) for name in ("embed", "rotate", "bias")}
+    own = {name for name, hook in hooks.items() if hook is not getattr(Position, name)}
+    return own != {"embed"}
+
+
 def head_size(attention: Spec, d_model: int) -> int:
     """K of an attention's spec by the field's names d_k and n_heads; D for one without heads."""
-    return getattr(attention, "d_k", None) or d_model // getattr(attention, "n_heads", 1)
+    return getattr(attention, "d_k", None) or d_model // heads(attention)
+
+
+def heads(attention: Spec) -> int:
+    """H of an attention's spec by the field's name n_heads; 1 for one without heads."""
+    return getattr(attention, "n_heads", 1)
 
 
 class Layer(nn.Module):
@@ -71,14 +108,12 @@ class Layer(nn.Module):
             None if spec.cross_attention is None else ATTENTION.build(spec.cross_attention, d_model=d_model)
         )
         self.ffn = FFN.build(spec.ffn, d_model=d_model)
-        self.layout = LAYOUT.build(
-            spec.layout,
-            d_model=d_model,
-            norm=spec.norm,
-            n_sublayers=2 if spec.cross_attention is None else 3,
-            dropout=spec.dropout,
+        self.layout = LAYOUT.build(spec.layout, d_model=d_model, norms=spec.norms, dropout=spec.dropout)
+        self.position = (
+            None
+            if spec.position is None
+            else POSITION.build(spec.position, d_model=d_model, n_heads=heads(spec.self_attention))
         )
-        self.position = None if spec.position is None else POSITION.build(spec.position, d_model=d_model)
 
     def forward(
         self,

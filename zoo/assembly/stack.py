@@ -2,93 +2,191 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from registry import Problem, Spec
-from zoo.assembly.layer import Layer, LayerSpec
+from registry import Problem, Spec, check_part, dump
+from zoo.assembly.layer import Layer, LayerSpec, heads
 from zoo.kernels.cache import DecoderCache
 from zoo.kernels.dropout import dropout as drop
 from zoo.kinds import NORM, POSITION, Position
 from zoo.masks import Mask
 
 
-class RepeatedLayerSpec(Spec):
+class LayerGroupSpec(Spec):
     repeat: int = Field(1, ge=1, le=1000)
-    """How many layers of this form follow each other; each has weights of its own."""
-    layer: LayerSpec
-    """Their form."""
+    """How often the layers of this group follow each other; each has weights of its own."""
+    layer: LayerSpec | None = None
+    """The one layer that is repeated."""
+    cycle: Annotated[tuple[LayerSpec, ...], Field(min_length=1)] | None = None
+    """Or several, repeated in this order."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> LayerGroupSpec:
+        if (self.layer is None) == (self.cycle is None):
+            raise ValueError("give either layer, or cycle with several layers")
+        return self
+
+    def each_form(self) -> dict[str, LayerSpec]:
+        """The layers of one round, by their place in this spec."""
+        if self.layer is not None:
+            return {"layer": self.layer}
+        return {f"cycle.{i}": layer for i, layer in enumerate(self.cycle or ())}
+
+
+def merged(base: Any, changes: Any) -> Any:
+    """`base` with `changes` on top, mapping by mapping; a changed `type` replaces the whole mapping."""
+    if isinstance(base, Spec):
+        base = dump(base)
+    if not isinstance(changes, Mapping):
+        return changes
+    if isinstance(base, str) and "type" not in changes:
+        return {"type": base, **changes}
+    if not isinstance(base, Mapping) or ("type" in changes and changes["type"] != base.get("type")):
+        return changes
+    return {**base, **{key: merged(base.get(key), value) for key, value in changes.items()}}
+
+
+def with_layers(stack: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
+    """A stack as read from a file, with each layer in it changed; what is no layer is left for its validation."""
+
+    def changed(part: Any) -> Any:
+        if not isinstance(part, Mapping):
+            return part
+        found = dict(part)
+        if isinstance(part.get("layer"), Mapping):
+            found["layer"] = change(part["layer"])
+        if isinstance(part.get("cycle"), list | tuple):
+            found["cycle"] = [
+                change(layer) if isinstance(layer, Mapping) else layer for layer in part["cycle"]
+            ]
+        return found
+
+    copy = changed(stack)
+    if isinstance(copy.get("layers"), list | tuple):
+        copy["layers"] = [changed(group) for group in copy["layers"]]
+    return copy
+
+
+def _layers(data: dict[str, Any]) -> list[LayerSpec]:
+    """The first and the last layer of a stack whose other fields are still to come; none where they are wrong."""
+    if data.get("layer") is not None:
+        return [data["layer"]]
+    return [layer for group in data.get("layers") or () for layer in group.each_form().values()]
 
 
 def _last_norm(data: dict[str, Any]) -> Spec | None:
-    groups = data.get("layers")
-    layer = groups[-1].layer if groups else data.get("layer")
-    return None if layer is None or layer.layout.ends_normed else layer.norm
+    layers = _layers(data)
+    return None if not layers or layers[-1].layout.ends_normed else layers[-1].norm
 
 
 def _first_dropout(data: dict[str, Any]) -> float:
-    groups = data.get("layers")
-    layer = groups[0].layer if groups else data.get("layer")
-    return 0.0 if layer is None else layer.dropout
+    layers = _layers(data)
+    return layers[0].dropout if layers else 0.0
 
 
 class StackSpec(Spec):
     n_layers: int | None = Field(None, ge=1, le=1000)
     """Layers of the form `layer`."""
     layer: LayerSpec | None = None
-    """The form of all layers; or give `layers`."""
-    layers: Annotated[tuple[RepeatedLayerSpec, ...], Field(min_length=1)] | None = None
-    """Forms that differ, first to last, each with a repeat count; instead of n_layers and layer."""
+    """The form of all layers; with `layers`, what they have in common."""
+    layers: Annotated[tuple[LayerGroupSpec, ...], Field(min_length=1)] | None = None
+    """Layers that differ, first to last, in groups with a repeat count; what `layer` says need not be said again."""
     position: Annotated[Spec | None, POSITION] = None
     """For this stack; None: the model's."""
+    input_norm: Annotated[Spec | None, NORM] = None
+    """After embeddings plus positions, before their dropout; None: there is none."""
     final_norm: Annotated[Spec | None, NORM] = Field(default_factory=_last_norm)
     """After the last layer: by default the layer's norm where the layout leaves its output unnormalised, else none."""
     input_dropout: float = Field(default_factory=_first_dropout, ge=0, lt=1)
     """Probability of dropping a value of embeddings plus positions, in training: by default the first layer's."""
+    output_dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability of dropping a value of the stack's output, in training."""
+    layer_drop: float = Field(0.0, ge=0, lt=1)
+    """Probability of leaving a whole layer out, in training (Fan et al. 2020)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_layers_have_in_common(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("layer") is None:
+            return data
+        if not isinstance(data.get("layers"), list | tuple):
+            return data
+        base = data["layer"]
+        groups = [
+            {**group, "layer": {}}
+            if isinstance(group, Mapping) and not {"layer", "cycle"} & set(group)
+            else group
+            for group in data["layers"]
+        ]
+        rest = {key: value for key, value in data.items() if key != "layer"}
+        return with_layers({**rest, "layers": groups}, lambda layer: merged(base, layer))
 
     @model_validator(mode="after")
     def _one_form(self) -> StackSpec:
-        if (self.layers is None) == (self.layer is None):
+        if self.layers is None and self.layer is None:
             raise ValueError("give either n_layers and layer, or layers with repeats")
         if (self.layer is None) != (self.n_layers is None):
-            raise ValueError("n_layers goes with layer: give both, or neither and layers")
+            raise ValueError("n_layers goes with layer alone: give both, or layers with repeats")
         return self
 
     def each_layer(self) -> list[LayerSpec]:
         """The spec of every layer, first to last."""
         if self.layers is not None:
-            return [group.layer for group in self.layers for _ in range(group.repeat)]
+            rounds = ((group.repeat, list(group.each_form().values())) for group in self.layers)
+            return [layer for repeat, layers in rounds for layer in layers * repeat]
         assert self.layer is not None
         assert self.n_layers is not None
         return [self.layer] * self.n_layers
 
-    def problems_in(self, path: str, *, d_model: int, position: Spec, is_decoder: bool) -> list[Problem]:
+    def problems_in(
+        self, path: str, *, d_model: int, position: Spec, is_causal: bool, has_memory: bool
+    ) -> list[Problem]:
         """Everything wrong with this stack at width d_model, position being the model's."""
         own = self.position or position
         forms = {f"{path}.layer": self.layer} if self.layer is not None else {}
         for i, group in enumerate(self.layers or ()):
-            forms[f"{path}.layers.{i}.layer"] = group.layer
+            forms |= {f"{path}.layers.{i}.{place}": layer for place, layer in group.each_form().items()}
         found: list[Problem] = []
+        for name in ("input_norm", "final_norm"):
+            if (norm := getattr(self, name)) is not None:
+                found += check_part(norm, f"{path}.{name}", d_model=d_model)
+        first = heads(self.each_layer()[0].self_attention)
         for where, layer in forms.items():
-            assert layer is not None
-            found += layer.problems_in(where, d_model=d_model, position=own, is_decoder=is_decoder)
+            found += layer.problems_in(
+                where, d_model=d_model, position=own, is_causal=is_causal, has_memory=has_memory
+            )
+            n_heads = heads(layer.self_attention)
+            if layer.position is None and getattr(own, "is_per_head", False) and n_heads != first:
+                message = (
+                    f"n_heads ({n_heads}) must be the first layer's ({first}), for they share positions that have "
+                    "something for each head; or give this layer a position of its own"
+                )
+                found.append(Problem(f"{where}.self_attention", message))
         return found
 
 
 class Stack(nn.Module):
-    """Layers in a row over embedded input: positions and dropout first, the final norm last.
+    """Layers in a row over embedded input: positions, norm and dropout of the input first, the final norm last.
 
     Shapes: x [B, T, D], memory [B, S, D] or None -> [B, T, D].
     """
 
     def __init__(self, spec: StackSpec, *, d_model: int, position: Spec) -> None:
         super().__init__()
-        self.position: Position = POSITION.build(spec.position or position, d_model=d_model)
-        self.layers = nn.ModuleList(Layer(layer, d_model=d_model) for layer in spec.each_layer())
+        layers = spec.each_layer()
+        n_heads = heads(layers[0].self_attention)
+        self.position: Position = POSITION.build(spec.position or position, d_model=d_model, n_heads=n_heads)
+        self.input_norm = None if spec.input_norm is None else NORM.build(spec.input_norm, d_model=d_model)
+        self.layers = nn.ModuleList(Layer(layer, d_model=d_model) for layer in layers)
         self.final_norm = None if spec.final_norm is None else NORM.build(spec.final_norm, d_model=d_model)
         self.input_dropout = spec.input_dropout
+        self.output_dropout = spec.output_dropout
+        self.layer_drop = spec.layer_drop
 
     def forward(
         self,
@@ -99,9 +197,13 @@ class Stack(nn.Module):
         memory_mask: Mask | None = None,
         cache: DecoderCache | None = None,
     ) -> Tensor:
-        x = self.position.embed(x, mask.query_positions(x.shape[1], x.device))
+        x = self.position.embed(x, mask=mask)
+        if self.input_norm is not None:
+            x = self.input_norm(x)
         x = drop(x, self.input_dropout, training=self.training)
         for i, layer in enumerate(self.layers):
+            if self.training and self.layer_drop and torch.rand(()) < self.layer_drop:
+                continue
             x = layer(
                 x,
                 memory,
@@ -110,4 +212,6 @@ class Stack(nn.Module):
                 position=self.position,
                 cache=None if cache is None else cache.layers[i],
             )
-        return x if self.final_norm is None else self.final_norm(x)
+        if self.final_norm is not None:
+            x = self.final_norm(x)
+        return drop(x, self.output_dropout, training=self.training)

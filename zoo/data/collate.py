@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.data.rows import TokenPairs
-from zoo.data.tokens import BOS, EOS, PAD
+from zoo.special_ids import BOS, EOS, PAD
 
 Integers = NDArray[np.integer]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Self
 
 from zoo.data.tokenizer import Tokenizer
-from zoo.data.tokens import N_SPECIAL, UNK
 from zoo.errors import DataError, RunError
+from zoo.special_ids import N_SPECIAL, UNK
 
 
 class ListedTokenizer(Tokenizer):

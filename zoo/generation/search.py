@@ -16,8 +16,7 @@ from torch import Tensor
 
 from zoo.errors import DivergedError
 from zoo.kernels.cache import DecoderCache
-
-PAD, BOS, EOS = 0, 2, 3  # the ids of every tokenizer
+from zoo.special_ids import SpecialIds
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,9 @@ class Translator(Protocol):
 
     head: Callable[[Tensor], Tensor]
 
-    def encode(self, source: Tensor, *, source_mask: Tensor | None = None) -> Tensor: ...
+    def encode_masked(
+        self, source: Tensor, *, source_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]: ...
 
     def decode(
         self,
@@ -79,7 +80,9 @@ class Continuer(Protocol):
 
     head: Callable[[Tensor], Tensor]
 
-    def decode(self, tokens: Tensor, *, cache: DecoderCache | None = None) -> Tensor: ...
+    def decode(
+        self, tokens: Tensor, *, mask: Tensor | None = None, cache: DecoderCache | None = None
+    ) -> Tensor: ...
 
     def new_cache(self) -> DecoderCache: ...
 
@@ -90,18 +93,21 @@ class Translation:
     Shapes: source [B, S, ...], source_mask bool [B, S] or None, True = a real token.
     """
 
-    def __init__(self, model: Translator, source: Tensor, source_mask: Tensor | None) -> None:
+    def __init__(
+        self, model: Translator, source: Tensor, source_mask: Tensor | None, ids: SpecialIds
+    ) -> None:
         self.model = model
+        self.ids = ids
         self.source = source
         self.source_mask = source_mask
         self.cache = model.new_cache()
-        self.lengths = _input_lengths(source, source_mask)
+        self.lengths = _input_lengths(source, source_mask, ids)
         if source_mask is not None and source.device.type == "cpu" and bool(source_mask.all()):
             self.source_mask = None  # nothing is hidden, and kernels are faster without a mask
 
     def start(self) -> Tensor:
-        memory = self.model.encode(self.source, source_mask=self.source_mask)
-        begin = torch.full((len(self.lengths), 1), BOS, device=self.source.device)
+        memory, self.source_mask = self.model.encode_masked(self.source, source_mask=self.source_mask)
+        begin = torch.full((len(self.lengths), 1), self.ids.start, device=self.source.device)
         return self._logits(begin, memory)
 
     def step(self, tokens: Tensor) -> Tensor:
@@ -123,38 +129,46 @@ class Translation:
 
 
 class Continuation:
-    """A search over how a decoder-only model continues a batch of prompts of one length.
+    """A search over how a decoder-only model continues a batch of prompts.
 
-    Shapes: prompt [B, P], mask bool [B, P] or None.
-    Raises: ValueError when the mask hides a token: batch the prompts by length.
+    Prompts of different lengths are set flush right, whichever side is padded, so that all go on in one column.
+    Shapes: prompt [B, P], mask bool [B, P] or None, True = a real token.
     """
 
-    def __init__(self, model: Continuer, prompt: Tensor, mask: Tensor | None) -> None:
-        if mask is not None and not bool(mask.all()):
-            raise ValueError("prompts continued in one batch must have one length: batch them by length")
+    def __init__(self, model: Continuer, prompt: Tensor, mask: Tensor | None, ids: SpecialIds) -> None:
         self.model = model
-        self.prompt = prompt
         self.cache = model.new_cache()
-        self.lengths = _input_lengths(prompt, mask)
+        self.lengths = _input_lengths(prompt, mask, ids)
+        if mask is not None and bool(mask.all()):
+            mask = None  # nothing is hidden, and kernels are faster without a mask
+        if mask is not None:
+            order = mask.to(torch.uint8).argsort(dim=1, stable=True)  # padding first
+            prompt, mask = prompt.gather(1, order), mask.gather(1, order)
+        self.prompt = prompt
+        self.mask = mask  # [N, S] of all tokens so far
 
     def start(self) -> Tensor:
         return self._logits(self.prompt)
 
     def step(self, tokens: Tensor) -> Tensor:
+        if self.mask is not None:
+            self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
         return self._logits(tokens[:, None])
 
     def reorder(self, rows: Tensor) -> None:
         self.cache.reorder(rows)
+        if self.mask is not None:
+            self.mask = self.mask[rows]
 
     def select(self, sentences: Tensor) -> None:
         pass  # a prompt is part of its rows
 
     def _logits(self, tokens: Tensor) -> Tensor:
-        hidden = self.model.decode(tokens, cache=self.cache)  # [N, T, D]
+        hidden = self.model.decode(tokens, mask=self.mask, cache=self.cache)  # [N, T, D]
         return self.model.head(hidden[:, -1:])[:, -1]
 
 
-def searchable(model: Any, source: Tensor, source_mask: Tensor | None) -> Searchable:
+def searchable(model: Any, source: Tensor, source_mask: Tensor | None, ids: SpecialIds) -> Searchable:
     """The search over `model` for this batch: a translation if the model encodes, else a continuation.
 
     Raises: ValueError for a model that cannot write, or that is in training mode, where dropout is on.
@@ -164,17 +178,17 @@ def searchable(model: Any, source: Tensor, source_mask: Tensor | None) -> Search
     if model.training:
         raise ValueError("the model is in training mode: call model.eval() before decoding")
     if hasattr(model, "encode"):
-        return Translation(model, source, source_mask)
-    return Continuation(model, source, source_mask)
+        return Translation(model, source, source_mask, ids)
+    return Continuation(model, source, source_mask, ids)
 
 
-def log_probabilities(logits: Tensor) -> Tensor:
-    """logits [N, V] -> log softmax [N, V], at least in float32, -inf for what is never written: PAD and BOS.
+def log_probabilities(logits: Tensor, ids: SpecialIds) -> Tensor:
+    """logits [N, V] -> log softmax [N, V], at least in float32, -inf for the ids that are never written.
 
-    The two are taken out after normalising, so that a hypothesis has the probability the model gives it.
+    Those are taken out after normalising, so that a hypothesis has the probability the model gives it.
     """
     log_probs = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    log_probs[:, [PAD, BOS]] = float("-inf")
+    log_probs[:, list(ids.never)] = float("-inf")
     return log_probs
 
 
@@ -197,8 +211,8 @@ def checked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
     return hypotheses
 
 
-def _input_lengths(tokens: Tensor, mask: Tensor | None) -> list[int]:
+def _input_lengths(tokens: Tensor, mask: Tensor | None, ids: SpecialIds) -> list[int]:
     real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device) if mask is None else mask
     if tokens.dim() == 2 and not tokens.is_floating_point():
-        real = real & (tokens != EOS)
+        real = real & (tokens != ids.end)
     return real.sum(1).tolist()

@@ -10,7 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from zoo.generation.search import EOS, PAD, Hypothesis
+from zoo.generation.search import Hypothesis
+from zoo.special_ids import EOS, PAD
 
 Decoding = Callable[[nn.Module, Tensor, Tensor], list[list[Hypothesis]]]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import torch
 from torch import Tensor
 
-from zoo.kernels import blocked, eager, flex, matmul, sdpa
+from zoo.kernels import blocked, eager, flex, global_tokens, matmul, sdpa
 from zoo.kernels.common import autocasts, without_autocast
 from zoo.masks import Mask
 
@@ -18,6 +20,15 @@ _FEW_SCORES = 4096  # in all; below, the fused kernel's single call wins
 _FLEX_KEYS = 1024
 
 
+class _Rest(TypedDict):
+    """What most kernels take besides their tensors."""
+
+    mask: Mask
+    scale: float
+    dropout: float
+    soft_cap: float | None
+
+
 def attend(
     q: Tensor,
     k: Tensor,
@@ -27,24 +38,29 @@ def attend(
     scale: float,
     bias: Tensor | None = None,
     dropout: float = 0.0,
+    soft_cap: float | None = None,
     kernel: str = "auto",
 ) -> Tensor:
-    """softmax(q kᵀ · scale + bias) v over what the mask shows, by the kernel that does it best.
+    """softmax(cap(q kᵀ · scale) + bias) v over what the mask shows, by the kernel that does it best.
 
     Queries with nothing to attend give zeros and pass no gradient. Under autocast, inputs take its dtype.
-    dropout is the probability of dropping a weight, here and now.
+    dropout is the probability of dropping a weight, here and now. soft_cap c keeps scores within ±c by
+    c · tanh(score / c), before the bias; None leaves them.
 
     kernel "auto" is the rule below; ratios are forward and backward on two CPU cores with AVX-512.
-        blocked: with a radius, where a block's window (32 + radius on each side seen) is at most half of the
-            keys, or a fifth of them where matmul would do the whole in bfloat16: it is three times as fast
-            as the float32 of blocked.
-        flex: in blocked's place on CUDA from 1,024 keys on, by operation count; shorter ones go to sdpa.
+        blocked: with a radius, where a block's window (32 + radius on each side seen, and 2 for each global token)
+            is at most half of the keys, or a fifth of them where matmul would do the whole in bfloat16: it is
+            three times as fast as the float32 of blocked. Not with global tokens inside torch.compile, which does
+            not know how many there are.
+        flex: in blocked's place on CUDA from 1,024 keys on, by operation count; shorter ones go to sdpa. Also for
+            capped scores there, whatever the mask.
         matmul: on the CPU for T·S up to 128² (sdpa takes 1 to 2 times as long), in bfloat16 up to 512² (2.5
             to 15 times); and where sdpa is unfused, for dropout, a bias with a gradient, values of another
             width than keys. Neither below 4,096 scores in all, where sdpa's single call is faster, nor inside
-            torch.compile, whose graph it would break.
+            torch.compile, whose graph it would break. On every device for capped scores, which sdpa cannot do.
         sdpa: everything else.
-        eager: never; it is the reference, and gives the weights (see `attend_eager`).
+        eager: capped scores inside torch.compile, which fuses it. Else it is the reference, and gives the
+            weights (see `attend_eager`).
 
     Source: Vaswani et al. 2017, section 3.2.1.
     Shapes: q [B, H, T, K], k [B, G, S, K], v [B, G, S, Kv] -> [B, H, T, Kv]; G divides H, and head h reads
@@ -53,28 +69,27 @@ def attend(
     """
     if kernel not in KERNELS:
         raise ValueError(f"no attention kernel is named {kernel!r} (known: {', '.join(KERNELS)})")
+    rest: _Rest = {"mask": mask, "scale": scale, "dropout": dropout, "soft_cap": soft_cap}
     if autocasts(q.device):
         q, k, v = _lowered(q, k, v)
         with without_autocast(q.device):
-            return attend(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout, kernel=kernel)
-    _check(q, k, v, mask=mask, bias=bias, dropout=dropout)
+            return attend(q, k, v, bias=bias, kernel=kernel, **rest)
+    _check(q, k, v, mask=mask, bias=bias, dropout=dropout, soft_cap=soft_cap)
     if kernel == "auto":
-        kernel = choose(q, k, v, mask=mask, bias=bias, dropout=dropout)
+        kernel = choose(q, k, v, mask=mask, bias=bias, dropout=dropout, soft_cap=soft_cap)
+    elif refusal := _refusal(kernel, q, k, mask=mask, bias=bias, dropout=dropout, soft_cap=soft_cap):
+        raise ValueError(f"the {kernel} kernel cannot do this: {refusal}")
     if kernel == "sdpa":
         return sdpa.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
     if kernel == "matmul":
-        return matmul.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
+        return matmul.attention(q, k, v, bias=bias, **rest)
     if kernel == "eager":
-        return eager.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)[0]
-    if kernel == "blocked":
-        refusal = blocked.refusal(q, k, mask=mask, bias=bias)
-    else:
-        refusal = flex.refusal(q, bias=bias, dropout=dropout)
-    if refusal:
-        raise ValueError(f"the {kernel} kernel cannot do this: {refusal}")
-    if kernel == "blocked":
-        return blocked.attention(q, k, v, mask=mask, scale=scale, dropout=dropout)
-    return flex.attention(q, k, v, mask=mask, scale=scale)
+        return eager.attention(q, k, v, bias=bias, **rest)[0]
+    if kernel == "flex":
+        return flex.attention(q, k, v, mask=mask, scale=scale, soft_cap=soft_cap)
+    if mask.global_tokens is not None:
+        return global_tokens.attention(q, k, v, **rest)
+    return blocked.attention(q, k, v, **rest)[0]
 
 
 def attend_eager(
@@ -86,44 +101,75 @@ def attend_eager(
     scale: float,
     bias: Tensor | None = None,
     dropout: float = 0.0,
+    soft_cap: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`attend` by the formula, with the weights [B, H, T, S] before dropout, in float32 at least."""
     if autocasts(q.device):
         q, k, v = _lowered(q, k, v)
-    _check(q, k, v, mask=mask, bias=bias, dropout=dropout)
+    _check(q, k, v, mask=mask, bias=bias, dropout=dropout, soft_cap=soft_cap)
     with without_autocast(q.device):
-        return eager.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
+        return eager.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout, soft_cap=soft_cap)
 
 
-def choose(q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, bias: Tensor | None, dropout: float) -> str:
+def choose(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: Mask,
+    bias: Tensor | None,
+    dropout: float,
+    soft_cap: float | None = None,
+) -> str:
     """The kernel that "auto" stands for: the rule and its reasons are in `attend`."""
     (B, H, T, K), S = q.shape, k.shape[2]
     on_cpu, on_cuda, is_bf16 = q.device.type == "cpu", q.device.type == "cuda", q.dtype == torch.bfloat16
     whole = "sdpa"
-    if on_cpu and not torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():
+        whole = "sdpa" if soft_cap is None else "eager"
+    elif soft_cap is not None:
+        whole = "matmul"
+    elif on_cpu:
         learns_bias = bias is not None and bias.requires_grad and torch.is_grad_enabled()
         is_unfused = dropout > 0.0 or learns_bias or v.shape[3] != K
         n_scores, most = T * S, _MATMUL_SCORES_BF16 if is_bf16 else _MATMUL_SCORES
         if is_unfused or (n_scores <= most and B * H * n_scores >= _FEW_SCORES):
             whole = "matmul"
+    flexes = on_cuda and min(T, S) >= _FLEX_KEYS and not flex.refusal(q, bias=bias, dropout=dropout)
     if mask.radius is None:
-        return whole
+        return "flex" if flexes and soft_cap is not None else whole
     window = blocked.window(mask)
-    if (
-        on_cuda
-        and min(T, S) >= _FLEX_KEYS
-        and 2 * window <= S
-        and not flex.refusal(q, bias=bias, dropout=dropout)
-    ):
+    if flexes and (2 * window <= S or soft_cap is not None):
         return "flex"
     share = 5 if is_bf16 and whole == "matmul" else 2
-    if (
-        share * window <= S
-        and not (on_cuda and S < _FLEX_KEYS)
-        and not blocked.refusal(q, k, mask=mask, bias=bias)
-    ):
-        return "blocked"
+    pays = share * window <= S and not (on_cuda and S < _FLEX_KEYS)
+    if pays and not blocked.refusal(q, k, mask=mask, bias=bias):
+        if mask.global_tokens is None:
+            return "blocked"
+        if not torch.compiler.is_compiling():
+            pays = share * (window + 2 * global_tokens.places(mask, T).n) <= S
+            return "blocked" if pays else whole
     return whole
+
+
+def _refusal(
+    kernel: str,
+    q: Tensor,
+    k: Tensor,
+    *,
+    mask: Mask,
+    bias: Tensor | None,
+    dropout: float,
+    soft_cap: float | None,
+) -> str:
+    """Why a kernel cannot do a case; empty when it can."""
+    if kernel == "blocked":
+        return blocked.refusal(q, k, mask=mask, bias=bias)
+    if kernel == "flex":
+        return flex.refusal(q, bias=bias, dropout=dropout)
+    if kernel == "sdpa" and soft_cap is not None:
+        return "it caps no scores"
+    return ""
 
 
 def _lowered(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
@@ -133,7 +179,16 @@ def _lowered(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
     return [x if x.dtype == torch.float64 else x.to(dtype) for x in (q, k, v)]
 
 
-def _check(q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, bias: Tensor | None, dropout: float) -> None:
+def _check(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: Mask,
+    bias: Tensor | None,
+    dropout: float,
+    soft_cap: float | None,
+) -> None:
     if not (q.dim() == k.dim() == v.dim() == 4):
         raise ValueError(
             f"q, k and v must have 4 dimensions, not {list(q.shape)}, {list(k.shape)}, {list(v.shape)}"
@@ -153,3 +208,5 @@ def _check(q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, bias: Tensor | None, 
         raise ValueError(f"bias must have the shape [{B} or 1, {H} or 1, {T}, {S}], not {list(bias.shape)}")
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout ({dropout}) must be at least 0 and below 1")
+    if soft_cap is not None and soft_cap <= 0.0:
+        raise ValueError(f"soft_cap ({soft_cap}) must be above 0")

@@ -36,8 +36,6 @@ def refusal(q: Tensor, k: Tensor, *, mask: Mask, bias: Tensor | None) -> str:
             "it needs queries at all positions of the keys, "
             f"not {q.shape[2]} queries from position {mask.offset} for {k.shape[2]} keys"
         )
-    if mask.global_tokens is not None:
-        return "it knows no global tokens"
     if bias is not None:
         return "it adds no bias, which for every pair costs what the window saves"
     return ""
@@ -49,13 +47,24 @@ def window(mask: Mask) -> int:
     return _SIZE + mask.radius * (1 if mask.causal else 2)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, scale: float, dropout: float) -> Tensor:
-    """Attention within the mask's radius, in float32 where the inputs are narrower.
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: Mask,
+    scale: float,
+    dropout: float,
+    soft_cap: float | None,
+    with_sums: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention within the mask's radius, its global tokens left aside; in float32 where the inputs are narrower.
 
     Source: Vaswani et al. 2017, section 4 and Table 1, where r counts the whole window: 2·radius + 1.
-    Shapes: q [B, H, T, K], k [B, G, T, K], v [B, G, T, Kv] -> [B, H, T, Kv].
+    Shapes: q [B, H, T, K], k [B, G, T, K], v [B, G, T, Kv] -> [B, H, T, Kv], and, if asked for, the logarithm of
+        each query's sum of exp(score) [B, H, T, 1], far below zero for one with nothing to attend.
     """
-    return outside_graphs(_Blocked.apply)(q, k, v, mask, scale, dropout)
+    return outside_graphs(_Blocked.apply)(q, k, v, mask, scale, dropout, soft_cap, with_sums)
 
 
 class _Plan:
@@ -247,13 +256,22 @@ class _Box:
 class _Blocked(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale: float, dropout: float
-    ) -> Tensor:
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Mask,
+        scale: float,
+        dropout: float,
+        soft_cap: float | None,
+        with_sums: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         B, H, T, K = q.shape
         plan = _Plan(q, k, mask)
         scratch = _Scratch(plan)
         # In the order of memory that linear layers take: [B, T, H, Kv].
         result = q.new_empty(B, T, H, v.shape[-1]).transpose(1, 2)
+        sums = torch.empty(B, H, T, 1, dtype=plan.dtype, device=q.device) if with_sums else None
         scores_shape = torch.Size((plan.n_blocks, plan.shared * _SIZE, plan.window))
         keep, keep_scale = kept_weights(scores_shape, dropout, q.device)
         # Keeping the weights saves one product and the softmax of the backward pass, about 15 % of the time.
@@ -267,7 +285,7 @@ class _Blocked(torch.autograd.Function):
             queries = box.pack_queries(q, scratch, "queries")  # [N, shared · size, K]
             keys = box.windows(box.pack_keys(k, scratch, "keys"))  # [N, window, K]
             values = box.windows(box.pack_keys(v, scratch, "values"))  # [N, window, Kv]
-            scores, weights = _weigh(box, queries, keys, scale, scratch, all_weights)
+            scores, weights = _weigh(box, queries, keys, scale, soft_cap, scratch, all_weights)
             output = scratch("output", *queries.shape[:2], v.shape[-1])
             dropped = weights if keep is None else (weights * keep[box.blocks]).mul_(keep_scale)
             torch.bmm(dropped, values, out=output)
@@ -275,13 +293,15 @@ class _Blocked(torch.autograd.Function):
                 torch.lt(scores.amax(dim=-1, keepdim=True), _HIDDEN / 2, out=idle[box.blocks])
                 output.masked_fill_(idle[box.blocks], 0.0)
             box.unpack_queries(output, result)
+            if sums is not None:
+                box.unpack_queries(scores.logsumexp(dim=-1, keepdim=True), sums)
         ctx.save_for_backward(q, k, v, all_weights, idle, keep)
-        ctx.plan, ctx.scale, ctx.keep_scale = plan, scale, keep_scale
-        return result
+        ctx.plan, ctx.scale, ctx.keep_scale, ctx.soft_cap = plan, scale, keep_scale, soft_cap
+        return result, sums
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, d_sums: Tensor | None) -> tuple[Tensor | None, ...]:
         q, k, v, all_weights, idle, keep = ctx.saved_tensors
         plan: _Plan = ctx.plan
         scratch = _Scratch(plan)
@@ -295,7 +315,7 @@ class _Blocked(torch.autograd.Function):
             if idle is not None:
                 d_output.masked_fill_(idle[box.blocks], 0.0)
             if all_weights is None:
-                weights = _weigh(box, queries, keys, ctx.scale, scratch, None)[1]
+                weights = _weigh(box, queries, keys, ctx.scale, ctx.soft_cap, scratch, None)[1]
             else:
                 weights = all_weights[box.blocks]
             dropped = weights if keep is None else (weights * keep[box.blocks]).mul_(ctx.keep_scale)
@@ -308,22 +328,42 @@ class _Blocked(torch.autograd.Function):
                 d_weights.mul_(keep[box.blocks]).mul_(ctx.keep_scale)
             d_scores = scratch("d scores", *weights.shape)
             torch._softmax_backward_data(d_weights, weights, -1, plan.dtype, grad_input=d_scores)
+            if d_sums is not None:
+                d_scores.addcmul_(weights, box.pack_queries(d_sums, scratch, "d sums"))
+            if ctx.soft_cap is not None:  # tanh' = 1 - tanh²
+                capped = torch.baddbmm(
+                    d_weights,
+                    queries,
+                    keys.transpose(1, 2),
+                    beta=0,
+                    alpha=ctx.scale / ctx.soft_cap,
+                    out=d_weights,
+                ).tanh_()
+                d_scores.mul_(capped.square_().neg_().add_(1.0))
             d_queries = scratch("d queries", *queries.shape)
             torch.baddbmm(d_queries, d_scores, keys, beta=0, alpha=ctx.scale, out=d_queries)
             box.unpack_queries(d_queries, d_q)
             d_keys = box.sequence(scratch, "d keys", k.shape[-1])
             box.spread(d_scores, queries, ctx.scale, d_keys)
             box.add_keys(d_keys, d_k)
-        return d_q, d_k, d_v, None, None, None
+        return d_q, d_k, d_v, None, None, None, None, None
 
 
 def _weigh(
-    box: _Box, queries: Tensor, keys: Tensor, scale: float, scratch: _Scratch, all_weights: Tensor | None
+    box: _Box,
+    queries: Tensor,
+    keys: Tensor,
+    scale: float,
+    soft_cap: float | None,
+    scratch: _Scratch,
+    all_weights: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Masked scores and their softmax, in its place where weights are kept: [N, shared · size, window]."""
     shape = (*queries.shape[:2], keys.shape[1])
     scores = scratch("scores", *shape)
     torch.baddbmm(scores, queries, keys.transpose(1, 2), beta=0, alpha=scale, out=scores)
+    if soft_cap is not None:
+        scores.div_(soft_cap).tanh_().mul_(soft_cap)
     box.hide(scores, scratch)
     weights = scratch("weights", *shape) if all_weights is None else all_weights[box.blocks]
     torch.softmax(scores, dim=-1, out=weights)

@@ -6,12 +6,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from zoo.kernels.dropout import keep_mask
 
+_Result = TypeVar("_Result")
 _CPU_SCORES = 1 << 19  # 2 MB in float32, what a core's cache holds: the best of 2^17 to 2^20
 _OTHER_SCORES = 1 << 26  # a GPU wants few large launches
 
@@ -30,7 +32,7 @@ def kept_weights(shape: torch.Size, dropout: float, device: torch.device) -> tup
     return torch.rand(shape, device=device) >= dropout, 1.0 / (1.0 - dropout)
 
 
-def outside_graphs(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def outside_graphs(function: Callable[..., _Result]) -> Callable[..., _Result]:
     """The function as torch.compile should call it, untraced: it has nothing to gain from a loop over
     buffers.
 

@@ -15,8 +15,11 @@ from torch.autograd.function import once_differentiable
 
 from zoo.kernels.linear import prefers_onednn, product
 
-CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
-"""Size of a chunk's fp32 logits: what the CPU's cache holds; on a GPU enough rows for a full matrix product."""
+CHUNK_BYTES = {"cpu": 128 << 20, "cuda": 256 << 20}
+"""Most bytes of a chunk's logits. The more rows, the less often the weight's gradient passes through memory to be added
+to; in bfloat16 with a large vocabulary those sums cost more than the products below some 500 rows."""
+CACHE_BYTES = 8 << 20
+"""Bytes of the fp32 probabilities that are worked on at once on the CPU: the best of 1 to 32 MB."""
 
 
 def linear_cross_entropy(
@@ -64,46 +67,56 @@ class _LinearCrossEntropy(torch.autograd.Function):
             by_onednn = prefers_onednn(h, w)
             h = h.contiguous()
             w_turned = w.t().contiguous() if by_onednn and with_gradients else None  # [D, V]
-            rows = max(128, CHUNK_BYTES.get(h.device.type, CHUNK_BYTES["cuda"]) // (4 * n_labels))
+            on_cpu = h.device.type == "cpu"
+            rows = max(128, CHUNK_BYTES["cpu" if on_cpu else "cuda"] // (h.element_size() * n_labels))
+            part = max(1, CACHE_BYTES // (4 * n_labels)) if on_cpu else rows
             nll = h.new_zeros((), dtype=torch.float32)
             uniform = h.new_zeros((), dtype=torch.float32)  # Σ(-log p) / V over all rows
             w_mean = w.float().mean(0) if label_smoothing else None  # the mean logit of a row is h·w_mean
             d_hidden = torch.empty_like(h) if with_gradients else None
-            d_weight = torch.zeros_like(w, dtype=torch.float32) if with_gradients else None
+            d_weight: Tensor | None = None
             d_bias = torch.zeros_like(b, dtype=torch.float32) if with_gradients and b is not None else None
             for start in range(0, n, rows):
-                h_chunk, label = h[start : start + rows], labels[start : start + rows, None]
+                h_chunk, chunk_labels = h[start : start + rows], labels[start : start + rows, None]
                 if by_onednn:
-                    z = product(h_chunk, w, b)  # [rows, V]
+                    logits = product(h_chunk, w, b)  # [rows, V]
                 else:
-                    z = h_chunk @ w.t() if b is None else torch.addmm(b, h_chunk, w.t())
-                z_max, best = z.max(dim=-1, keepdim=True)
-                p = torch.softmax(z, dim=-1, dtype=torch.float32)
-                # log Σexp(z) by way of the largest probability: log p[label] itself may underflow.
-                log_sum = z_max.float() - p.gather(1, best).log()
-                nll += (log_sum - z.gather(1, label).float()).sum()
+                    logits = h_chunk @ w.t() if b is None else torch.addmm(b, h_chunk, w.t())
                 if w_mean is not None:
-                    mean_logit = (h_chunk.float() @ w_mean).sum()
+                    uniform -= (h_chunk.float() @ w_mean).sum()
                     if b is not None:
-                        mean_logit = mean_logit + b.float().mean() * h_chunk.shape[0]
-                    uniform += log_sum.sum() - mean_logit
-                if d_hidden is None or d_weight is None:
+                        uniform -= b.float().mean() * h_chunk.shape[0]
+                for z, label in zip(logits.split(part), chunk_labels.split(part), strict=True):
+                    z_max, best = z.max(dim=-1, keepdim=True)
+                    p = torch.softmax(z, dim=-1, dtype=torch.float32)
+                    # log Σexp(z) by way of the largest probability: log p[label] itself may underflow.
+                    log_sum = z_max.float() - p.gather(1, best).log()
+                    nll += (log_sum - z.gather(1, label).float()).sum()
+                    if w_mean is not None:
+                        uniform += log_sum.sum()
+                    if with_gradients:
+                        # The gradient of the loss with respect to the logits: p - (1 - ε)·onehot - ε/V.
+                        if label_smoothing:
+                            p.sub_(label_smoothing / n_labels)
+                        p.scatter_add_(1, label, torch.full_like(label, label_smoothing - 1.0, dtype=p.dtype))
+                        if d_bias is not None:
+                            d_bias.add_(p.sum(0))
+                        z.copy_(p)
+                if d_hidden is None:
                     continue
-                # The gradient of the loss with respect to the logits: p - (1 - ε)·onehot - ε/V.
-                g = p.to(dtype)
-                if label_smoothing:
-                    g.sub_(label_smoothing / n_labels)
-                g.scatter_add_(1, label, torch.full_like(label, label_smoothing - 1.0, dtype=dtype))
+                g = logits  # overwritten by their gradient
                 if w_turned is None:
                     torch.mm(g, w, out=d_hidden[start : start + rows])
                 else:
                     d_hidden[start : start + rows] = product(g, w_turned)
-                if dtype == torch.float32:
+                if d_weight is None:
+                    d_weight = (g.t() @ h_chunk).float()
+                elif dtype == torch.float32:
                     d_weight.addmm_(g.t(), h_chunk)
                 else:
                     d_weight.add_(g.t() @ h_chunk)
-                if d_bias is not None:
-                    d_bias.add_(g.sum(0, dtype=torch.float32))
+            if with_gradients and d_weight is None:  # there are no rows
+                d_weight = torch.zeros_like(w, dtype=torch.float32)
             loss = (1 - label_smoothing) * nll + label_smoothing * uniform
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         if with_gradients:

@@ -32,7 +32,7 @@ def refusal(q: Tensor, *, bias: Tensor | None, dropout: float) -> str:
     return ""
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, scale: float) -> Tensor:
+def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, scale: float, soft_cap: float | None) -> Tensor:
     """Attention over the blocks that the mask shows; memory linear in T and S.
 
     Source: Dong et al. 2024, "Flex Attention".
@@ -40,17 +40,34 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, scale: float) -> T
     """
     compiles = torch.compiler.is_compiling()
     run = cast(Callable[..., Tensor], flex_attention) if compiles else _compiled()
-    return attention_with(run, q, k, v, mask=mask, scale=scale)
+    return attention_with(run, q, k, v, mask=mask, scale=scale, soft_cap=soft_cap)
 
 
 def attention_with(
-    run: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, scale: float
+    run: Callable[..., Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: Mask,
+    scale: float,
+    soft_cap: float | None,
 ) -> Tensor:
     """`attention` by the given flex_attention, compiled or not."""
     n_queries, n_keys, device = q.shape[2], k.shape[2], q.device
     made = ("flex", n_queries, n_keys, device)
     blocks = mask.once(made, lambda: block_mask(mask, n_queries, n_keys, device))
-    return run(q, k, v, block_mask=blocks, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
+    cap = None if soft_cap is None else _capping(soft_cap)
+    is_grouped = q.shape[1] != k.shape[1]
+    return run(q, k, v, score_mod=cap, block_mask=blocks, scale=scale, enable_gqa=is_grouped)
+
+
+@functools.cache  # one function for each cap: a new one at each call could make the compiler start again
+def _capping(soft_cap: float) -> Callable[..., Tensor]:
+    def cap(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return soft_cap * torch.tanh(score / soft_cap)
+
+    return cap
 
 
 @functools.cache

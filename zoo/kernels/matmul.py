@@ -22,13 +22,21 @@ _LONG_ROW = 64  # keys from which torch's softmax over bfloat16 is as fast as ov
 
 
 def attention(
-    q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, scale: float, bias: Tensor | None, dropout: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: Mask,
+    scale: float,
+    bias: Tensor | None,
+    dropout: float,
+    soft_cap: float | None,
 ) -> Tensor:
     """Attention that keeps its weights for the backward pass, so memory grows with T·S.
 
     Shapes: q [B, H, T, K], k [B, G, S, K], v [B, G, S, Kv], bias [1 or B, 1 or H, T, S] -> [B, H, T, Kv].
     """
-    return outside_graphs(_Products.apply)(q, k, v, bias, mask, scale, dropout)
+    return outside_graphs(_Products.apply)(q, k, v, bias, mask, scale, dropout, soft_cap)
 
 
 class _Products(torch.autograd.Function):
@@ -45,10 +53,12 @@ class _Products(torch.autograd.Function):
         mask: Mask,
         scale: float,
         dropout: float,
+        soft_cap: float | None,
     ) -> Tensor:
         B, H, T, K = q.shape
         G, S = k.shape[1:3]
-        wide = torch.promote_types(q.dtype, torch.float32) if bias is not None or S < _LONG_ROW else q.dtype
+        is_plain = bias is None and soft_cap is None and S >= _LONG_ROW
+        wide = q.dtype if is_plain else torch.promote_types(q.dtype, torch.float32)
         idle = mask.idle(T, S, q.device)  # [B or 1, 1, T or 1, 1]
         # torch's softmax takes 15 times as long over rows that do not fill a vector register, so those get
         # hidden keys; not when there are few rows, where copying the keys would cost more.
@@ -75,6 +85,8 @@ class _Products(torch.autograd.Function):
             wide_scores = all_wide[first]
             if q.dtype != wide:
                 wide_scores.copy_(scores)
+            if soft_cap is not None:
+                wide_scores.div_(soft_cap).tanh_().mul_(soft_cap)
             for term in (hidden, bias):
                 if term is not None:
                     wide_scores.view(-1, H, T, S).add_(term if term.shape[0] == 1 else term[chunk])
@@ -90,7 +102,7 @@ class _Products(torch.autograd.Function):
             result.masked_fill_(idle, 0.0)
         ctx.save_for_backward(queries, keys, values, all_weights, keep, idle)
         ctx.shape, ctx.scale, ctx.keep_scale = (B, H, G, T, S), scale, keep_scale
-        ctx.n_keys, ctx.wide = S - n_extra, wide
+        ctx.n_keys, ctx.wide, ctx.soft_cap = S - n_extra, wide, soft_cap
         ctx.bias_like = None if bias is None else (bias.shape, bias.dtype)
         return result
 
@@ -120,6 +132,10 @@ class _Products(torch.autograd.Function):
                 if d_bias is not None:
                     part = d_bias if d_bias.shape[0] == 1 else d_bias[chunk]
                     part += d_scores.view(-1, H, T, S).sum_to_size(part.shape)
+                if ctx.soft_cap is not None:
+                    # tanh' = 1 - tanh², of scores made again: kept, they would double the memory.
+                    made = torch.bmm(queries[rows], keys[rows].transpose(1, 2)).to(wide)
+                    d_scores.mul_(made.mul_(ctx.scale / ctx.soft_cap).tanh_().square_().neg_().add_(1.0))
                 d_scores = d_scores.to(queries.dtype)
                 d_q, d_k = d_queries[rows], d_keys[rows]
                 torch.baddbmm(d_q, d_scores, keys[rows], beta=0, alpha=ctx.scale, out=d_q)
@@ -128,7 +144,7 @@ class _Products(torch.autograd.Function):
             d_bias = d_bias[..., : ctx.n_keys].to(ctx.bias_like[1])
         d_q = d_queries.view(B, H, T, -1)
         d_k, d_v = (x.view(B, G, S, -1)[:, :, : ctx.n_keys] for x in (d_keys, d_values))
-        return d_q, d_k, d_v, d_bias, None, None, None
+        return d_q, d_k, d_v, d_bias, None, None, None, None
 
 
 def _hidden(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.assembly.auxiliary import auxiliary_loss
 from zoo.data.batches import BatchPlan, Integers
 from zoo.data.collate import collate
 from zoo.data.parallel import PreparedData
@@ -85,7 +86,7 @@ class PreparedTranslation:
         return _batch(self._train, key)
 
     def loss(self, model: nn.Module, batch: TranslationBatch, *, label_smoothing: float) -> Loss:
-        """Cross-entropy of the target's tokens and its end.
+        """Cross-entropy of the target's tokens and its end, and what the model's parts add to it in training.
 
         Only positions with a label reach the vocabulary. The decoder is given no target mask: padding stands
         after every real token, where causal attention does not look.
@@ -96,6 +97,8 @@ class PreparedTranslation:
         hidden = hidden.flatten(0, 1).index_select(0, batch.places)  # [N, D]
         loss, nll = translator.head.loss(hidden, batch.labels, label_smoothing=label_smoothing)
         n_tokens = len(batch.labels)
+        if (auxiliary := auxiliary_loss(model)) is not None:
+            loss = loss + n_tokens * auxiliary
         return Loss(loss, nll, n_tokens, n_tokens + batch.n_source_tokens)
 
     def validate(

@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.components.heads import Heads, HeadsSpec, Projection, fold, join, unfold
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
-from zoo.kernels.linear import Linear
-from zoo.kinds import ATTENTION, Position
+from zoo.kinds import ATTENTION, NORM, Position
 from zoo.masks import Mask
 
 Kernel = Literal["auto", "eager", "matmul", "sdpa", "blocked", "flex"]
 
 
-class MultiHeadSpec(Spec):
-    """Fields shared by the softmax attentions."""
+class MultiHeadSpec(HeadsSpec):
+    """Fields shared by the softmax attentions over dot products."""
 
-    n_heads: int = Field(8, ge=1, le=1024)
-    """Parallel heads."""
     n_kv_heads: int | None = Field(None, ge=1, le=1024)
     """Heads of keys and values, each shared by n_heads / n_kv_heads query heads; None: n_heads (1: multi-query)."""
-    d_k: int | None = Field(None, ge=1, le=65536)
-    """Size of a query and a key per head; None: d_model / n_heads."""
-    d_v: int | None = Field(None, ge=1, le=65536)
-    """Size of a value per head; None: d_k."""
-    bias: bool = False
-    """Whether the four projections add a bias: the paper's formulas have none."""
+    qk_norm: Annotated[Spec | None, NORM] = None
+    """A norm over each head's query, and one over its key, before positions turn them; None: neither."""
     scale: float | None = Field(None, gt=0, le=1e3)
     """What scores are multiplied by; None: 1/√d_k."""
+    soft_cap: float | None = Field(None, gt=0, le=1e6)
+    """c keeps scaled scores within ±c by c·tanh(score/c), before bias and mask; None leaves them."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Probability of dropping an attention weight in training: the paper drops none."""
     kernel: Kernel = "auto"
     """Which kernel computes it; auto picks by mask, shape, dtype and device."""
 
-    def check(self, *, d_model: int, role: str) -> None:
-        if self.d_k is None and d_model % self.n_heads:
-            raise ValueError(f"n_heads ({self.n_heads}) must divide d_model ({d_model}), or d_k be given")
+    def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
+        super().check(d_model=d_model, role=role, position=position)
         if self.n_kv_heads is not None and self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})")
+        if self.soft_cap is not None and self.kernel == "sdpa":
+            raise ValueError("the sdpa kernel caps no scores: leave kernel at auto, or soft_cap out")
+        if self.qk_norm is not None:
+            self.qk_norm.check(d_model=self.d_k or d_model // self.n_heads)
 
 
 class MultiHeadAttentionSpec(MultiHeadSpec):
@@ -53,14 +52,17 @@ class MultiHeadAttentionSpec(MultiHeadSpec):
     spec=MultiHeadAttentionSpec,
     examples=[
         {"n_heads": 3},
-        {"n_heads": 6, "n_kv_heads": 2, "bias": True},
-        {"n_heads": 4, "n_kv_heads": 1, "d_k": 5, "d_v": 7, "scale": 1.0},
+        {"n_heads": 1, "bias": ("query", "value", "output")},
+        {"n_heads": 6, "n_kv_heads": 2, "bias": True, "qk_norm": "rms_norm"},
+        {"n_heads": 4, "n_kv_heads": 1, "d_k": 5, "d_v": 7, "scale": 1.0, "soft_cap": 0.9},
     ],
 )
-class MultiHeadAttention(nn.Module):
+class MultiHeadAttention(Heads):
     """Scaled dot-product attention in several heads: softmax(q kᵀ · scale + bias) v, projected back to D.
 
-    Source: Vaswani et al. 2017, section 3.2.2; fewer key heads: Shazeer 2019 (one), Ainslie et al. 2023 (groups).
+    Source: Vaswani et al. 2017, section 3.2.2; fewer key heads: Shazeer 2019 (one), Ainslie et al. 2023 (groups);
+        norms of queries and keys: Henry et al. 2020, here with learned gains and over the head as in Qwen3;
+        capped scores: Gemma 2 (2408.00118), section 2.
     Shapes: query [B, T, D], memory [B, S, D] or None for self-attention -> [B, T, D].
         With a MemoryCache query may be [B·n, T, D], n rows a sentence: they share the sentence's keys and values.
     """
@@ -73,23 +75,20 @@ class MultiHeadAttention(nn.Module):
         n_kv_heads: int | None,
         d_k: int | None,
         d_v: int | None,
-        bias: bool,
+        bias: bool | tuple[Projection, ...],
+        qk_norm: Spec | None,
         scale: float | None,
+        soft_cap: float | None,
         dropout: float,
         kernel: Kernel,
     ) -> None:
-        super().__init__()
-        d_k = d_k or d_model // n_heads
-        d_v = d_v or d_k
-        self.n_heads = n_heads
-        self.n_kv_heads = n_kv_heads or n_heads
-        self.scale = d_k**-0.5 if scale is None else scale
+        super().__init__(d_model=d_model, n_heads=n_heads, n_kv_heads=n_kv_heads, d_k=d_k, d_v=d_v, bias=bias)
+        self.query_norm = None if qk_norm is None else NORM.build(qk_norm, d_model=self.d_k)
+        self.key_norm = None if qk_norm is None else NORM.build(qk_norm, d_model=self.d_k)
+        self.scale = self.d_k**-0.5 if scale is None else scale
+        self.soft_cap = soft_cap
         self.dropout = dropout
         self.kernel = kernel
-        self.query = Linear(d_model, n_heads * d_k, bias=bias)
-        self.key = Linear(d_model, self.n_kv_heads * d_k, bias=bias)
-        self.value = Linear(d_model, self.n_kv_heads * d_v, bias=bias)
-        self.output = Linear(n_heads * d_v, d_model, bias=bias)
 
     def forward(
         self,
@@ -100,50 +99,33 @@ class MultiHeadAttention(nn.Module):
         position: Position | None,
         cache: KeyValueCache | MemoryCache | None,
     ) -> Tensor:
-        q = self._split(self.query(query), self.n_heads)  # [B, H, T, K]
-        if isinstance(cache, MemoryCache) and cache.keys is not None and cache.values is not None:
-            k, v = cache.keys, cache.values
-        else:
-            source = query if memory is None else memory
-            k = self._split(self.key(source), self.n_kv_heads)  # [B, G, S, K]
-            v = self._split(self.value(source), self.n_kv_heads)
-            if position is not None:
-                T = query.shape[1]
-                positions = mask.query_positions(T, query.device)
-                q, k = position.rotate(q, positions), position.rotate(k, positions)
-            if isinstance(cache, KeyValueCache):
-                k, v = cache.append(k, v)
-            elif cache is not None:
-                cache.keys, cache.values = k, v
-        bias = None
-        if position is not None:
-            T, S = q.shape[2], k.shape[2]
-            bias = position.bias(mask.query_positions(T, q.device), mask.key_positions(S, q.device))
-        n, T = q.shape[0], q.shape[2]
-        if n != k.shape[0]:  # several rows a sentence, as in a beam search: they become more queries of it
-            q = _fold(q, k.shape[0])
-        dropout = self.dropout if self.training else 0.0
+        q, k, v = self.project(query, memory, mask=mask, position=position, cache=cache)
+        bias = None if position is None else position.bias(q, k, scale=self.scale, mask=mask)
         out = attend(
-            q, k, v, mask=mask, scale=self.scale, bias=bias, dropout=dropout, kernel=self.kernel
+            fold(q, k.shape[0]),
+            k,
+            v,
+            mask=mask,
+            scale=self.scale,
+            bias=bias,
+            dropout=self.dropout if self.training else 0.0,
+            soft_cap=self.soft_cap,
+            kernel=self.kernel,
         )  # [B, H, T, Kv]
-        if out.shape[0] != n:
-            out = _unfold(out, n, T)
-        return self.output(out.transpose(1, 2).flatten(2))
+        return self.output(join(unfold(out, q.shape[0])))
 
-    @staticmethod
-    def _split(x: Tensor, n_heads: int) -> Tensor:
-        B, T, _ = x.shape
-        return x.view(B, T, n_heads, -1).transpose(1, 2)  # [B, H, T, K]
+    def queries(self, x: Tensor) -> Tensor:
+        """[B, T, D] -> [B, H, T, K], normalised where asked."""
+        q = super().queries(x)
+        return q if self.query_norm is None else _by_head(self.query_norm, q)
 
-
-def _fold(q: Tensor, n_sentences: int) -> Tensor:
-    """[B·n, H, T, K] -> [B, H, n·T, K]."""
-    rows, H, T, K = q.shape
-    q = q.view(n_sentences, rows // n_sentences, H, T, K).transpose(1, 2)
-    return q.reshape(n_sentences, H, -1, K)
+    def keys(self, x: Tensor) -> Tensor:
+        """[B, S, D] -> [B, G, S, K], normalised where asked."""
+        k = super().keys(x)
+        return k if self.key_norm is None else _by_head(self.key_norm, k)
 
 
-def _unfold(out: Tensor, rows: int, T: int) -> Tensor:
-    """[B, H, n·T, K] -> [B·n, H, T, K]."""
-    B, H, _, K = out.shape
-    return out.view(B, H, rows // B, T, K).transpose(1, 2).reshape(rows, H, T, K)
+def _by_head(norm: nn.Module, x: Tensor) -> Tensor:
+    B, H, T, K = x.shape
+    normed = norm(x.transpose(1, 2).reshape(B, T * H, K))  # a norm takes [B, T, D]
+    return normed.view(B, T, H, K).transpose(1, 2)

@@ -7,7 +7,9 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
+from registry import Spec
 from zoo.components.attention.multi_head import Kernel, MultiHeadAttention, MultiHeadSpec
+from zoo.components.heads import Projection
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
@@ -18,8 +20,8 @@ class RestrictedAttentionSpec(MultiHeadSpec):
     radius: int = Field(ge=0, le=1_000_000)
     """Positions seen on each side of a query, in tokens; in a causal stack only those before it."""
 
-    def check(self, *, d_model: int, role: str) -> None:
-        super().check(d_model=d_model, role=role)
+    def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
+        super().check(d_model=d_model, role=role, position=position)
         if role == "cross":
             raise ValueError(
                 "restricted attention needs queries and keys on one axis; use it for self-attention"
@@ -29,7 +31,7 @@ class RestrictedAttentionSpec(MultiHeadSpec):
 @ATTENTION.register(
     "restricted",
     spec=RestrictedAttentionSpec,
-    examples=[{"n_heads": 3, "radius": 2}, {"n_heads": 2, "radius": 0}],
+    examples=[{"n_heads": 3, "radius": 2}, {"n_heads": 2, "radius": 1, "soft_cap": 1.3}],
 )
 class RestrictedAttention(MultiHeadAttention):
     """Multi-head self-attention within |i - j| <= radius, computed in blocks: O(radius·T·D) time, O(T·D) memory.
@@ -46,8 +48,10 @@ class RestrictedAttention(MultiHeadAttention):
         n_kv_heads: int | None,
         d_k: int | None,
         d_v: int | None,
-        bias: bool,
+        bias: bool | tuple[Projection, ...],
+        qk_norm: Spec | None,
         scale: float | None,
+        soft_cap: float | None,
         dropout: float,
         kernel: Kernel,
         radius: int,
@@ -59,7 +63,9 @@ class RestrictedAttention(MultiHeadAttention):
             d_k=d_k,
             d_v=d_v,
             bias=bias,
+            qk_norm=qk_norm,
             scale=scale,
+            soft_cap=soft_cap,
             dropout=dropout,
             kernel=kernel,
         )

@@ -24,9 +24,20 @@ class MLPSpec(Spec):
     """Whether both products add a bias, as in the paper."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Probability of dropping a hidden value in training: the paper drops none here."""
+    output_dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability of dropping a value of the output, in training; DistilBERT does it here and not after attention,
+    while a layer's dropout, which comes on top, is for both."""
 
 
-@FFN.register("mlp", spec=MLPSpec, examples=[{"d_ff": 17}, {"d_ff": 5, "activation": "gelu", "bias": False}])
+@FFN.register(
+    "mlp",
+    spec=MLPSpec,
+    examples=[
+        {"d_ff": 17},
+        {"d_ff": 5, "activation": "gelu", "bias": False},
+        {"d_ff": 7, "output_dropout": 0.3},
+    ],
+)
 class MLP(nn.Module):
     """activation(x W₁ + b₁) W₂ + b₂, at each position alike.
 
@@ -35,14 +46,23 @@ class MLP(nn.Module):
     """
 
     def __init__(
-        self, *, d_model: int, d_ff: int, activation: Activation, bias: bool, dropout: float
+        self,
+        *,
+        d_model: int,
+        d_ff: int,
+        activation: Activation,
+        bias: bool,
+        dropout: float,
+        output_dropout: float,
     ) -> None:
         super().__init__()
         self.inner = Linear(d_model, d_ff, bias=bias)
         self.outer = Linear(d_ff, d_model, bias=bias)
         self.activation = activation
         self.dropout = dropout
+        self.output_dropout = output_dropout
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = ACTIVATIONS[self.activation](self.inner(x))  # [B, T, F]
-        return self.outer(drop(hidden, self.dropout, training=self.training))
+        out = self.outer(drop(hidden, self.dropout, training=self.training))
+        return drop(out, self.output_dropout, training=self.training)

@@ -6,68 +6,87 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from registry import Spec
+from zoo.components.head._vocabulary import Predicts, VocabularySpec, vocabulary_matrix
 from zoo.kernels.cross_entropy import linear_cross_entropy
-from zoo.kernels.linear import linear
+from zoo.kernels.linear import Linear, linear
 from zoo.kinds import HEAD
 
 
-class LanguageModelSpec(Spec):
+class LanguageModelSpec(VocabularySpec):
     type: Literal["language_model"] = "language_model"
-    predicts: Literal["target", "source", "tokens", "inputs"]
-    """The embedding whose vocabulary is predicted."""
-    tied: bool = True
-    """Whether the projection is that embedding's own matrix."""
-    bias: bool = False
-    """Whether a learned bias per word is added."""
-
-    def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
-        if self.predicts not in embeddings:
-            known = ", ".join(embeddings)
-            raise ValueError(f"this model has no embedding '{self.predicts}' to predict (it has: {known})")
-        if not hasattr(embeddings[self.predicts], "vocab_size"):
-            raise ValueError(f"'{self.predicts}' embeds no tokens, so there is no vocabulary to predict")
+    bias: bool | Literal["fixed"] = False
+    """Whether a bias per word is added: a learned one, or a fixed one that training leaves (BART, Marian)."""
+    scale: Literal["none", "rsqrt_d_model"] = "none"
+    """What the hidden vectors are multiplied by: nothing, or 1/√d_model (T5 1.0)."""
+    soft_cap: float | None = Field(None, gt=0, le=1e6)
+    """Bounds the logits: c·tanh(logits / c) (Gemma 2); None: no bound."""
 
 
 @HEAD.register(
     "language_model",
     spec=LanguageModelSpec,
-    examples=[{"predicts": "target"}, {"predicts": "target", "tied": False, "bias": True}],
+    examples=[
+        {"predicts": "target"},
+        {"predicts": "target", "tied": False, "bias": True},
+        {"predicts": "inputs", "scale": "rsqrt_d_model", "bias": "fixed"},
+        {"predicts": "tokens", "soft_cap": 1.5},
+    ],
 )
 class LanguageModelHead(nn.Module):
     """Logits over the vocabulary: hidden · Wᵀ (+ b), W being the embedding's matrix when tied.
 
-    Source: Vaswani et al. 2017, section 3.4; Press and Wolf 2017.
+    An embedding of another width E than D gives a projection before: hidden · Pᵀ · Wᵀ.
+    Source: Vaswani et al. 2017, section 3.4; Press and Wolf 2017. Scale: Raffel et al. 2020, by their code.
+        Soft cap: Gemma Team 2024 (Gemma 2), section 2. Projection: Zhang et al. 2022 (OPT-350M), by their code.
     Shapes: hidden [B, T, D] -> [B, T, V].
     """
+
+    bias: Tensor | None
 
     def __init__(
         self,
         *,
         d_model: int,
         embeddings: Mapping[str, nn.Module],
-        predicts: Literal["target", "source", "tokens", "inputs"],
+        predicts: Predicts,
         tied: bool,
-        bias: bool,
+        bias: bool | Literal["fixed"],
+        scale: Literal["none", "rsqrt_d_model"],
+        soft_cap: float | None,
     ) -> None:
         super().__init__()
-        embedding = embeddings[predicts].weight
-        assert isinstance(embedding, nn.Parameter)
-        self.weight = embedding if tied else nn.Parameter(torch.empty_like(embedding))
-        self.bias = nn.Parameter(torch.zeros(embedding.shape[0])) if bias else None
-        if not tied:
-            nn.init.xavier_uniform_(self.weight)
+        self.weight = vocabulary_matrix(embeddings[predicts], tied=tied)
+        V, E = self.weight.shape
+        if bias == "fixed":
+            self.register_buffer("bias", torch.zeros(V))
+        else:
+            self.bias = nn.Parameter(torch.zeros(V)) if bias else None
+        self.projection = None if d_model == E else Linear(d_model, E, bias=False)
+        self.scale = None if scale == "none" else d_model**-0.5
+        self.soft_cap = soft_cap
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        return linear(hidden, self.weight, self.bias)
+    def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        logits = linear(self._features(hidden), self.weight, self.bias)  # [B, T, V]
+        return logits if self.soft_cap is None else torch.tanh(logits / self.soft_cap) * self.soft_cap
 
     def loss(self, hidden: Tensor, labels: Tensor, *, label_smoothing: float) -> tuple[Tensor, Tensor]:
-        """Summed cross-entropy, smoothed and plain, without making the logits.
+        """Summed cross-entropy, smoothed and plain; without making the logits, unless there is a soft cap.
 
         Shapes: hidden [N, D], labels int64 [N] -> two fp32 scalars.
         """
-        return linear_cross_entropy(
-            hidden, self.weight, labels, bias=self.bias, label_smoothing=label_smoothing
-        )
+        if self.soft_cap is None:
+            return linear_cross_entropy(
+                self._features(hidden), self.weight, labels, bias=self.bias, label_smoothing=label_smoothing
+            )
+        surprises = -torch.log_softmax(self(hidden), dim=-1, dtype=torch.float32)  # [N, V]
+        nll = surprises.gather(1, labels[:, None]).sum()
+        uniform = surprises.mean(dim=-1).sum()
+        return (1 - label_smoothing) * nll + label_smoothing * uniform, nll.detach()
+
+    def _features(self, hidden: Tensor) -> Tensor:
+        if self.scale is not None:
+            hidden = hidden * self.scale
+        return hidden if self.projection is None else self.projection(hidden)

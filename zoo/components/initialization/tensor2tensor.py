@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from registry import Spec
+from zoo.components.initialization._modules import drawn, zero_bias
 from zoo.kinds import INITIALIZATION
 
 
@@ -20,14 +21,14 @@ class Tensor2TensorInitialization:
 
     Source: tensor2tensor, transformer_base: initializer "uniform_unit_scaling" with gain 1.0 (variance scaling over
         the fans' mean; Glorot and Bengio 2010), and symbol_modality's embedding initializer.
-    Shapes: sets nn.Linear and nn.Embedding modules; any other parameter keeps what its module gave it.
+    Shapes: sets nn.Linear, nn.Conv1d, nn.Conv2d and nn.Embedding modules, frozen and weight-normalised ones aside;
+        any other parameter keeps what its module gave it. A convolution's fans count its kernel's places.
     """
 
     def __call__(self, model: nn.Module) -> None:
-        for module in model.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
+        for _, module, weight in drawn(model):
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(weight, std=module.embedding_dim**-0.5)
+            else:
+                nn.init.xavier_uniform_(weight)
+                zero_bias(module)

@@ -25,9 +25,9 @@ class PreNorm(nn.Module):
     Shapes: x [B, T, D], sublayers [B, T, D] -> [B, T, D] each -> [B, T, D].
     """
 
-    def __init__(self, *, d_model: int, norm: Spec, n_sublayers: int, dropout: float) -> None:
+    def __init__(self, *, d_model: int, norms: Sequence[Spec], dropout: float) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(NORM.build(norm, d_model=d_model) for _ in range(n_sublayers))
+        self.norms = nn.ModuleList(NORM.build(norm, d_model=d_model) for norm in norms)
         self.dropout = dropout
 
     def forward(self, x: Tensor, sublayers: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:

@@ -7,36 +7,51 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from registry import Spec
-from zoo.kinds import POSITION, Position
+from zoo.kinds import POSITION, Position, PositionSpec
+from zoo.masks import Mask
 
 
-class LearnedSpec(Spec):
+class LearnedSpec(PositionSpec):
     type: Literal["learned"] = "learned"
     max_len: int = Field(512, ge=1, le=10_000_000)
     """Positions there are vectors for: no sequence may be longer."""
+    offset: int = Field(0, ge=0, le=1_000_000)
+    """Row of the first position; rows before it stay unused: 2 in BART, OPT and RoBERTa."""
+    counts_padding: bool = False
+    """Whether padding before a token counts (BERT, GPT-2, BART); if not, a padded row gives what it gives alone."""
 
 
-@POSITION.register("learned", spec=LearnedSpec, examples=[{"max_len": 23}])
+@POSITION.register(
+    "learned",
+    spec=LearnedSpec,
+    examples=[{"max_len": 23}, {"max_len": 17, "offset": 2, "counts_padding": True}],
+)
 class Learned(Position):
     """Adds a learned vector per absolute position.
 
     Source: Gehring et al. 2017; Vaswani et al. 2017, Table 3, row E.
-    Shapes: embed x [B, T, D], positions [T] or [B, T] -> [B, T, D].
+    Shapes: embed x [B, T, D] -> [B, T, D]; the table is [max_len + offset, D].
     Raises: ValueError for a sequence longer than max_len.
     """
 
-    def __init__(self, *, d_model: int, max_len: int) -> None:
+    def __init__(
+        self, *, d_model: int, n_heads: int, max_len: int, offset: int, counts_padding: bool
+    ) -> None:
         super().__init__()
-        self.table = nn.Embedding(max_len, d_model)
+        self.max_len = max_len
+        self.offset = offset
+        self.counts_padding = counts_padding
+        self.table = nn.Embedding(max_len + offset, d_model)
 
-    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
-        # The last position is read on the CPU only: on a GPU that would wait for the device at each call.
-        known = positions.device.type == "cpu" and positions.numel() > 0
-        length = int(positions.max()) + 1 if known else positions.shape[-1]
-        if length > self.table.num_embeddings:
+    def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
+        T = x.shape[1]
+        count = mask.query_positions if self.counts_padding else mask.token_positions
+        positions = count(T, x.device)  # [T] or [B, T]
+        length = mask.offset + T
+        if length > self.max_len and positions.dim() == 2:  # padding makes the columns more than the tokens
+            length = int(positions.max()) + 1
+        if length > self.max_len:
             raise ValueError(
-                f"a sequence of {length} tokens is longer than max_len ({self.table.num_embeddings}) "
-                "of the learned positions"
+                f"a sequence of {length} tokens is longer than max_len ({self.max_len}) of the learned positions"
             )
-        return x + self.table(positions)
+        return x + self.table(positions + self.offset)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from registry import Spec
-from zoo.kinds import POSITION, Position
+from zoo.kinds import POSITION, Position, PositionSpec
 
 
-class NoPositionSpec(Spec):
+class NoPositionSpec(PositionSpec):
     type: Literal["none"] = "none"
 
 
@@ -20,5 +19,5 @@ class NoPosition(Position):
     Shapes: embed x [B, T, D] -> [B, T, D].
     """
 
-    def __init__(self, *, d_model: int) -> None:
+    def __init__(self, *, d_model: int, n_heads: int) -> None:
         super().__init__()

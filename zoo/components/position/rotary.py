@@ -2,50 +2,108 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from registry import Spec
-from zoo.kinds import POSITION, Position
+from zoo.kernels.rotary import turns
+from zoo.kinds import POSITION, ROTARY_SCALING, Position, PositionSpec
+from zoo.masks import Mask
+
+Pairing = Literal["half", "interleaved"]
 
 
-class RotarySpec(Spec):
+class RotarySpec(PositionSpec):
     type: Literal["rotary"] = "rotary"
     base: float = Field(10000.0, gt=1, le=1e9)
-    """θ: pair i turns by base^(-2i/K) radians a token."""
-    pairing: Literal["half", "interleaved"] = "half"
+    """θ: pair i of K features turns by θ^(-2i/K) radians a token."""
+    pairing: Pairing = "half"
     """Which features turn together: i and i + K/2 (LLaMA, GPT-NeoX), or 2i and 2i + 1 (the paper, GPT-J)."""
+    fraction: float = Field(1.0, gt=0, le=1)
+    """Share of a head's features that turn, the first ones; the rest pass as they are (GPT-NeoX: 0.25)."""
+    scaling: Annotated[Spec | None, ROTARY_SCALING] = None
+    """How to turn more slowly, for sequences longer than those of training; None: not at all."""
 
-    def check(self, *, d_model: int, d_k: int) -> None:
-        if d_k % 2:
-            raise ValueError(f"rotary turns features in pairs: the head size d_k ({d_k}) must be even")
+    def check(self, *, d_model: int, n_heads: int, d_k: int, role: str) -> None:
+        size = int(d_k * self.fraction)
+        if size < 2 or size % 2:
+            share = "" if self.fraction == 1 else f" times fraction ({self.fraction:g}) is {size}, which"
+            raise ValueError(
+                f"rotary turns features in pairs: the head size d_k ({d_k}){share} must be even and at least 2"
+            )
+        if self.scaling is not None:
+            self.scaling.check(size=size)
 
 
-@POSITION.register("rotary", spec=RotarySpec, examples=[{}, {"base": 50.0, "pairing": "interleaved"}])
+@POSITION.register(
+    "rotary",
+    spec=RotarySpec,
+    examples=[
+        {},
+        {"base": 50.0, "pairing": "interleaved", "fraction": 0.5},
+        {"base": 50.0, "scaling": {"type": "linear", "factor": 3.0}},
+        {"base": 50.0, "scaling": {"type": "ntk", "factor": 3.0}},
+        {"base": 50.0, "scaling": {"type": "dynamic_ntk", "factor": 3.0, "original_max_len": 20}},
+        {"base": 50.0, "scaling": {"type": "yarn", "factor": 3.0, "original_max_len": 20, "truncate": False}},
+        {"base": 50.0, "scaling": {"type": "llama3", "factor": 3.0, "original_max_len": 20}},
+    ],
+)
 class Rotary(Position):
     """Turns queries and keys so that their product depends on the distance between them only.
 
-    Source: Su et al. 2021, equation 34.
-    Shapes: rotate x [B, H, T, K], positions [T] or [B, T] -> [B, H, T, K]; K even.
+    Source: Su et al. 2021, equation 34; a fraction of the features: Black et al. 2022, section 2.1.
+    Shapes: rotate x [B, H, T, K] -> [B, H, T, K]; the share of K that turns is even.
     """
 
-    def __init__(self, *, d_model: int, base: float, pairing: Literal["half", "interleaved"]) -> None:
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        n_heads: int,
+        base: float,
+        pairing: Pairing,
+        fraction: float,
+        scaling: Spec | None,
+    ) -> None:
         super().__init__()
         self.base = base
         self.pairing = pairing
+        self.fraction = fraction
+        self.scaling = None if scaling is None else ROTARY_SCALING.build(scaling)
 
-    def rotate(self, x: Tensor, positions: Tensor) -> Tensor:
-        K = x.shape[-1]
-        pairs = torch.arange(0, K, 2, dtype=torch.float64, device=x.device)
-        angles = positions[..., None] * self.base ** (-pairs / K)  # [T, K/2] or [B, T, K/2]
-        if angles.dim() == 3:
-            angles = angles[:, None]  # [B, 1, T, K/2]
-        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    def rotate(self, x: Tensor, *, mask: Mask) -> Tensor:
+        T, K = x.shape[2:]
+        key = (self, T, K, x.dtype, x.device)
+        cos, sin = mask.once(key, lambda: self._tables(T, int(K * self.fraction), mask, x))
+        size = cos.shape[1]
+        if size == K:
+            return self._turn(x, cos, sin)
+        return torch.cat([self._turn(x[..., :size], cos, sin), x[..., size:]], dim=-1)
+
+    def _turn(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """x cos(angle) ∓ partner(x) sin(angle), with the sign in `sin`: three passes over x."""
         if self.pairing == "half":
             a, b = x.chunk(2, dim=-1)
-            return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
-        a, b = x[..., 0::2], x[..., 1::2]
-        return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2)
+            partner = torch.cat([b, a], dim=-1)
+        else:
+            partner = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+        return torch.addcmul(x * cos, partner, sin)
+
+    def _tables(self, T: int, size: int, mask: Mask, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and signed sines of every feature at every query, [T, size] each."""
+        speeds, growth = self._speeds(size, mask.offset + T, x.device)
+        angles = mask.query_positions(T, x.device)[:, None] * speeds  # [T, size/2], in float64
+        cos, sin = angles.cos() * growth, angles.sin() * growth
+        if self.pairing == "half":
+            tables = torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
+        else:
+            tables = cos.repeat_interleave(2, dim=-1), torch.stack([-sin, sin], dim=-1).flatten(-2)
+        return tables[0].to(x.dtype), tables[1].to(x.dtype)
+
+    def _speeds(self, size: int, length: int, device: torch.device) -> tuple[Tensor, float]:
+        if self.scaling is None:
+            return turns(self.base, size, device), 1.0
+        return self.scaling(self.base, size, length, device)

@@ -1,4 +1,4 @@
-"""The paper's sinusoids, in the two orders in which libraries lay them out."""
+"""The paper's sinusoids, in the three layouts that libraries use."""
 
 from __future__ import annotations
 
@@ -8,43 +8,89 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from registry import Spec
-from zoo.kinds import POSITION, Position
+from zoo.kinds import POSITION, Position, PositionSpec
+from zoo.masks import Mask
+
+WaveLayout = Literal["interleaved", "concatenated", "concatenated_inclusive"]
 
 
-class SinusoidalSpec(Spec):
+class SinusoidalSpec(PositionSpec):
     type: Literal["sinusoidal"] = "sinusoidal"
     base: float = Field(10000.0, gt=1, le=1e9)
-    """The longest wavelength is 2π times this, in tokens."""
-    layout: Literal["interleaved", "concatenated"] = "interleaved"
-    """sin and cos alternating, as the paper writes, or all sines before all cosines, as Marian does."""
+    """The longest wavelength is about 2π times this, in tokens."""
+    layout: WaveLayout = "interleaved"
+    """Sines and cosines alternating (the paper), or all sines first (Marian), or that up to 1 / base (Whisper)."""
+    counts_padding: bool = False
+    """Whether padding before a token counts (Marian, Whisper); if not, a padded row gives what it gives alone."""
+    max_len: int | None = Field(None, ge=1, le=10_000_000)
+    """The longest sequence; None: any. Libraries that keep the encodings in a table have an end, a formula has not."""
 
-    def check(self, *, d_model: int, d_k: int) -> None:
+    def check(self, *, d_model: int, n_heads: int, d_k: int, role: str) -> None:
         if d_model % 2:
             raise ValueError(f"sinusoids come in pairs of sine and cosine: d_model ({d_model}) must be even")
+        if self.layout == "concatenated_inclusive" and d_model < 4:
+            raise ValueError(f"{self.layout} needs two wavelengths: d_model ({d_model}) must be at least 4")
 
 
-@POSITION.register("sinusoidal", spec=SinusoidalSpec, examples=[{}, {"base": 50.0, "layout": "concatenated"}])
+@POSITION.register(
+    "sinusoidal",
+    spec=SinusoidalSpec,
+    examples=[
+        {},
+        {"base": 50.0, "layout": "concatenated", "counts_padding": True, "max_len": 30},
+        {"layout": "concatenated_inclusive"},
+    ],
+)
 class Sinusoidal(Position):
-    """Adds sin(pos / base^(2i/D)) at feature 2i and the cosine of the same at 2i + 1. Nothing is learned.
+    """Adds the sine and cosine of the position at D/2 wavelengths. Nothing is learned.
 
-    Source: Vaswani et al. 2017, section 3.5.
-    Shapes: embed x [B, T, D], positions [T] or [B, T] -> [B, T, D].
+    Source: Vaswani et al. 2017, section 3.5 (interleaved); the concatenated layouts by the code of Marian and of
+        tensor2tensor, which fairseq and Whisper took over.
+    Shapes: embed x [B, T, D] -> [B, T, D]; D even.
+    Raises: ValueError for a sequence longer than max_len, padding counted.
     """
 
-    def __init__(self, *, d_model: int, base: float, layout: Literal["interleaved", "concatenated"]) -> None:
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        n_heads: int,
+        base: float,
+        layout: WaveLayout,
+        counts_padding: bool,
+        max_len: int | None,
+    ) -> None:
         super().__init__()
         self.d_model = d_model
         self.base = base
-        self.layout = layout
+        self.layout: WaveLayout = layout
+        self.counts_padding = counts_padding
+        self.max_len = max_len
 
-    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
-        return x + self.encode(positions).to(x.dtype)
+    def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
+        T = x.shape[1]
+        if self.max_len is not None and mask.offset + T > self.max_len:
+            length = mask.offset + T
+            raise ValueError(
+                f"a sequence of {length} tokens is longer than max_len ({self.max_len}) of the sinusoids"
+            )
 
-    def encode(self, positions: Tensor) -> Tensor:
-        """The encodings of positions [...]: [..., D], in float64 (a float32 angle is off by 0.004 at 65,536)."""
-        pairs = torch.arange(0, self.d_model, 2, dtype=torch.float64, device=positions.device)
-        angles = positions[..., None] * self.base ** (-pairs / self.d_model)  # [..., D/2]
-        if self.layout == "concatenated":
-            return torch.cat([angles.sin(), angles.cos()], dim=-1)
-        return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+        def make() -> Tensor:
+            count = mask.query_positions if self.counts_padding else mask.token_positions
+            return sinusoids(count(T, x.device), self.d_model, self.base, self.layout).to(x.dtype)
+
+        return x + mask.once((self, T, x.dtype, x.device), make)  # [T, D] or [B, T, D]
+
+
+def sinusoids(positions: Tensor, size: int, base: float, layout: WaveLayout) -> Tensor:
+    """The encodings of positions [...]: [..., size], in float64 (a float32 angle is off by 0.004 at 65,536).
+
+    Pair i of n = size / 2 turns by base^(-i/n) radians a token, by base^(-i/(n - 1)) where the last is included.
+    """
+    n = size // 2
+    pairs = torch.arange(n, dtype=torch.float64, device=positions.device)
+    angles = positions[..., None] * base ** (-pairs / (n - 1 if layout == "concatenated_inclusive" else n))
+    waves = angles.sin(), angles.cos()  # [..., n] each
+    if layout == "interleaved":
+        return torch.stack(waves, dim=-1).flatten(-2)
+    return torch.cat(waves, dim=-1)

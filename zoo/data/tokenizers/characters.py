@@ -7,8 +7,8 @@ from typing import Literal
 
 from registry import Spec
 from zoo.data.listed import ListedTokenizer, most_common
-from zoo.data.tokens import UNKNOWN_TEXT
 from zoo.kinds import TOKENIZER
+from zoo.special_ids import UNKNOWN_TEXT
 
 
 class CharactersSpec(Spec):

@@ -15,9 +15,9 @@ from pydantic import Field
 
 from registry import Spec
 from zoo.data.tokenizer import Tokenizer
-from zoo.data.tokens import BOS, EOS, PAD, UNK, UNKNOWN_TEXT
 from zoo.errors import DataError, RunError
 from zoo.kinds import TOKENIZER
+from zoo.special_ids import BOS, EOS, PAD, UNK, UNKNOWN_TEXT
 
 
 class SentencePieceSpec(Spec):

@@ -8,8 +8,8 @@ from typing import Literal
 
 from registry import Spec
 from zoo.data.listed import ListedTokenizer, most_common
-from zoo.data.tokens import UNKNOWN_TEXT
 from zoo.kinds import TOKENIZER
+from zoo.special_ids import UNKNOWN_TEXT
 
 # A word or a run of punctuation, each with the one space before it, so that joining the tokens gives the text
 # back.

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.generation.max_length import LengthLimit, MaxLength
 from zoo.generation.search import (
-    EOS,
     Hypothesis,
     Searchable,
     checked,
@@ -22,6 +21,7 @@ from zoo.generation.search import (
     searchable,
 )
 from zoo.kinds import DECODING, LENGTH_PENALTY
+from zoo.special_ids import SpecialIds
 
 Stop = Literal["exact", "estimate", "full"]
 
@@ -34,6 +34,8 @@ class BeamSpec(Spec):
     """What a finished hypothesis's log probability is divided by before hypotheses are compared."""
     max_length: MaxLength = "source + 50"
     """The most tokens of an output, its end not counted: a number, or a rule such as `source * 2 + 10`."""
+    ids: SpecialIds = SpecialIds()
+    """The ids that begin and end an output; by default this project's own."""
     n_best: int = Field(1, ge=1, le=1000)
     """Hypotheses returned per sentence, at most beam_size."""
     stop: Stop = "exact"
@@ -73,8 +75,16 @@ class Beam:
     """
 
     def __init__(
-        self, *, beam_size: int, length_penalty: Spec, max_length: int | str, n_best: int, stop: Stop
+        self,
+        *,
+        beam_size: int,
+        length_penalty: Spec,
+        max_length: int | str,
+        ids: SpecialIds,
+        n_best: int,
+        stop: Stop,
     ) -> None:
+        self.ids = ids
         self.beam_size = beam_size
         self.penalty = LENGTH_PENALTY.build(length_penalty)
         self.limit = LengthLimit(max_length)
@@ -85,14 +95,16 @@ class Beam:
     def __call__(
         self, model: nn.Module, source: Tensor, source_mask: Tensor | None = None
     ) -> list[list[Hypothesis]]:
-        return self.search(searchable(model, source, source_mask))
+        return self.search(searchable(model, source, source_mask, self.ids))
 
     @torch.no_grad()
     def search(self, batch: Searchable) -> list[list[Hypothesis]]:
         """Searches for the sentences of a batch that is at its start."""
         found: list[list[Hypothesis]] = [[] for _ in batch.lengths]
         sentences = list(range(len(found)))  # which sentence stands at each place of the batch
-        log_probs = log_probabilities(batch.start())  # [B, V]: one row a sentence at first, later beam_size
+        log_probs = log_probabilities(
+            batch.start(), self.ids
+        )  # [B, V]: one row a sentence at first, later beam_size
         device = log_probs.device
         # What follows is small and stays on the CPU: a step waits for the device once, not at each question.
         limits = torch.tensor([self.limit(length) for length in batch.lengths])  # [B]
@@ -100,13 +112,13 @@ class Beam:
         tokens = limits.new_empty(len(found), 0)  # [N, n - 1], written so far
         while True:
             n = tokens.shape[1] + 1  # length of what is found now, an end included
-            _end_only(log_probs, limits < n)
+            _end_only(log_probs, limits < n, self.ids.end)
             candidates = _best_continuations(log_probs, totals.to(device), 2 * self.beam_size).cpu()
             first_rows = torch.arange(0, len(tokens), totals.shape[1])  # [B], of each sentence
             rows = first_rows[:, None] + candidates.parents  # [B, 2k]
             self._collect(found, sentences, candidates, rows, tokens)
 
-            going_on = _first(candidates.tokens != EOS, self.beam_size)  # [B, k], best first
+            going_on = _first(candidates.tokens != self.ids.end, self.beam_size)  # [B, k], best first
             best = candidates.totals.gather(1, going_on[:, :1]).squeeze(1)  # [B]
             is_done = self._is_done(found, sentences, best, n, limits) | (limits < n)
             going_on = going_on.gather(1, _stay_in_place(candidates.parents.gather(1, going_on)))
@@ -123,7 +135,7 @@ class Beam:
             if len(places) < len(is_done):
                 batch.select(places.to(device))
             tokens = torch.cat([tokens[rows], token[:, None]], dim=1)
-            log_probs = log_probabilities(batch.step(token.to(device)))
+            log_probs = log_probabilities(batch.step(token.to(device)), self.ids)
 
     def _collect(
         self,
@@ -135,7 +147,7 @@ class Beam:
     ) -> None:
         """Adds the candidates that end their sentence to `found`: rows [B, 2k], written [N, n - 1]."""
         k = self.beam_size
-        ends = (candidates.tokens[:, :k] == EOS) & (candidates.totals[:, :k] > -math.inf)  # [B, k]
+        ends = (candidates.tokens[:, :k] == self.ids.end) & (candidates.totals[:, :k] > -math.inf)  # [B, k]
         places = ends.nonzero()[:, 0].tolist()
         if not places:
             return
@@ -213,13 +225,13 @@ def _group_size(vocab_size: int) -> int:
     return next(size for size in range(math.isqrt(vocab_size), 0, -1) if vocab_size % size == 0)
 
 
-def _end_only(log_probs: Tensor, is_full: Tensor) -> None:
+def _end_only(log_probs: Tensor, is_full: Tensor, end: int) -> None:
     """Leaves only the end to the rows of full sentences: log_probs [B·w, V] in place, is_full [B]."""
     if is_full.any():
         full = is_full.repeat_interleave(log_probs.shape[0] // is_full.shape[0]).to(log_probs.device)  # [B·w]
-        ends = log_probs[full, EOS]
+        ends = log_probs[full, end]
         log_probs[full] = -math.inf
-        log_probs[full, EOS] = ends
+        log_probs[full, end] = ends
 
 
 def _first(is_wanted: Tensor, n: int) -> Tensor:

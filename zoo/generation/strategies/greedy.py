@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.generation.max_length import LengthLimit, MaxLength
 from zoo.generation.search import (
-    EOS,
     Hypothesis,
     Searchable,
     checked,
@@ -19,12 +18,15 @@ from zoo.generation.search import (
     searchable,
 )
 from zoo.kinds import DECODING
+from zoo.special_ids import SpecialIds
 
 
 class GreedySpec(Spec):
     type: Literal["greedy"] = "greedy"
     max_length: MaxLength = "source + 50"
     """The most tokens of an output, its end not counted: a number, or a rule such as `source * 2 + 10`."""
+    ids: SpecialIds = SpecialIds()
+    """The ids that begin and end an output; by default this project's own."""
 
 
 @DECODING.register("greedy", spec=GreedySpec, examples=[{}, {"max_length": "2 * source"}])
@@ -38,13 +40,14 @@ class Greedy:
         not finite.
     """
 
-    def __init__(self, *, max_length: int | str) -> None:
+    def __init__(self, *, max_length: int | str, ids: SpecialIds) -> None:
         self.limit = LengthLimit(max_length)
+        self.ids = ids
 
     def __call__(
         self, model: nn.Module, source: Tensor, source_mask: Tensor | None = None
     ) -> list[list[Hypothesis]]:
-        return self.search(searchable(model, source, source_mask))
+        return self.search(searchable(model, source, source_mask, self.ids))
 
     @torch.no_grad()
     def search(self, batch: Searchable) -> list[list[Hypothesis]]:
@@ -57,12 +60,12 @@ class Greedy:
         tokens = sentences.new_empty(len(found), 0)  # [N, n], written so far
         totals: Tensor | float = 0.0  # [N], log probabilities so far
         while True:
-            log_probs = log_probabilities(logits)
+            log_probs = log_probabilities(logits, self.ids)
             best, token = log_probs.max(-1)
             # At the limit only the end may follow, at its own probability.
             is_full = limits <= tokens.shape[1]
-            totals = totals + torch.where(is_full, log_probs[:, EOS], best)
-            is_done = is_full | (token == EOS)
+            totals = totals + torch.where(is_full, log_probs[:, self.ids.end], best)
+            is_done = is_full | (token == self.ids.end)
             if is_done.any():
                 done = is_done.nonzero().squeeze(1)
                 for sentence, written, total in zip(

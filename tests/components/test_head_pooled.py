@@ -1,0 +1,54 @@
+import pytest
+import torch
+from torch.testing import assert_close
+
+from zoo.components.head.pooled import Pooled, PooledSpec
+
+B, T, D, P = 3, 5, 6, 4
+
+
+def head(**changes):
+    torch.manual_seed(0)
+    spec = PooledSpec(**changes)
+    return Pooled(
+        d_model=D, embeddings={}, pool=spec.pool, activation=spec.activation, d_pooled=spec.d_pooled
+    ).double()
+
+
+@pytest.fixture
+def hidden():
+    torch.manual_seed(1)
+    return torch.randn(B, T, D, dtype=torch.float64)
+
+
+MASK = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 1, 0], [1, 1, 1, 1, 1]], dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("pool", "of"),
+    [
+        ("first", lambda row, real: row[real][0]),
+        ("last", lambda row, real: row[real][-1]),
+        ("mean", lambda row, real: row[real].mean(0)),
+    ],
+)
+def test_it_is_a_dense_layer_over_one_vector_of_the_real_tokens(hidden, pool, of):
+    module = head(pool=pool, d_pooled=P)
+    x = torch.stack([of(row, real) for row, real in zip(hidden, MASK, strict=True)])
+    expected = torch.tanh(x @ module.dense.weight.T + module.dense.bias)
+    assert_close(module(hidden, mask=MASK), expected)
+    assert module(hidden).shape == (B, P)
+
+
+def test_by_default_it_is_as_wide_as_the_model_and_the_activation_can_be_another(hidden):
+    module = head(activation="relu")
+    assert_close(module(hidden), (hidden[:, 0] @ module.dense.weight.T + module.dense.bias).clamp(min=0))
+    assert module(hidden).shape == (B, D)
+
+
+def test_with_its_weights_it_is_berts_pooler(hidden):
+    bert = pytest.importorskip("transformers.models.bert.modeling_bert")
+    reference = bert.BertPooler(bert.BertConfig(hidden_size=D)).double()
+    ours = head()
+    ours.load_state_dict(reference.state_dict())
+    assert_close(ours(hidden), reference(hidden))

@@ -1,0 +1,19 @@
+"""What parts of a model add to the loss by themselves, such as the balance of a mixture of experts."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def auxiliary_loss(model: nn.Module) -> Tensor | None:
+    """The sum of the auxiliary losses, weighted by their parts, of the last forward pass; None if there are none.
+
+    A mean over tokens, to be added to the mean loss of a token. Set in training mode only, and taken from the parts
+    here: one that the next pass leaves out must not give its old loss again.
+    """
+    losses: list[Tensor] = []
+    for part in model.modules():
+        if (loss := getattr(part, "auxiliary_loss", None)) is not None:
+            losses.append(loss)
+            part.auxiliary_loss = None  # type: ignore[assignment]
+    return sum(losses[1:], start=losses[0]) if losses else None

@@ -1,0 +1,43 @@
+"""No attention."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kernels.cache import KeyValueCache, MemoryCache
+from zoo.kinds import ATTENTION, Position
+from zoo.masks import Mask
+
+
+class NoAttentionSpec(Spec):
+    type: Literal["none"] = "none"
+
+
+@ATTENTION.register("none", spec=NoAttentionSpec, examples=[{}])
+class NoAttention(nn.Module):
+    """Zeros: the residual sum keeps what it had, and no position learns of another.
+
+    Source: none; the baseline that tells what attention adds. A single head is no part of its own: n_heads 1.
+    Shapes: query [B, T, D], memory [B, S, D] or None -> [B, T, D].
+    """
+
+    def __init__(self, *, d_model: int) -> None:
+        super().__init__()
+
+    def forward(
+        self,
+        query: Tensor,
+        memory: Tensor | None = None,
+        *,
+        mask: Mask,
+        position: Position | None,
+        cache: KeyValueCache | MemoryCache | None,
+    ) -> Tensor:
+        if isinstance(cache, KeyValueCache):  # which is what counts the tokens so far
+            nothing = query.new_empty(query.shape[0], 1, query.shape[1], 0)  # [B, 1, T, 0]
+            cache.append(nothing, nothing)
+        return torch.zeros_like(query)

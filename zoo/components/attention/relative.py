@@ -1,0 +1,112 @@
+"""Relative attention: keys and values have a learned vector for their distance from the query added."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.components.heads import Heads, HeadsSpec, Projection, join
+from zoo.kernels.cache import KeyValueCache, MemoryCache
+from zoo.kernels.common import without_autocast
+from zoo.kernels.dropout import dropout as drop
+from zoo.kernels.eager import masked_softmax
+from zoo.kinds import ATTENTION, Position
+from zoo.masks import Mask
+
+
+class RelativeAttentionSpec(HeadsSpec):
+    type: Literal["relative"] = "relative"
+    radius: int = Field(16, ge=0, le=1_000_000)
+    """Distances told apart on each side, in tokens; all farther ones count as this: the paper's k."""
+    scale: float | None = Field(None, gt=0, le=1e3)
+    """What scores are multiplied by; None: 1/√d_k."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability of dropping an attention weight in training: the paper drops none."""
+
+    def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
+        super().check(d_model=d_model, role=role, position=position)
+        if role == "cross":
+            raise ValueError(
+                "relative attention needs queries and keys on one axis; use it for self-attention"
+            )
+
+
+@ATTENTION.register(
+    "relative",
+    spec=RelativeAttentionSpec,
+    examples=[{"n_heads": 3, "radius": 2}, {"n_heads": 2, "d_k": 5, "d_v": 7, "radius": 40, "bias": True}],
+)
+class RelativeAttention(Heads):
+    """Multi-head self-attention whose keys are k + a_K and values v + a_V, the a's learned for each distance.
+
+    The vectors are this layer's own and shared by its heads. None is copied for each pair of tokens: queries meet all
+    2·radius + 1 of them, and weights of equal distance are summed before they meet theirs, so beside attention itself
+    this takes O(T·S + radius·T·K). For the term of the keys alone there are the positions named shaw.
+
+    Source: Shaw et al. 2018 (1803.02155), equations 1 to 5.
+    Differs: equal distances are gathered and summed, where section 3.3 reshapes tensors of each pair.
+    Shapes: query [B, T, D] -> [B, T, D]; the tables are [2·radius + 1, K] and [2·radius + 1, Kv].
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        n_heads: int,
+        d_k: int | None,
+        d_v: int | None,
+        bias: bool | tuple[Projection, ...],
+        radius: int,
+        scale: float | None,
+        dropout: float,
+    ) -> None:
+        super().__init__(d_model=d_model, n_heads=n_heads, n_kv_heads=None, d_k=d_k, d_v=d_v, bias=bias)
+        self.radius = radius
+        self.key_table = nn.Embedding(2 * radius + 1, self.d_k)
+        self.value_table = nn.Embedding(2 * radius + 1, self.d_v)
+        self.scale = self.d_k**-0.5 if scale is None else scale
+        self.dropout = dropout
+
+    def forward(
+        self,
+        query: Tensor,
+        memory: Tensor | None = None,
+        *,
+        mask: Mask,
+        position: Position | None,
+        cache: KeyValueCache | MemoryCache | None,
+    ) -> Tensor:
+        q, k, v = self.project(query, memory, mask=mask, position=position, cache=cache)
+        bias = None if position is None else position.bias(q, k, scale=self.scale, mask=mask)
+        with without_autocast(q.device):
+            out = self._attend(q, k, v, mask=mask, bias=bias)  # [B, H, T, Kv]
+        return self.output(join(out))
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, *, mask: Mask, bias: Tensor | None) -> Tensor:
+        (B, H, T, _), S = q.shape, k.shape[2]
+        dtype, wide = q.dtype, torch.promote_types(q.dtype, torch.float32)
+        q, k, v = (x.to(wide) for x in (q, k, v))
+        key_table, value_table = (x.weight.to(wide) for x in (self.key_table, self.value_table))
+        distances = self._distances(mask, T, S, q.device).expand(B, H, T, S)
+        by_distance = q @ key_table.T  # [B, H, T, 2·radius + 1]
+        scores = (q @ k.transpose(-2, -1) + by_distance.gather(3, distances)) * self.scale  # [B, H, T, S]
+        if bias is not None:
+            scores = scores + bias
+        weights = masked_softmax(scores, mask.dense(T, S, q.device))
+        weights = drop(weights, self.dropout, training=self.training)
+        sums = torch.zeros_like(by_distance).scatter_add(3, distances, weights)  # [B, H, T, 2·radius + 1]
+        return (weights @ v + sums @ value_table).to(dtype)
+
+    def _distances(self, mask: Mask, n_queries: int, n_keys: int, device: torch.device) -> Tensor:
+        """The row of the tables for each query and key: int64 [T, S]."""
+
+        def make() -> Tensor:
+            queries = mask.query_positions(n_queries, device)[:, None]
+            distances = mask.key_positions(n_keys, device) - queries
+            return distances.clamp(-self.radius, self.radius) + self.radius
+
+        return mask.once(("relative", self.radius, n_queries, n_keys, device), make)

@@ -1,0 +1,127 @@
+"""Many feed-forward networks, of which each token uses a few."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kernels.linear import Linear
+from zoo.kinds import FFN
+
+
+class MixtureOfExpertsSpec(Spec):
+    type: Literal["mixture_of_experts"] = "mixture_of_experts"
+    n_experts: int = Field(8, ge=1, le=4096)
+    """Experts a token may be sent to."""
+    top_k: int = Field(2, ge=1, le=4096)
+    """Experts that each token is sent to: those of the highest probability."""
+    expert: Annotated[Spec, FFN] = Field("glu", validate_default=True)
+    """The form of an expert; each has weights of its own."""
+    shared_expert: Annotated[Spec | None, FFN] = None
+    """A network that every token uses besides; n shared experts of one width are one of n times that width."""
+    normalised: bool = True
+    """Whether a token's top_k probabilities are scaled to sum to 1 (Mixtral), or stay shares of all (Switch)."""
+    balance: float = Field(0.01, ge=0, le=10)
+    """Coefficient of the load-balancing loss, which is 1 where all experts are used alike; 0: no such loss."""
+
+    def check(self, *, d_model: int) -> None:
+        if self.top_k > self.n_experts:
+            raise ValueError(f"top_k ({self.top_k}) must not be above n_experts ({self.n_experts})")
+        for name, part in (("expert", self.expert), ("shared_expert", self.shared_expert)):
+            try:
+                if part is not None:
+                    part.check(d_model=d_model)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+
+
+@FFN.register(
+    "mixture_of_experts",
+    spec=MixtureOfExpertsSpec,
+    examples=[
+        {"n_experts": 3, "expert": {"type": "glu", "d_ff": 5}},
+        {
+            "n_experts": 2,
+            "top_k": 1,
+            "expert": {"type": "mlp", "d_ff": 7},
+            "shared_expert": {"type": "glu", "d_ff": 4},
+            "normalised": False,
+            "balance": 0.0,
+        },
+    ],
+)
+class MixtureOfExperts(nn.Module):
+    """Σ of the top k experts' outputs, weighted by a router's softmax; plus the shared expert's, if there is one.
+
+    No expert has a limit of tokens, so none is dropped. `auxiliary_loss`, in training, is
+    balance · E · Σₑ fₑ Pₑ: fₑ the share of the batch's choices that fell on expert e, Pₑ the mean of its probability.
+
+    Source: Shazeer et al. 2017, section 2; Jiang et al. 2024 (Mixtral), section 2.1, softmax and choice of experts;
+        Fedus et al. 2021 (Switch), equations 4 to 6, the loss; Dai et al. 2024 (DeepSeekMoE), shared experts.
+    Differs: f is a share of all k·N choices, so that balance gives a loss of 1 · balance for any k (transformers'
+        is k times that). Padding counts in it as any token does: an FFN is told no mask.
+    Shapes: x [B, T, D] -> [B, T, D].
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        n_experts: int,
+        top_k: int,
+        expert: Spec,
+        shared_expert: Spec | None,
+        normalised: bool,
+        balance: float,
+    ) -> None:
+        super().__init__()
+        self.router = Linear(d_model, n_experts, bias=False)
+        self.experts = nn.ModuleList(FFN.build(expert, d_model=d_model) for _ in range(n_experts))
+        self.shared_expert: nn.Module | None = (
+            None if shared_expert is None else FFN.build(shared_expert, d_model=d_model)
+        )
+        self.top_k = top_k
+        self.normalised = normalised
+        self.balance = balance
+        self.auxiliary_loss: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(0, -2)  # [N, D]
+        wide = torch.promote_types(x.dtype, torch.float32)
+        probabilities = self.router(rows).softmax(dim=-1, dtype=wide)  # [N, E]
+        weights, chosen = probabilities.topk(self.top_k, dim=-1)  # [N, k]
+        if self.normalised:
+            weights = weights / weights.sum(dim=-1, keepdim=True)
+        counts = torch.bincount(chosen.flatten(), minlength=len(self.experts))  # [E]
+        outputs = self._routed(rows, chosen, counts)  # [N, k, D]
+        out = (weights[:, None].to(outputs.dtype) @ outputs).view_as(x)
+        self.auxiliary_loss = self._imbalance(probabilities, counts) if self.training else None
+        return out if self.shared_expert is None else out + self.shared_expert(x)
+
+    def _routed(self, rows: Tensor, chosen: Tensor, counts: Tensor) -> Tensor:
+        """Each row's outputs by the experts chosen for it: rows [N, D], chosen [N, k], counts [E] -> [N, k, D].
+
+        The rows are sorted by expert, so that each works on one block; one that no row chose works on an empty
+        block, so that its weights have a gradient (zero) all the same.
+        """
+        order = chosen.flatten().argsort(
+            stable=True
+        )  # [N·k], the choice that stands at each place of the blocks
+        blocks = rows.index_select(0, order // self.top_k)[None].split(counts.tolist(), dim=1)
+        outputs = [expert(block) for expert, block in zip(self.experts, blocks, strict=True)]
+        sorted_outputs = torch.cat(outputs, dim=1)[0]  # [N·k, D]
+        return sorted_outputs.index_select(0, order.argsort()).unflatten(0, chosen.shape)
+
+    def _imbalance(self, probabilities: Tensor, counts: Tensor) -> Tensor | None:
+        if self.balance == 0 or len(probabilities) == 0:
+            return None
+        shares = counts.to(probabilities.dtype) / counts.sum()  # [E], summing to 1 as the means do
+        return self.balance * len(self.experts) * (shares * probabilities.mean(dim=0)).sum()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A result that holds a graph can neither be copied nor pickled.
+        return self.__dict__ | {"auxiliary_loss": None}

@@ -1,0 +1,30 @@
+"""No feed-forward network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kinds import FFN
+
+
+class NoFFNSpec(Spec):
+    type: Literal["none"] = "none"
+
+
+@FFN.register("none", spec=NoFFNSpec, examples=[{}])
+class NoFFN(nn.Module):
+    """Zeros: the residual sum keeps what it had, and the layer is attention only.
+
+    Source: Dong et al. 2021, the attention-only networks of their ablation.
+    Shapes: x [B, T, D] -> [B, T, D].
+    """
+
+    def __init__(self, *, d_model: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)

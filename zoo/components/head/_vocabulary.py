@@ -1,0 +1,40 @@
+"""What the heads that predict an embedding's vocabulary share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import nn
+
+from registry import Spec
+
+Predicts = Literal["target", "source", "tokens", "inputs"]
+
+
+class VocabularySpec(Spec):
+    """Fields shared by these heads."""
+
+    predicts: Predicts
+    """The embedding whose vocabulary is predicted."""
+    tied: bool = True
+    """Whether the projection is that embedding's own matrix; if not, it is another of the same shape."""
+
+    def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
+        if self.predicts not in embeddings:
+            known = ", ".join(embeddings)
+            raise ValueError(f"this model has no embedding '{self.predicts}' to predict (it has: {known})")
+        if not hasattr(embeddings[self.predicts], "vocab_size"):
+            raise ValueError(f"'{self.predicts}' embeds no tokens, so there is no vocabulary to predict")
+
+
+def vocabulary_matrix(embedding: nn.Module, *, tied: bool) -> nn.Parameter:
+    """The embedding's matrix [V, E], or a new one of its shape."""
+    weight = embedding.weight
+    assert isinstance(weight, nn.Parameter)
+    if tied:
+        return weight
+    # Not empty_like, which on the meta device imports sympy first: 0.2 s.
+    own = torch.empty(weight.shape, dtype=weight.dtype, device=weight.device)
+    return nn.Parameter(nn.init.xavier_uniform_(own))

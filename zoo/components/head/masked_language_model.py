@@ -1,0 +1,87 @@
+"""The head that guesses masked tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.components.activations import ACTIVATIONS, Activation
+from zoo.components.head._vocabulary import Predicts, VocabularySpec, vocabulary_matrix
+from zoo.kernels.cross_entropy import linear_cross_entropy
+from zoo.kernels.linear import Linear, linear
+from zoo.kinds import HEAD, NORM
+
+
+class MaskedLanguageModelSpec(VocabularySpec):
+    type: Literal["masked_language_model"] = "masked_language_model"
+    predicts: Predicts = "inputs"
+    """The embedding whose vocabulary is predicted."""
+    activation: Activation = "gelu"
+    """Function after the dense layer."""
+    norm: Annotated[Spec, NORM] = Field("layer_norm", validate_default=True)
+    """After the activation, over the width of the embedding."""
+    dense_bias: bool = True
+    """Whether the dense layer adds a bias (ModernBERT: no)."""
+    bias: bool = True
+    """Whether a learned bias per word is added."""
+
+    def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
+        super().check(d_model=d_model, embeddings=embeddings)
+        self.norm.check(d_model=getattr(embeddings[self.predicts], "d_embedding", None) or d_model)
+
+
+@HEAD.register(
+    "masked_language_model",
+    spec=MaskedLanguageModelSpec,
+    examples=[
+        {},
+        {"tied": False, "bias": False, "dense_bias": False, "activation": "relu", "norm": "rms_norm"},
+    ],
+)
+class MaskedLanguageModelHead(nn.Module):
+    """norm(activation(hidden · W₁ᵀ + b₁)) · Wᵀ + b, W being the embedding's matrix when tied.
+
+    The dense layer leads to the width E of the embedding, which is D unless it is factorised.
+    Source: Devlin et al. 2019, by their code; E: Lan et al. 2020.
+    Shapes: hidden [B, T, D] -> [B, T, V].
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        embeddings: Mapping[str, nn.Module],
+        predicts: Predicts,
+        tied: bool,
+        activation: Activation,
+        norm: Spec,
+        dense_bias: bool,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.weight = vocabulary_matrix(embeddings[predicts], tied=tied)
+        V, E = self.weight.shape
+        self.bias = nn.Parameter(torch.zeros(V)) if bias else None
+        self.dense = Linear(d_model, E, bias=dense_bias)
+        self.activation = activation
+        self.norm: nn.Module = NORM.build(norm, d_model=E)
+
+    def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        return linear(self._features(hidden), self.weight, self.bias)
+
+    def loss(self, hidden: Tensor, labels: Tensor, *, label_smoothing: float) -> tuple[Tensor, Tensor]:
+        """Summed cross-entropy, smoothed and plain, without making the logits: give it the masked places only.
+
+        Shapes: hidden [N, D], labels int64 [N] -> two fp32 scalars.
+        """
+        return linear_cross_entropy(
+            self._features(hidden), self.weight, labels, bias=self.bias, label_smoothing=label_smoothing
+        )
+
+    def _features(self, hidden: Tensor) -> Tensor:
+        return self.norm(ACTIVATIONS[self.activation](self.dense(hidden)))  # [B, T, E]

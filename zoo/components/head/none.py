@@ -1,0 +1,30 @@
+"""No head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kinds import HEAD
+
+
+class NoHeadSpec(Spec):
+    type: Literal["none"] = "none"
+
+
+@HEAD.register("none", spec=NoHeadSpec, examples=[{}])
+class NoHead(nn.Module):
+    """Hands the hidden vectors on, for a use outside of the model.
+
+    Source: none needed: the identity.
+    Shapes: hidden [B, T, D] -> the same.
+    """
+
+    def __init__(self, *, d_model: int, embeddings: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+
+    def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        return hidden

@@ -1,0 +1,61 @@
+"""The head that gives a sequence one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.components.activations import ACTIVATIONS, Activation
+from zoo.components.head.pooled_classifier import Pool, pooled
+from zoo.kernels.linear import Linear
+from zoo.kinds import HEAD
+
+
+class PooledSpec(Spec):
+    type: Literal["pooled"] = "pooled"
+    pool: Pool = "first"
+    """Which vector stands for the sequence: that of its first real token, of its last, or the real tokens' mean."""
+    activation: Activation = "tanh"
+    """Function after the dense layer (BERT: tanh)."""
+    d_pooled: int | None = Field(None, ge=1, le=1_000_000)
+    """Width of the vector; None: d_model."""
+
+
+@HEAD.register(
+    "pooled",
+    spec=PooledSpec,
+    examples=[
+        {},
+        {"pool": "mean", "activation": "gelu", "d_pooled": 7},
+        {"pool": "last", "activation": "identity"},
+    ],
+)
+class Pooled(nn.Module):
+    """activation(W x + b), x being one vector of the sequence: for a use outside of the model, or a task to come.
+
+    Source: Devlin et al. 2019, by their code, which calls it the pooler.
+    Differs: with padding before a sequence, "first" is its first real token; transformers reads the padding there.
+    Shapes: hidden [B, T, D], mask bool [B, T], None: all tokens are real -> [B, d_pooled].
+        A row without a real token gives finite numbers that mean nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        embeddings: Mapping[str, nn.Module],
+        pool: Pool,
+        activation: Activation,
+        d_pooled: int | None,
+    ) -> None:
+        super().__init__()
+        self.pool = pool
+        self.dense = Linear(d_model, d_pooled or d_model)
+        self.activation = activation
+
+    def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        return ACTIVATIONS[self.activation](self.dense(pooled(hidden, mask, self.pool)))

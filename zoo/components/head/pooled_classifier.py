@@ -1,0 +1,112 @@
+"""The head that gives a whole sequence one of a few classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.components.activations import ACTIVATIONS, Activation
+from zoo.kernels.dropout import dropout as drop
+from zoo.kernels.linear import Linear
+from zoo.kinds import HEAD, NORM
+
+Pool = Literal["first", "mean", "last"]
+
+
+class PooledClassifierSpec(Spec):
+    type: Literal["pooled_classifier"] = "pooled_classifier"
+    n_classes: int = Field(ge=1, le=10_000_000)
+    """Numbers given for a sequence: a logit a class, or 1 for a regression."""
+    pool: Pool = "first"
+    """Which vector stands for the sequence: that of its first real token, of its last, or the real tokens' mean."""
+    activation: Activation | None = None
+    """Function after a dense layer between pooling and classes (BERT: tanh); None: there is no such layer."""
+    dense_bias: bool = True
+    """Whether that dense layer adds a bias."""
+    norm: Annotated[Spec | None, NORM] = None
+    """After pooling and dense layer (ModernBERT); None: there is none."""
+    bias: bool = True
+    """Whether the last projection adds a bias."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability of dropping a value before the last projection, in training."""
+    pooled_dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability of dropping a value of the pooled vector, before the dense layer, in training (RoBERTa)."""
+
+    def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
+        if self.activation is None and (not self.dense_bias or self.pooled_dropout):
+            raise ValueError("dense_bias and pooled_dropout belong to a dense layer: give its activation")
+        if self.norm is not None:
+            self.norm.check(d_model=d_model)
+
+
+@HEAD.register(
+    "pooled_classifier",
+    spec=PooledClassifierSpec,
+    examples=[
+        {"n_classes": 5},
+        {"n_classes": 3, "pool": "mean", "activation": "tanh", "dropout": 0.1, "pooled_dropout": 0.2},
+        {"n_classes": 4, "pool": "last", "bias": False},
+        {"n_classes": 2, "pool": "mean", "activation": "gelu", "dense_bias": False, "norm": "layer_norm"},
+    ],
+)
+class PooledClassifier(nn.Module):
+    """One vector of the sequence, where asked a dense layer and a norm, and a projection to the classes.
+
+    Source: Devlin et al. 2019, section 4.1 (first); Radford et al. 2018, section 3.2 (last).
+    Differs: with padding before a sequence, "first" is its first real token; transformers reads the padding there.
+    Shapes: hidden [B, T, D], mask bool [B, T], None: all tokens are real -> [B, n_classes].
+        A row without a real token gives finite numbers that mean nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        embeddings: Mapping[str, nn.Module],
+        n_classes: int,
+        pool: Pool,
+        activation: Activation | None,
+        dense_bias: bool,
+        norm: Spec | None,
+        bias: bool,
+        dropout: float,
+        pooled_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.pool = pool
+        self.dense = None if activation is None else Linear(d_model, d_model, bias=dense_bias)
+        self.activation = activation or "identity"
+        self.norm: nn.Module | None = None if norm is None else NORM.build(norm, d_model=d_model)
+        self.output = Linear(d_model, n_classes, bias=bias)
+        self.dropout = dropout
+        self.pooled_dropout = pooled_dropout
+
+    def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        x = pooled(hidden, mask, self.pool)  # [B, D]
+        if self.dense is not None:
+            x = self.dense(drop(x, self.pooled_dropout, training=self.training))
+            x = ACTIVATIONS[self.activation](x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return self.output(drop(x, self.dropout, training=self.training))
+
+
+def pooled(hidden: Tensor, mask: Tensor | None, pool: Pool) -> Tensor:
+    """One vector a row, of its real tokens: hidden [B, T, D], mask bool [B, T] or None -> [B, D]."""
+    if pool == "mean":
+        if mask is None:
+            return hidden.mean(dim=1)
+        n_real = mask.sum(dim=1, keepdim=True).clamp(min=1)
+        return hidden.masked_fill(~mask[:, :, None], 0.0).sum(dim=1) / n_real.to(hidden.dtype)
+    if mask is None:
+        return hidden[:, 0 if pool == "first" else -1]
+    places = mask.to(torch.int32)
+    if pool == "last":
+        places = places * torch.arange(mask.shape[1], device=mask.device, dtype=torch.int32)
+    chosen = places.argmax(dim=1)  # of several largest the first
+    return hidden[torch.arange(len(hidden), device=hidden.device), chosen]

@@ -1,0 +1,79 @@
+"""The head that gives every token one of a few classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.components.activations import ACTIVATIONS, Activation
+from zoo.kernels.dropout import dropout as drop
+from zoo.kernels.linear import Linear
+from zoo.kinds import HEAD, NORM
+
+
+class TokenClassifierSpec(Spec):
+    type: Literal["token_classifier"] = "token_classifier"
+    n_classes: int = Field(ge=1, le=10_000_000)
+    """Numbers given for a token: a logit a class."""
+    activation: Activation | None = None
+    """Function after a dense layer before the classes (ModernBERT: gelu); None: there is no such layer."""
+    dense_bias: bool = True
+    """Whether that dense layer adds a bias."""
+    norm: Annotated[Spec | None, NORM] = None
+    """After the dense layer (ModernBERT); None: there is none."""
+    bias: bool = True
+    """Whether the last projection adds a bias."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability of dropping a value before the last projection, in training."""
+
+    def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
+        if self.activation is None and not self.dense_bias:
+            raise ValueError("dense_bias belongs to a dense layer: give its activation")
+        if self.norm is not None:
+            self.norm.check(d_model=d_model)
+
+
+@HEAD.register(
+    "token_classifier",
+    spec=TokenClassifierSpec,
+    examples=[
+        {"n_classes": 5},
+        {"n_classes": 3, "bias": False, "dropout": 0.1},
+        {"n_classes": 2, "activation": "gelu", "dense_bias": False, "norm": "layer_norm"},
+    ],
+)
+class TokenClassifier(nn.Module):
+    """A projection of each token's vector to the classes, where asked after a dense layer and a norm.
+
+    Source: Devlin et al. 2019, section 5.3; dense layer and norm: Warner et al. 2024 (ModernBERT), by their code.
+    Shapes: hidden [B, T, D] -> [B, T, n_classes]; what stands at padding means nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        embeddings: Mapping[str, nn.Module],
+        n_classes: int,
+        activation: Activation | None,
+        dense_bias: bool,
+        norm: Spec | None,
+        bias: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.dense = None if activation is None else Linear(d_model, d_model, bias=dense_bias)
+        self.activation = activation or "identity"
+        self.norm: nn.Module | None = None if norm is None else NORM.build(norm, d_model=d_model)
+        self.output = Linear(d_model, n_classes, bias=bias)
+        self.dropout = dropout
+
+    def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        x = hidden if self.dense is None else ACTIVATIONS[self.activation](self.dense(hidden))
+        if self.norm is not None:
+            x = self.norm(x)
+        return self.output(drop(x, self.dropout, training=self.training))

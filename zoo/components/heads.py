@@ -1,0 +1,140 @@
+"""What attentions with heads begin and end with: projections, the caches between, and rows of one sentence together."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kernels.cache import KeyValueCache, MemoryCache
+from zoo.kernels.linear import Linear
+from zoo.kinds import POSITION, Position
+from zoo.masks import Mask
+
+Projection = Literal["query", "key", "value", "output"]
+
+
+class HeadsSpec(Spec):
+    """Fields shared by the attentions with heads."""
+
+    n_heads: int = Field(8, ge=1, le=1024)
+    """Parallel heads."""
+    d_k: int | None = Field(None, ge=1, le=65536)
+    """Size of a query and a key per head; None: d_model / n_heads."""
+    d_v: int | None = Field(None, ge=1, le=65536)
+    """Size of a value per head; None: d_k."""
+    bias: bool | tuple[Projection, ...] = False
+    """Which of the four projections add a bias: all, none (the paper's formulas have none), or those named."""
+
+    def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
+        if self.d_k is None and d_model % self.n_heads:
+            raise ValueError(f"n_heads ({self.n_heads}) must divide d_model ({d_model}), or d_k be given")
+
+
+class Heads(nn.Module):
+    """Projections to queries, keys and values of several heads, and back.
+
+    Source: Vaswani et al. 2017, section 3.2.2.
+    Shapes: [B, T, D] -> q [B, H, T, K], k [B, G, S, K], v [B, G, S, Kv]; [B, H, T, Kv] -> [B, T, D].
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        n_heads: int,
+        n_kv_heads: int | None,
+        d_k: int | None,
+        d_v: int | None,
+        bias: bool | tuple[Projection, ...],
+    ) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.n_kv_heads = n_kv_heads or n_heads
+        self.d_k = d_k or d_model // n_heads
+        self.d_v = d_v or self.d_k
+        self.query = Linear(d_model, n_heads * self.d_k, bias=adds_bias(bias, "query"))
+        self.key = Linear(d_model, self.n_kv_heads * self.d_k, bias=adds_bias(bias, "key"))
+        self.value = Linear(d_model, self.n_kv_heads * self.d_v, bias=adds_bias(bias, "value"))
+        self.output = Linear(n_heads * self.d_v, d_model, bias=adds_bias(bias, "output"))
+
+    def queries(self, x: Tensor) -> Tensor:
+        """[B, T, D] -> [B, H, T, K]."""
+        return split(self.query(x), self.n_heads)
+
+    def keys(self, x: Tensor) -> Tensor:
+        """[B, S, D] -> [B, G, S, K]."""
+        return split(self.key(x), self.n_kv_heads)
+
+    def values(self, x: Tensor) -> Tensor:
+        """[B, S, D] -> [B, G, S, Kv]."""
+        return split(self.value(x), self.n_kv_heads)
+
+    def project(
+        self,
+        query: Tensor,
+        memory: Tensor | None,
+        *,
+        mask: Mask,
+        position: Position | None,
+        cache: KeyValueCache | MemoryCache | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of `query`; keys and values of it or of the memory, with those that the cache holds.
+
+        With a MemoryCache the queries may be [B·n, T, D], n rows a sentence, beside k and v [B, G, S, K]: see `fold`.
+        """
+        q = self.queries(query)
+        if isinstance(cache, MemoryCache) and cache.keys is not None and cache.values is not None:
+            return q, cache.keys, cache.values
+        source = query if memory is None else memory
+        k, v = self.keys(source), self.values(source)
+        if position is not None:
+            q, k = position.rotate(q, mask=mask), position.rotate(k, mask=mask)
+        if isinstance(cache, KeyValueCache):
+            k, v = cache.append(k, v)
+        elif cache is not None:
+            cache.keys, cache.values = k, v
+        return q, k, v
+
+
+def adds_bias(bias: bool | tuple[Projection, ...], name: Projection) -> bool:
+    """Whether the projection of that name adds a bias."""
+    return bias if isinstance(bias, bool) else name in bias
+
+
+def split(x: Tensor, n_heads: int) -> Tensor:
+    """[B, T, H·K] -> [B, H, T, K]."""
+    B, T, _ = x.shape
+    return x.view(B, T, n_heads, -1).transpose(1, 2)
+
+
+def join(x: Tensor) -> Tensor:
+    """[B, H, T, K] -> [B, T, H·K]."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def fold(q: Tensor, n_sentences: int) -> Tensor:
+    """Several rows a sentence, as in a beam search, become more queries of it: [B·n, H, T, K] -> [B, H, n·T, K]."""
+    rows, H, T, K = q.shape
+    if rows == n_sentences:
+        return q
+    q = q.view(n_sentences, rows // n_sentences, H, T, K).transpose(1, 2)
+    return q.reshape(n_sentences, H, -1, K)
+
+
+def unfold(out: Tensor, n_rows: int) -> Tensor:
+    """Back from `fold`: [B, H, n·T, K] -> [B·n, H, T, K]."""
+    B, H, _, K = out.shape
+    if n_rows == B:
+        return out
+    return out.view(B, H, n_rows // B, -1, K).transpose(1, 2).reshape(n_rows, H, -1, K)
+
+
+def has_hook(position: Spec | None, name: str) -> bool:
+    """Whether a position does anything by the method of that name: "rotate", "bias" or one of its own."""
+    if position is None:
+        return False
+    own = getattr(POSITION.entry(getattr(position, "type", "")).builder, name, None)
+    return own is not None and own is not getattr(Position, name, None)

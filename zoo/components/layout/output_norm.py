@@ -1,0 +1,37 @@
+"""Normalisation of what each sublayer gives, on the branch only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kernels.dropout import dropout_add
+from zoo.kinds import LAYOUT, NORM, LayoutSpec
+
+
+class OutputNormSpec(LayoutSpec):
+    type: Literal["output_norm"] = "output_norm"
+    ends_normed: ClassVar[bool] = False
+    norms_branches: ClassVar[bool] = True
+
+
+@LAYOUT.register("output_norm", spec=OutputNormSpec, examples=[{}])
+class OutputNorm(nn.Module):
+    """x = x + dropout(norm(sublayer(x))) for each sublayer in turn.
+
+    Source: Liu et al. 2021 (Swin v2), "res-post-norm"; OLMo 2 (2025).
+    Shapes: x [B, T, D], sublayers [B, T, D] -> [B, T, D] each -> [B, T, D].
+    """
+
+    def __init__(self, *, d_model: int, norms: Sequence[Spec], dropout: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(NORM.build(norm, d_model=d_model) for norm in norms)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, sublayers: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+        for norm, sublayer in zip(self.norms, sublayers, strict=True):
+            x = dropout_add(x, norm(sublayer(x)), self.dropout, training=self.training)
+        return x

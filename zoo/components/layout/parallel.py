@@ -1,0 +1,46 @@
+"""All sublayers side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kernels.dropout import dropout_add
+from zoo.kinds import LAYOUT, NORM, LayoutSpec
+
+
+class ParallelSpec(LayoutSpec):
+    type: Literal["parallel"] = "parallel"
+    ends_normed: ClassVar[bool] = False
+    shared_norm: bool = False
+    """Whether all sublayers read one normalised input (GPT-J, PaLM) instead of each its own (GPT-NeoX)."""
+
+    def check(self, *, norms: Sequence[Spec]) -> None:
+        if self.shared_norm and any(norm != norms[0] for norm in norms):
+            given = " and ".join(getattr(norm, "type", "?") for norm in norms)
+            raise ValueError(f"shared_norm takes one form of norm for all sublayers, got {given}")
+
+
+@LAYOUT.register("parallel", spec=ParallelSpec, examples=[{}, {"shared_norm": True}])
+class Parallel(nn.Module):
+    """x + Σ dropout(sublayer(norm(x))): every sublayer reads the layer's input, none the output of another.
+
+    Source: Wang and Komatsuzaki 2021 (GPT-J); Black et al. 2022 (GPT-NeoX-20B).
+    Shapes: x [B, T, D], sublayers [B, T, D] -> [B, T, D] each -> [B, T, D].
+    """
+
+    def __init__(self, *, d_model: int, norms: Sequence[Spec], dropout: float, shared_norm: bool) -> None:
+        super().__init__()
+        own = norms[:1] if shared_norm else norms
+        self.norms = nn.ModuleList(NORM.build(norm, d_model=d_model) for norm in own)
+        self.dropout = dropout
+        self.shared_norm = shared_norm
+
+    def forward(self, x: Tensor, sublayers: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+        normed = [norm(x) for norm in self.norms] * (len(sublayers) if self.shared_norm else 1)
+        for given, sublayer in zip(normed, sublayers, strict=True):
+            x = dropout_add(x, sublayer(given), self.dropout, training=self.training)
+        return x

@@ -1,0 +1,38 @@
+"""Normalisation before each sublayer, of the residual as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kernels.dropout import dropout_add
+from zoo.kinds import LAYOUT, NORM, LayoutSpec
+
+
+class ResidualAfterNormSpec(LayoutSpec):
+    type: Literal["residual_after_norm"] = "residual_after_norm"
+    ends_normed: ClassVar[bool] = False
+
+
+@LAYOUT.register("residual_after_norm", spec=ResidualAfterNormSpec, examples=[{}])
+class ResidualAfterNorm(nn.Module):
+    """h = norm(x); x = h + dropout(sublayer(h)) for each sublayer in turn.
+
+    Source: Shoeybi et al. 2019 (Megatron-LM), its option apply_residual_connection_post_layernorm, which BLOOM's
+        configuration kept.
+    Shapes: x [B, T, D], sublayers [B, T, D] -> [B, T, D] each -> [B, T, D].
+    """
+
+    def __init__(self, *, d_model: int, norms: Sequence[Spec], dropout: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(NORM.build(norm, d_model=d_model) for norm in norms)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, sublayers: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+        for norm, sublayer in zip(self.norms, sublayers, strict=True):
+            h = norm(x)
+            x = dropout_add(h, sublayer(h), self.dropout, training=self.training)
+        return x

@@ -1,0 +1,73 @@
+"""Sublayers that some samples skip in training, within any layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Problem, Spec
+from zoo.kinds import LAYOUT, LayoutSpec
+
+
+class StochasticDepthSpec(LayoutSpec):
+    type: Literal["stochastic_depth"] = "stochastic_depth"
+    drop: float = Field(0.1, ge=0, lt=1)
+    """Probability that a sample skips a sublayer, in training; in the paper it grows from 0 by depth, up to 0.5."""
+    layout: Annotated[LayoutSpec, LAYOUT] = Field("pre_norm", validate_default=True)
+    """The layout whose sublayers are skipped."""
+
+    @property
+    def ends_normed(self) -> bool:
+        """As the layout within."""
+        return self.layout.ends_normed
+
+    def check(self, *, norms: Sequence[Spec]) -> None:
+        self.layout.check(norms=norms)
+
+    def problems(self, path: str) -> list[Problem]:
+        """What is wrong with the layout within, and whether a sublayer can be skipped in it."""
+        where = f"{path}.layout"
+        found = self.layout.problems(where)
+        if self.layout.norms_branches:
+            text = "normalises what a sublayer gives, so none can be skipped; take a layout such as pre_norm"
+            found.append(Problem(where, text))
+        return found
+
+
+@LAYOUT.register(
+    "stochastic_depth",
+    spec=StochasticDepthSpec,
+    examples=[{}, {"drop": 0.3, "layout": {"type": "layer_scale", "init": 0.5, "layout": "post_norm"}}],
+)
+class StochasticDepth(nn.Module):
+    """Another layout over sublayers that give zeros for a sample with probability p, else sublayer(x) / (1 - p).
+
+    Source: Huang et al. 2016, section 3.
+    Differs: skips by sample instead of by batch, and divides by 1 - p in training instead of multiplying by it
+        later, as is usual since (Larsson et al. 2017; "drop path"). A skipped sublayer is computed all the same.
+    Shapes: x [B, T, D], sublayers [B, T, D] -> [B, T, D] each -> [B, T, D].
+    """
+
+    def __init__(
+        self, *, d_model: int, norms: Sequence[Spec], dropout: float, drop: float, layout: LayoutSpec
+    ) -> None:
+        super().__init__()
+        self.inner = LAYOUT.build(layout, d_model=d_model, norms=norms, dropout=dropout)
+        self.drop = drop
+
+    def forward(self, x: Tensor, sublayers: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+        if not self.training or self.drop == 0:
+            return self.inner(x, sublayers)
+        return self.inner(x, [self._skipped(sublayer) for sublayer in sublayers])
+
+    def _skipped(self, sublayer: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def run(x: Tensor) -> Tensor:
+            out = sublayer(x)
+            keeps = torch.rand(len(x), 1, 1, device=x.device) >= self.drop  # [B, 1, 1]
+            return out * (keeps / (1 - self.drop)).to(out.dtype)
+
+        return run

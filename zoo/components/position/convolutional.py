@@ -1,0 +1,69 @@
+"""wav2vec's positions: a wide grouped convolution over the input, added to it."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from zoo.kinds import POSITION, Position, PositionSpec
+from zoo.masks import Mask
+
+_SEES_AHEAD = (
+    "convolutional positions look at later frames, which a causal stack may not see; use them in an encoder"
+)
+
+
+class ConvolutionalSpec(PositionSpec):
+    type: Literal["convolutional"] = "convolutional"
+    kernel_size: int = Field(128, ge=1, le=65536)
+    """Frames that each frame's position is read from, half of them on either side."""
+    n_groups: int = Field(16, ge=1, le=65536)
+    """Parts of the features that are convolved apart; must divide d_model."""
+
+    def check(self, *, d_model: int, n_heads: int, d_k: int, role: str) -> None:
+        if d_model % self.n_groups:
+            raise ValueError(f"n_groups ({self.n_groups}) must divide d_model ({d_model})")
+        if role == "causal":
+            raise ValueError(_SEES_AHEAD)
+
+
+@POSITION.register(
+    "convolutional",
+    spec=ConvolutionalSpec,
+    examples=[{"kernel_size": 4, "n_groups": 3}, {"kernel_size": 5, "n_groups": 1}],
+)
+class Convolutional(Position):
+    """Adds gelu(convolution(x)), its kernel given by direction and length: w = gain · direction / ‖direction‖.
+
+    The length of w is that over all features, one for each of the kernel's places. Padded frames are set to zero first.
+
+    Source: Baevski et al. 2020, section 2, by the code of its authors; weight norm: Salimans and Kingma 2016.
+    Shapes: embed x [B, T, D] -> [B, T, D].
+    Raises: ValueError under a causal mask and for a step with a cache.
+    """
+
+    def __init__(self, *, d_model: int, n_heads: int, kernel_size: int, n_groups: int) -> None:
+        super().__init__()
+        self.n_groups = n_groups
+        self.direction = nn.Parameter(torch.empty(d_model, d_model // n_groups, kernel_size))
+        nn.init.normal_(self.direction, std=2 / math.sqrt(kernel_size * d_model))  # as the authors' code
+        length = self.direction.detach().norm(dim=(0, 1), keepdim=True)  # [1, 1, kernel_size]
+        self.gain = nn.Parameter(length)
+        self.shift = nn.Parameter(torch.zeros(d_model))
+
+    def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
+        if mask.causal or mask.offset:
+            raise ValueError(_SEES_AHEAD)
+        if mask.keys is not None:
+            x = x.masked_fill(~mask.keys[..., None], 0)
+        T, kernel_size = x.shape[1], self.direction.shape[2]
+        weight = self.gain * self.direction / self.direction.norm(dim=(0, 1), keepdim=True)
+        waves = F.conv1d(
+            x.transpose(1, 2), weight, self.shift, padding=kernel_size // 2, groups=self.n_groups
+        )  # [B, D, T], and a frame more for an even kernel
+        return x + F.gelu(waves[..., :T].transpose(1, 2))
