@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from registry import Spec, SpecError, dump
     from zoo.assembly.build import build
     from zoo.errors import DataError, DivergedError, PreemptedError, RunError
+    from zoo.interop.certify import certify
+    from zoo.interop.hugging_face import from_hf, to_hf
     from zoo.run import (
         RunSpec,
         evaluate,
@@ -29,12 +31,15 @@ __all__ = [
     "Spec",
     "SpecError",
     "build",
+    "certify",
     "dump",
     "evaluate",
+    "from_hf",
     "generate",
     "load",
     "n_parameters",
     "resume",
+    "to_hf",
     "to_yaml",
     "train",
 ]
@@ -42,6 +47,8 @@ __all__ = [
 _HOMES = {
     "registry": ("Spec", "SpecError", "dump"),
     "zoo.assembly.build": ("build",),
+    "zoo.interop.certify": ("certify",),
+    "zoo.interop.hugging_face": ("from_hf", "to_hf"),
     "zoo.errors": ("DataError", "DivergedError", "PreemptedError", "RunError"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -82,7 +82,7 @@ class RunSpec(Spec):
         for path, part in _parts(self.model, f"{prefix}model"):
             is_read_only = path.startswith(f"{prefix}model.encoder.")
             needed = longest_input if is_read_only else max(longest_input, longest_output)
-            max_len: int = getattr(part, "max_len", needed)
+            max_len: int = getattr(part, "max_len", None) or needed
             if max_len < needed:
                 limits = (
                     "task.max_length"

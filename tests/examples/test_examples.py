@@ -10,6 +10,7 @@ SCRIPTS = {
     "02_train_and_translate.py": (["3"], ["BLEU", "checkpoints"]),
     "03_an_own_attention.py": ([], ["holds: cached_equals_full", "parameters with cosine attention"]),
     "04_three_architectures.py": ([], ["decoder_only, next letter", "composed"]),
+    "05_three_crossings.py": ([], ["bert_as_decoder: decoder_only", "it writes: 24 25 26 27 28"]),
 }
 
 

@@ -1,15 +1,21 @@
-"""Every shipped preset: loads, is counted by formula and by building, and trains two steps at its tiny scale."""
+"""Every shipped preset: loads, says its source, and trains two steps at its tiny scale.
+
+Presets with a task are counted here by the paper's formulas; those of published families in tests/interop/, against the
+reference's own configuration.
+"""
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
+import torch
 
 import presets
 import zoo
 from registry import dump, parse
 from zoo.data.bad_lines import BadLines
-from zoo.kinds import CORPUS
+from zoo.kinds import CORPUS, DECODING
 from zoo.run import RunSpec, n_parameters
 
 # Worked out by hand from the paper's formulas: per encoder layer four D×D projections, two D×F matrices with biases and
@@ -32,11 +38,15 @@ def by_formula(model):
     return model.source.vocab_size * D + N * (encoder_layer + decoder_layer)
 
 
-def test_every_preset_is_counted_here():
-    assert set(presets.names()) == set(COUNTS)
+EXAMPLES = Path(__file__).parents[2] / "examples" / "specs"
+FAMILIES = [name for name in presets.names() if "task" not in presets.read(name).data]
 
 
-@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_with_a_task_is_counted_here():
+    assert set(presets.names()) - set(FAMILIES) == set(COUNTS)
+
+
+@pytest.mark.parametrize("name", COUNTS)
 def test_parameters_by_formula_equal_those_of_the_model(name):
     run = zoo.load(name)
     assert by_formula(run.model) == n_parameters(run.model) == COUNTS[name]
@@ -79,7 +89,45 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", presets.names())
+def example(model):
+    """Random inputs of a model and its masks."""
+    if model.type == "encoder_decoder":
+        source, mask = model.source.example_inputs(3)
+        return (source, torch.randint(5, model.embeddings["target"].vocab_size, (3, 5))), {
+            "source_mask": mask
+        }
+    inputs, mask = (model.tokens if model.type == "decoder_only" else model.inputs).example_inputs(3)
+    return (inputs,), {"mask": mask}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*FAMILIES, EXAMPLES / "bert_as_decoder.yaml", EXAMPLES / "gpt2_with_encoder.yaml"],
+    ids=lambda name: Path(name).name,
+)
+def test_a_family_takes_two_steps_and_generates_at_its_tiny_scale(name):
+    run = zoo.load(name, scale="tiny")
+    torch.manual_seed(1)
+    model = zoo.build(run.model).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    given, masks = example(run.model)
+    losses = []
+    for _ in range(2):
+        out = model(*given, **masks)
+        losses.append((out - 1).square().mean())
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[1].isfinite()
+    assert losses[1] != losses[0]
+    if run.generation is not None:
+        source = given[0][:2, :4] if given[0].dim() == 2 else given[0][:2]
+        found = DECODING.build(run.generation.model_copy(update={"max_length": 6}))(model.eval(), source)
+        assert len(found) == 2
+        assert all(len(hypotheses[0].tokens) <= 6 for hypotheses in found)
+
+
+@pytest.mark.parametrize("name", [*COUNTS, EXAMPLES / "modern_base.yaml"], ids=lambda name: Path(name).name)
 def test_it_trains_two_steps_at_its_tiny_scale(name, folder, tmp_path):
     overrides = ["training.max_steps=2", "training.validation_sentences=4", "training.precision=fp32"]
     if zoo.load(name).task.data.type == "parallel_text":

@@ -1,0 +1,128 @@
+"""Whole models under their laws: every preset and example spec at its tiny scale; and each law seen red."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import presets
+import zoo
+from registry import parse
+from zoo.analysis.laws import laws
+from zoo.assembly.decoder_only import DecoderOnly, DecoderOnlySpec
+from zoo.assembly.encoder_decoder import EncoderDecoder, EncoderDecoderSpec
+from zoo.assembly.encoder_only import EncoderOnly, EncoderOnlySpec
+from zoo.assembly.stack import Stack
+from zoo.kernels.cache import KeyValueCache
+from zoo.kinds import MODEL
+from zoo.masks import Mask
+
+SPECS = sorted((Path(__file__).parents[2] / "examples" / "specs").glob("*.yaml"))
+SOURCES = {name: name for name in presets.names()} | {path.name: path for path in SPECS}
+
+
+def cases():
+    for name, source in SOURCES.items():
+        spec = zoo.load(source, scale="tiny").model
+        for law, check in laws(MODEL, spec):
+            yield pytest.param(check, spec, id=f"{name}-{law}")
+
+
+@pytest.mark.parametrize(("check", "spec"), list(cases()))
+def test_law(check, spec):
+    check(spec)
+
+
+TOKENS = {"type": "tokens", "vocab_size": 23}
+STACK = {
+    "n_layers": 2,
+    "layer": {"self_attention": {"type": "multi_head", "n_heads": 3}, "ffn": {"type": "mlp", "d_ff": 7}},
+}
+DECODER = parse(
+    DecoderOnlySpec,
+    {
+        "d_model": 12,
+        "tokens": TOKENS,
+        "decoder": STACK,
+        "head": {"type": "language_model", "predicts": "tokens"},
+    },
+)
+ENCODER = parse(EncoderOnlySpec, {"d_model": 12, "inputs": TOKENS, "encoder": STACK, "head": "none"})
+BOTH = parse(
+    EncoderDecoderSpec,
+    {
+        "d_model": 12,
+        "source": TOKENS,
+        "target": {"share": "source"},
+        "encoder": STACK,
+        "decoder": {"like": "encoder", "cross_attention": {"type": "multi_head", "n_heads": 2}},
+        "head": {"type": "language_model", "predicts": "target"},
+    },
+)
+
+
+def must_fail(law, spec, match):
+    with pytest.raises(AssertionError, match=match):
+        dict(laws(MODEL, spec))[law](spec)
+
+
+def around(monkeypatch, cls, method, change):
+    true = getattr(cls, method)
+    monkeypatch.setattr(cls, method, lambda self, *given, **named: change(self, true(self, *given, **named)))
+
+
+def test_noise_is_caught(monkeypatch):
+    around(monkeypatch, DecoderOnly, "forward", lambda self, out: out + torch.rand(1))
+    must_fail("outputs_are_finite_and_repeatable", DECODER, "two evaluations")
+
+
+def test_numbers_that_are_not_finite_are_caught(monkeypatch):
+    around(monkeypatch, DecoderOnly, "forward", lambda self, out: out / 0.0)
+    must_fail("outputs_are_finite_and_repeatable", DECODER, "not finite")
+
+
+def test_a_parameter_without_a_gradient_is_caught(monkeypatch):
+    around(monkeypatch, EncoderOnly, "forward", lambda self, out: out.detach() + self.inputs.weight.sum())
+    must_fail("parameters_get_finite_gradients", ENCODER, "gets no gradient")
+
+
+def test_a_hidden_state_is_caught(monkeypatch):
+    around(monkeypatch, DecoderOnly, "forward", lambda self, out: out + id(self) / 1e9)
+    must_fail("the_state_round_trips", DECODER, "whole state")
+
+
+def test_a_parameter_allocated_on_the_cpu_alone_is_caught(monkeypatch):
+    init = DecoderOnly.__init__
+
+    def larger(self, **parts):
+        init(self, **parts)
+        if torch.empty(0).device.type == "cpu":
+            self.extra = torch.nn.Parameter(torch.zeros(3))
+
+    monkeypatch.setattr(DecoderOnly, "__init__", larger)
+    must_fail("meta_build_has_the_same_shapes", DECODER, "on meta")
+
+
+@pytest.mark.parametrize("spec", [DECODER, BOTH], ids=["decoder_only", "encoder_decoder"])
+def test_a_look_ahead_is_caught(monkeypatch, spec):
+    true = Stack.forward
+
+    def look_ahead(self, x, *given, mask, **named):
+        return true(self, x, *given, mask=Mask(keys=mask.keys, offset=mask.offset), **named)
+
+    monkeypatch.setattr(Stack, "forward", look_ahead)
+    must_fail("the_future_is_hidden", spec, "before a changed token")
+
+
+@pytest.mark.parametrize("spec", [DECODER, BOTH], ids=["decoder_only", "encoder_decoder"])
+def test_a_cache_that_changes_what_it_holds_is_caught(monkeypatch, spec):
+    append = KeyValueCache.append
+    monkeypatch.setattr(KeyValueCache, "append", lambda self, k, v: append(self, k, v * 1.01))
+    must_fail("token_by_token_equals_all_at_once", spec, "token by token")
+
+
+def test_padding_that_is_seen_is_caught(monkeypatch):
+    around(monkeypatch, EncoderOnly, "encode", lambda self, out: out + out.mean(dim=1, keepdim=True))
+    must_fail("padding_is_ignored", ENCODER, "padded row")
+    around(monkeypatch, EncoderDecoder, "encode_masked", lambda self, out: (out[0], None))
+    must_fail("padding_of_the_source_is_ignored", BOTH, "padded source")

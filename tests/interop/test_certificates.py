@@ -1,0 +1,24 @@
+"""Every family's mapping is exact: outputs, gradients, generated tokens, folders, parameter counts."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("transformers")
+
+from zoo.interop.certify import GRADIENT_BAR, LOGITS_BAR, certify
+from zoo.interop.family import family_named, family_names
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_a_familys_models_compute_what_the_reference_computes(name: str) -> None:
+    certificate = certify(name, seeds=(0, 1))
+    assert certificate.failures == []
+    assert certificate.logits_error <= LOGITS_BAR
+    assert certificate.gradient_error <= GRADIENT_BAR
+    assert certificate.n_batches >= 6
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_every_family_has_a_preset_of_a_published_model(name: str) -> None:
+    assert family_named(name).published

@@ -1,0 +1,142 @@
+"""The commands import, export and certify: models from and to transformers, and the proof that they are equal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zoo.cli.arguments import AsJson, Checkpoint, Plugins, load_plugins, usage_error
+from zoo.cli.shell import INTERNAL_ERROR
+from zoo.cli.text import print_json
+
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
+Out = Annotated[
+    Path, typer.Argument(metavar="OUT", show_default=False, help="A folder that is not there yet.")
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype", metavar="NAME", help=f"Convert the weights: {', '.join(DTYPES)}; by default kept."
+    ),
+]
+
+
+def import_(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", show_default=False, help="config.json and safetensors.")
+    ],
+    out: Out,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            "--architecture", metavar="NAME", help="The class of transformers, if not config.json's."
+        ),
+    ] = None,
+    dtype: Dtype = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="FIELD", help="A field of config.json that changes nothing."),
+    ] = None,
+) -> None:
+    """Read a checkpoint folder of transformers, executing and unpickling nothing; write spec.yaml and weights."""
+    wanted = _dtype(dtype)
+    from registry import SpecError
+    from zoo.assembly.build import n_parameters
+    from zoo.interop.files import check_free
+    from zoo.interop.hugging_face import from_hf, generation_of
+    from zoo.interop.model_folder import save_model
+
+    check_free(out)  # before anything long
+    spec, model = from_hf(folder, architecture=architecture, dtype=wanted, ignore=ignore or ())
+    try:
+        generation = generation_of(folder, spec)
+    except SpecError as error:
+        generation = None
+        print(f"no generation section is written: {error}", file=sys.stderr)
+    save_model(out, spec, model, generation=generation)
+    print(f"{out}: {_type(spec)}, {n_parameters(model):,} parameters, {_dtypes(model)}")
+
+
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN", show_default=False, help="A run, or what `zoo import` wrote.")
+    ],
+    out: Out,
+    family: Annotated[
+        str | None,
+        typer.Option("--family", metavar="NAME", help="The model type, where several could hold the model."),
+    ] = None,
+    checkpoint: Checkpoint = "result",
+    plugin: Plugins = None,
+) -> None:
+    """Write a model as a folder that transformers reads: config.json and safetensors."""
+    load_plugins(plugin)
+    from zoo.interop.files import check_free
+    from zoo.interop.hugging_face import export as write
+    from zoo.interop.model_folder import WEIGHTS_FILE, load_model
+
+    check_free(out)
+    if (source / WEIGHTS_FILE).is_file():
+        spec, model = load_model(source)
+    else:
+        spec, model = _trained(source, checkpoint)
+    name = write(spec, model, out, family=family)
+    print(f"{out}: {name}, {_dtypes(model)}")
+
+
+def certify(
+    family: Annotated[
+        str, typer.Argument(metavar="FAMILY", show_default=False, help="Such as gpt2 or bert.")
+    ],
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", min=1, help="Random models of each config.")
+    ] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Compare a family with transformers number by number, and print the certificate; exit code 1 where they differ."""
+    from zoo.interop.certify import certify as compare
+
+    certificate = compare(family, seeds=range(seeds))
+    if as_json:
+        print_json(vars(certificate))
+    else:
+        print(certificate.text())
+    if certificate.failures:
+        raise typer.Exit(INTERNAL_ERROR)
+
+
+def _trained(folder: Path, checkpoint: str) -> tuple[Any, Any]:
+    """The spec and the model of a run."""
+    from zoo.assembly.build import build
+    from zoo.errors import RunError
+    from zoo.run import SPEC_FILE, load
+    from zoo.training.selection import load_weights
+
+    if not (folder / SPEC_FILE).is_file():
+        raise RunError(f"{folder}: no run and no model lies here: there is no {SPEC_FILE}")
+    run = load(folder / SPEC_FILE)
+    model = build(run.model)
+    model.load_state_dict(load_weights(folder, int(checkpoint) if checkpoint.isdecimal() else checkpoint))
+    return run.model, model
+
+
+def _dtype(name: str | None) -> Any:
+    if name is None:
+        return None
+    if name not in DTYPES:
+        raise usage_error(f"--dtype: '{name}' is unknown; known: {', '.join(DTYPES)}")
+    import torch
+
+    return getattr(torch, name)
+
+
+def _dtypes(model: Any) -> str:
+    return ", ".join(sorted({str(each.dtype).removeprefix("torch.") for each in model.parameters()}))
+
+
+def _type(spec: Any) -> str:
+    return str(spec.type).replace("_", "-")

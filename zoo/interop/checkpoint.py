@@ -1,0 +1,160 @@
+"""A folder as transformers writes it: config.json and model.safetensors, in one file or in shards.
+
+Nothing in a folder is executed or unpickled: of its files only JSON and safetensors are read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.errors import DataError, RunError
+from zoo.interop.files import Stored, new_folder, stored_tensors, write_tensors
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object. Raises: RunError for a file that is missing, unreadable or something else."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{file}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{file}: damaged: it is not JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise RunError(f"{file}: damaged: it holds no mapping")
+    return data
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The folder's config.json. Raises: RunError for a folder without one."""
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such folder; only local folders are read, nothing is downloaded")
+    if not (folder / CONFIG_FILE).exists():
+        raise RunError(f"{folder}: it has no {CONFIG_FILE}, so it is no checkpoint of transformers")
+    return read_json(folder / CONFIG_FILE)
+
+
+def read_tensors(folder: Path) -> dict[str, Stored]:
+    """Where each tensor of the folder lies; nothing but headers is read.
+
+    Raises: RunError for missing or damaged files and for folders that hold pickles only; DataError where the index and
+    its shards disagree.
+    """
+    if (folder / WEIGHTS_FILE).exists():
+        return stored_tensors(folder / WEIGHTS_FILE)
+    if (folder / INDEX_FILE).exists():
+        return _sharded(folder)
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise RunError(
+            f"{folder}: it holds {pickles[0]} but no {WEIGHTS_FILE}; a pickle can execute anything when it is read, so "
+            "none is: convert it to safetensors first"
+        )
+    raise RunError(f"{folder}: it has neither {WEIGHTS_FILE} nor {INDEX_FILE}")
+
+
+def _sharded(folder: Path) -> dict[str, Stored]:
+    index = folder / INDEX_FILE
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise RunError(f"{index}: damaged: its weight_map should say which tensor lies in which file")
+    for name in places.values():
+        is_plain = isinstance(name, str) and name == Path(name).name and "\\" not in name
+        if not is_plain or not name.endswith(".safetensors"):
+            raise RunError(f"{index}: {name!r} is refused: a shard is a .safetensors file beside the index")
+    found: dict[str, Stored] = {}
+    for shard in sorted(set(places.values())):
+        if not (folder / shard).exists():
+            raise RunError(f"{folder}: the shard {shard} is missing")
+        for name, tensor in stored_tensors(folder / shard).items():
+            if name in found:
+                raise DataError(
+                    f"{folder}: tensor {name!r} is in two files: {found[name].file.name} and {shard}"
+                )
+            found[name] = tensor
+    lost = sorted(
+        name for name, shard in places.items() if name not in found or found[name].file.name != shard
+    )
+    if lost:
+        raise DataError(
+            f"{folder}: the index says that {places[lost[0]]} holds {some(lost)}, which it does not"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Promised:
+    """A tensor to be written: what it is, and how it is had."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    make: Callable[[], Tensor]
+
+    @property
+    def n_bytes(self) -> int:
+        """Its size in the file."""
+        return self.dtype.itemsize * torch.Size(self.shape).numel()
+
+
+def write_folder(
+    folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Promised], *, shard_bytes: int
+) -> None:
+    """Writes config and tensors, in shards of at most shard_bytes where they are more; appears whole or not at all.
+
+    Raises: RunError where the folder exists and is not empty, or cannot be written.
+    """
+    with new_folder(folder) as inner:
+        _write_weights(inner, tensors, shard_bytes)
+        (inner / CONFIG_FILE).write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")
+
+
+def _write_weights(folder: Path, tensors: Mapping[str, Promised], shard_bytes: int) -> None:
+    shards = _shards(tensors, shard_bytes)
+    width = len(shards)
+    names = (
+        [WEIGHTS_FILE]
+        if width == 1
+        else [f"model-{i:05d}-of-{width:05d}.safetensors" for i in range(1, width + 1)]
+    )
+    for file, members in zip(names, shards, strict=True):
+        about = {name: (tensors[name].dtype, tensors[name].shape) for name in members}
+        write_tensors(folder / file, about, _made(tensors, members))
+    if width > 1:
+        places = {name: file for file, members in zip(names, shards, strict=True) for name in members}
+        size = sum(tensor.n_bytes for tensor in tensors.values())
+        index = {"metadata": {"total_size": size}, "weight_map": places}
+        (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _made(tensors: Mapping[str, Promised], names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+    for name in names:
+        yield name, tensors[name].make()
+
+
+def _shards(tensors: Mapping[str, Promised], shard_bytes: int) -> list[list[str]]:
+    shards: list[list[str]] = [[]]
+    size = 0
+    for name, tensor in tensors.items():
+        if shards[-1] and size + tensor.n_bytes > shard_bytes:
+            shards.append([])
+            size = 0
+        shards[-1].append(name)
+        size += tensor.n_bytes
+    return shards
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    text = ", ".join(map(repr, names[:4]))
+    return f"{text} and {len(names) - 4} more" if len(names) > 4 else text

@@ -1,0 +1,228 @@
+"""A config.json, read so that no field of it goes unnoticed.
+
+A field is read by the family's mapping, or has the one value the mapping stands for, or is known not to change what the
+model computes. Any other field is refused, for a model that ignores it would silently be another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, overload
+
+from registry import Problem, SpecError, suggest
+
+BOOKKEEPING = frozenset(
+    """
+    _attn_implementation _attn_implementation_autoset _attn_implementation_internal _commit_hash _name_or_path
+    architectures attn_implementation bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward
+    decoder_start_token_id diversity_penalty do_sample dtype early_stopping encoder_no_repeat_ngram_size eos_token_id
+    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_decoder_ids forced_eos_token_id
+    gradient_checkpointing id2label init_std initializer_factor initializer_range is_encoder_decoder label2id
+    length_penalty max_length min_length model_type name_or_path no_repeat_ngram_size num_beam_groups num_beams
+    num_labels num_return_sequences output_attentions output_hidden_states output_past output_scores pad_token_id
+    prefix problem_type remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id
+    suppress_tokens task_specific_params temperature tf_legacy_loss tokenizer_class top_k top_p torch_dtype torchscript
+    transformers_version typical_p unk_token_id use_bfloat16 use_cache
+    """.split()  # noqa: SIM905
+)
+"""Fields of any config.json that say how a model is stored, initialised, trained or searched, not what it computes."""
+
+FIXED: dict[str, tuple[Any, ...]] = {
+    "add_cross_attention": (False, None),
+    "cross_attention_hidden_size": (None,),
+    "is_decoder": (False, None),
+    "per_layer_config": (None, {}),
+    "pruned_heads": ({}, None),
+    "quantization_config": (None,),
+    "tie_encoder_decoder": (False, None),
+}
+"""Fields of any config.json that may stand there with these values only."""
+
+ACTIVATIONS = {
+    "relu": "relu",
+    "relu2": "relu_squared",
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+    "silu": "silu",
+    "swish": "silu",
+    "mish": "mish",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+    "linear": "identity",
+}
+"""transformers' names of activations to ours; several of them are one function."""
+
+_NO_DEFAULT = object()
+
+
+def activation_name(ours: str) -> str:
+    """What transformers calls one of our activations, the first name where it has several."""
+    names = {mine: theirs for theirs, mine in reversed(ACTIVATIONS.items())} | {
+        "gelu_tanh": "gelu_pytorch_tanh"
+    }
+    if ours not in names:
+        raise ValueError(f"transformers has no activation '{ours}'")
+    return names[ours]
+
+
+class Config:
+    """A config.json, or a section of it, that notes which fields are read.
+
+    Each reader takes the default that transformers has where the field is absent. Every mistake is a SpecError that
+    names the file and the field.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        *,
+        where: str = "config.json",
+        section: str = "",
+        architecture: str = "",
+    ) -> None:
+        self.data = data
+        self.where = where
+        self.section = section
+        self.architecture = architecture
+        """The class of transformers whose weights these are, one of the family's."""
+        self._read: set[str] = set()
+        self._sections: list[Config] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.data
+
+    def value(self, name: str, default: Any = _NO_DEFAULT) -> Any:
+        """A field's value, whatever its type. Without a default the field must be there."""
+        self._read.add(name)
+        if name in self.data:
+            return self.data[name]
+        if default is _NO_DEFAULT:
+            self.refuse(name, "this field is missing")
+        return default
+
+    @overload
+    def integer(self, name: str, default: int) -> int: ...
+    @overload
+    def integer(self, name: str, default: None) -> int | None: ...
+    def integer(self, name: str, default: int | None) -> int | None:
+        """An integer; null is allowed where it is the default."""
+        return self._typed(name, default, (int,), "an integer")
+
+    def nullable_integer(self, name: str, default: int | None) -> int | None:
+        """An integer, or null, which is not the same as to leave the field out."""
+        return None if name in self.data and self.value(name) is None else self.integer(name, default)
+
+    @overload
+    def number(self, name: str, default: float) -> float: ...
+    @overload
+    def number(self, name: str, default: None) -> float | None: ...
+    def number(self, name: str, default: float | None) -> float | None:
+        """A number, as float; null is allowed where it is the default."""
+        value = self._typed(name, default, (int, float), "a number")
+        return None if value is None else float(value)
+
+    def boolean(self, name: str, default: bool) -> bool:
+        """True or false."""
+        return self._typed(name, default, (bool,), "true or false")
+
+    def text(self, name: str, default: str) -> str:
+        """A string."""
+        return self._typed(name, default, (str,), "a string")
+
+    def activation(self, name: str, default: str) -> str:
+        """An activation, by our name; default is transformers'."""
+        theirs = self.text(name, default)
+        if theirs not in ACTIVATIONS:
+            self.refuse(
+                name, f"the activation '{theirs}' cannot be represented; {suggest(theirs, ACTIVATIONS)}"
+            )
+        return ACTIVATIONS[theirs]
+
+    def part(self, name: str) -> Config | None:
+        """A mapping within the config, whose fields must all be read too; None where it is absent or null."""
+        value = self._typed(name, None, (Mapping,), "a mapping")
+        if value is None:
+            return None
+        inner = Config(
+            value, where=self.where, section=f"{self._path(name)}.", architecture=self.architecture
+        )
+        self._sections.append(inner)
+        return inner
+
+    def padding_id(
+        self, name: str = "pad_token_id", default: int | None = None, *, vocab_size: int
+    ) -> int | None:
+        """The id whose embedding is not trained; transformers counts a negative one from the vocabulary's end."""
+        value = self.nullable_integer(name, default)
+        return value + vocab_size if value is not None and value < 0 else value
+
+    def n_labels(self, default: int = 2) -> int:
+        """The number of a classifier's classes: as many as id2label has, or num_labels."""
+        labels = self._typed("id2label", None, (Mapping,), "a mapping")
+        count = self.integer("num_labels", None)
+        self._read.add("label2id")
+        return len(labels) if labels else default if count is None else count
+
+    def only(self, name: str, *accepted: Any, reason: str = "") -> None:
+        """Reads a field that may be absent, or have one of these values."""
+        self._read.add(name)
+        if name in self.data and self.data[name] not in accepted:
+            values = " or ".join(_json(value) for value in accepted)
+            self.refuse(name, f"{_json(self.data[name])} cannot be represented{reason}; only {values} can")
+
+    def refuse(self, name: str, message: str) -> NoReturn:
+        """Raises SpecError at a field."""
+        raise SpecError([Problem(self._path(name), message, where=self.where)])
+
+    def problems(
+        self, *, mapping: str, fixed: Mapping[str, Any], bookkeeping: Sequence[str], ignore: Sequence[str]
+    ) -> list[Problem]:
+        """The fields that nobody accounts for, after a mapping has read what it wants."""
+        found: list[Problem] = []
+        for name in sorted(self.data):
+            path = self._path(name)
+            if name in self._read or path in ignore:
+                continue
+            value = self.data[name]
+            if name == "auto_map":
+                found.append(
+                    Problem(path, "the folder brings code of its own, and none is executed", where=self.where)
+                )
+            elif name in fixed:
+                accepted = fixed[name] if isinstance(fixed[name], tuple) else (fixed[name],)
+                if value not in accepted:
+                    values = " or ".join(_json(each) for each in accepted)
+                    text = f"{_json(value)} cannot be represented; only {values} can"
+                    found.append(Problem(path, text, where=self.where))
+            elif name not in bookkeeping:
+                text = f"unknown to the {mapping} mapping ({_json(value)}); if it changes nothing, ignore it by name"
+                found.append(Problem(path, text, where=self.where))
+        for section in self._sections:
+            found += section.problems(mapping=mapping, fixed={}, bookkeeping=(), ignore=ignore)
+        return found
+
+    def _typed(self, name: str, default: Any, types: tuple[type, ...], what: str) -> Any:
+        value = self.value(name, default)
+        if value is None and default is None:
+            return None
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            self.refuse(name, f"must be {what}, got {_json(value)}")
+        return value
+
+    def _path(self, name: str) -> str:
+        return f"{self.section}{name}"
+
+
+def _json(value: Any) -> str:
+    """A value as it stands in a config.json, cut where it is long."""
+    if isinstance(value, str):
+        text = f"'{value}'"
+    elif value is None or isinstance(value, bool):
+        text = {None: "null", True: "true", False: "false"}[value]
+    else:
+        text = str(value)
+    return text if len(text) <= 80 else f"{text[:60]}..."

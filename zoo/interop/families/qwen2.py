@@ -1,0 +1,147 @@
+"""Qwen 2 and 2.5: Yang et al. 2024. LLaMA with biases of query, key and value, and windows in some layers on demand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo.interop.config import Config
+from zoo.interop.family import Family, Published
+from zoo.interop.gated_decoder import (
+    Defaults,
+    gated_decoder_config,
+    gated_decoder_spec,
+    gated_decoder_weights,
+    layer_count,
+    windows_of,
+)
+from zoo.interop.writing import greedy
+
+DEFAULTS = Defaults(
+    vocab_size=151936, d_model=4096, d_ff=22016, n_layers=32, n_heads=32, n_kv_heads=32, max_len=32768
+)
+
+
+def windows(config: Config) -> list[int | None]:
+    """For each layer how many tokens a query sees; None: all before it."""
+    n_layers = layer_count(config, DEFAULTS)
+    window = config.nullable_integer("sliding_window", 4096)
+    if not config.boolean("use_sliding_window", False):
+        window = None
+    first = config.integer("max_window_layers", 28)
+    kinds = config.value("layer_types", None)
+    if kinds is None:
+        return [window if i >= first else None for i in range(n_layers)]
+    known = {"full_attention": None, "sliding_attention": window}
+    if not isinstance(kinds, list) or len(kinds) != n_layers or any(kind not in known for kind in kinds):
+        config.refuse(
+            "layer_types", f"it must say full_attention or sliding_attention for each of {n_layers} layers"
+        )
+    if "sliding_attention" in kinds and window is None:
+        config.refuse(
+            "layer_types", "it says sliding_attention, but sliding_window and use_sliding_window say none"
+        )
+    return [known[kind] for kind in kinds]
+
+
+def window_fields(spec: Any) -> dict[str, Any]:
+    """The fields that say the windows of a spec's layers."""
+    found = windows_of(spec)
+    sizes = [window for window in found if window is not None]
+    if not sizes:
+        return {"use_sliding_window": False, "sliding_window": None, "max_window_layers": len(found)}
+    return {
+        "use_sliding_window": True,
+        "sliding_window": sizes[0],
+        "max_window_layers": found.index(sizes[0]),
+        "layer_types": ["full_attention" if window is None else "sliding_attention" for window in found],
+    }
+
+
+def to_spec(config: Config) -> dict[str, Any]:
+    """A config -> the model's spec as plain data."""
+    return gated_decoder_spec(
+        config, DEFAULTS, attention={"bias": ["query", "key", "value"]}, windows=windows(config)
+    )
+
+
+def to_config(spec: Any) -> dict[str, Any]:
+    """The model's spec -> a config."""
+    return {**gated_decoder_config(spec, "Qwen2ForCausalLM"), **window_fields(spec)}
+
+
+def generation(config: Config) -> dict[str, Any]:
+    """A config -> how its model is searched."""
+    return greedy(config, start=None, end=None)
+
+
+_SMALL = {
+    "vocab_size": 31,
+    "hidden_size": 12,
+    "intermediate_size": 19,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+}
+
+FAMILY = Family(
+    name="qwen2",
+    architectures=("Qwen2ForCausalLM",),
+    to_spec=to_spec,
+    to_config=to_config,
+    weights=gated_decoder_weights,
+    prefix="model.",
+    ignored=(r"rotary_emb\.inv_freq$",),
+    generation=generation,
+    examples=(
+        {**_SMALL, "tie_word_embeddings": True},
+        {
+            **_SMALL,
+            "num_hidden_layers": 3,
+            "use_sliding_window": True,
+            "sliding_window": 3,
+            "max_window_layers": 1,
+        },
+        {
+            **_SMALL,
+            "use_sliding_window": True,
+            "sliding_window": 2,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "num_key_value_heads": 6,
+            "rms_norm_eps": 1e-3,
+            "hidden_act": "gelu",
+            "attention_dropout": 0.1,
+            "pad_token_id": 5,
+            "rope_theta": 40.0,
+        },
+    ),
+    published=(
+        Published(
+            preset="qwen2_0_5b",
+            source="huggingface.co/Qwen/Qwen2-0.5B",
+            config={
+                "architectures": ["Qwen2ForCausalLM"],
+                "attention_dropout": 0.0,
+                "bos_token_id": 151643,
+                "eos_token_id": 151643,
+                "hidden_act": "silu",
+                "hidden_size": 896,
+                "initializer_range": 0.02,
+                "intermediate_size": 4864,
+                "max_position_embeddings": 131072,
+                "max_window_layers": 24,
+                "num_attention_heads": 14,
+                "num_hidden_layers": 24,
+                "num_key_value_heads": 2,
+                "rms_norm_eps": 1e-06,
+                "rope_theta": 1000000.0,
+                "sliding_window": 131072,
+                "tie_word_embeddings": True,
+                "torch_dtype": "bfloat16",
+                "transformers_version": "4.40.1",
+                "use_cache": True,
+                "use_sliding_window": False,
+                "vocab_size": 151936,
+            },
+        ),
+    ),
+)

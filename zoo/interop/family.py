@@ -1,0 +1,114 @@
+"""Family: what is known of one of transformers' model types, and where the families are found."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from registry import Problem, SpecError, suggest
+from zoo.interop.config import Config
+from zoo.interop.rules import Rules
+from zoo.interop.trial import TrialMaker
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published model whose config a preset must give."""
+
+    preset: str
+    """Name of the preset that is this model."""
+    source: str
+    """Where the config is from."""
+    config: Mapping[str, Any]
+    """Its config.json, `model_type` left out."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one model type of transformers is written as a spec, and its weights as ours.
+
+    A module of zoo/interop/families holds one as FAMILY. `to_spec` and `to_config` are each other's inverse for every
+    config that is not refused, and `weights` lists the rules for a spec that `to_spec` gave.
+    """
+
+    name: str
+    """config.json's model_type."""
+    architectures: tuple[str, ...]
+    """transformers' classes there is a mapping for; the first is taken where a config names none."""
+    to_spec: Callable[[Config], dict[str, Any]]
+    """A config -> the model's spec as plain data, as in YAML."""
+    to_config: Callable[[Any], dict[str, Any]]
+    """The model's spec -> the fields of a config.json, `architectures` among them."""
+    weights: Callable[[Any], Rules]
+    """The model's spec -> which tensors are which."""
+    examples: tuple[Mapping[str, Any], ...]
+    """Small configs for certification, all sizes different, each option of the mapping in at least one."""
+    published: tuple[Published, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that may stand in a config with this value only (a tuple: with these)."""
+    bookkeeping: tuple[str, ...] = ()
+    """Further fields that do not change what the model computes."""
+    prefix: str = ""
+    """What the names of a base model's checkpoint lack, or have too much, such as "transformer."."""
+    renamed: tuple[tuple[str, str], ...] = ()
+    """Regular expressions and replacements for names in older checkpoints."""
+    ignored: tuple[str, ...] = ()
+    """Regular expressions of tensors that mean nothing here: masks, position ids, heads of other tasks."""
+    generation: Callable[[Config], dict[str, Any]] | None = None
+    """A config -> how its model is searched, as plain data of a DECODING spec; None where it writes nothing."""
+    trial: TrialMaker | None = None
+    """Makes inputs for certification where they are not tokens; None: as the model's type says."""
+    beam: int = 0
+    """Width of the beam search that certification compares besides greedy search; 0: none."""
+
+    def architecture(self, config: Mapping[str, Any], chosen: str | None, where: str) -> str:
+        """The class whose weights a config goes with. Raises: SpecError for one that has no mapping."""
+        given = config.get("architectures") or []
+        names = (
+            [chosen]
+            if chosen
+            else given
+            if isinstance(given, Sequence) and not isinstance(given, str)
+            else [given]
+        )
+        if not names:
+            return self.architectures[0]
+        if found := next((name for name in names if name in self.architectures), None):
+            return found
+        known = ", ".join(self.architectures)
+        message = f"{' and '.join(map(repr, names))} cannot be represented (known for {self.name}: {known})"
+        raise SpecError([Problem("architectures", message, where=where)])
+
+
+@cache
+def family_names() -> tuple[str, ...]:
+    """The families there are, by their files; none is loaded."""
+    package = importlib.import_module("zoo.interop.families")
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__)))
+
+
+def families() -> list[Family]:
+    """Every family."""
+    return [family_named(name) for name in family_names()]
+
+
+def family_named(name: object, where: str = "") -> Family:
+    """The family of that model type; `-` and `_` are one. Raises: SpecError for one there is no mapping for."""
+    known = family_names()
+    file = name.replace("-", "_") if isinstance(name, str) else ""
+    if file not in known:
+        text = "no model type is given" if name is None else f"there is no mapping for {name!r}"
+        raise SpecError(
+            [
+                Problem(
+                    "model_type" if where else "", f"{text}; {suggest(file, known, listed=True)}", where=where
+                )
+            ]
+        )
+    family: Family = importlib.import_module(f"zoo.interop.families.{file}").FAMILY
+    assert family.name.replace("-", "_") == file, f"families/{file}.py holds the family {family.name}"
+    return family

@@ -1,0 +1,177 @@
+"""What LLaMA and its descendants share: pre-norm with RMSNorm, rotary positions, gated networks, grouped heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from zoo.interop.config import Config, activation_name
+from zoo.interop.rotary import rotary_config, rotary_spec
+from zoo.interop.rules import Rules, for_each, module, tensor
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What transformers takes for a field that a config leaves out."""
+
+    vocab_size: int
+    d_model: int
+    d_ff: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int | None
+    d_k: int | None = None
+    activation: str = "silu"
+    eps: float = 1e-6
+    base: float = 10000.0
+    max_len: int = 2048
+    tied: bool = False
+    padding_id: int | None = None
+
+
+def gated_decoder_spec(
+    config: Config,
+    defaults: Defaults,
+    *,
+    attention: Mapping[str, Any] | None = None,
+    ffn: Mapping[str, Any] | None = None,
+    norm: Mapping[str, Any] | None = None,
+    windows: Sequence[int | None] | None = None,
+) -> dict[str, Any]:
+    """A config -> the model's spec as plain data; the mappings add to a part's keys, or replace them.
+
+    windows says for each layer how many tokens a query sees, its own included; None: all before it.
+    """
+    d_model, vocab_size = (
+        config.integer("hidden_size", defaults.d_model),
+        config.integer("vocab_size", defaults.vocab_size),
+    )
+    n_heads, n_layers = config.integer("num_attention_heads", defaults.n_heads), layer_count(config, defaults)
+    n_kv_heads = config.nullable_integer("num_key_value_heads", defaults.n_kv_heads)
+    d_k = config.integer("head_dim", None) or defaults.d_k or d_model // n_heads
+    norms = {
+        "type": "rms_norm",
+        "eps": config.number("rms_norm_eps", defaults.eps),
+        **(norm or {"casts_before_gain": True}),
+    }
+    heads = {
+        "n_heads": n_heads,
+        "n_kv_heads": n_kv_heads or n_heads,
+        "d_k": d_k,
+        "dropout": config.number("attention_dropout", 0.0),
+        **(attention or {}),
+    }
+    if "qk_norm" in heads:
+        heads["qk_norm"] = norms
+    network = {
+        "type": "glu",
+        "d_ff": config.integer("intermediate_size", defaults.d_ff),
+        "activation": config.activation("hidden_act", defaults.activation),
+        **(ffn or {}),
+    }
+    layer = {"layout": "pre_norm", "norm": norms, "ffn": network, "dropout": 0.0}
+    groups: list[dict[str, Any]] = [
+        {"repeat": len(list(group)), "layer": {"self_attention": _windowed(heads, window)}}
+        for window, group in groupby(windows or [None] * n_layers)
+    ]
+    decoder: dict[str, Any] = {"layer": layer, "layers": groups}
+    if len(groups) == 1:
+        decoder = {"n_layers": n_layers, "layer": {**layer, **groups[0]["layer"]}}
+    return {
+        "type": "decoder_only",
+        "d_model": d_model,
+        "tokens": {
+            "type": "tokens",
+            "vocab_size": vocab_size,
+            "scale": "none",
+            "padding_id": config.padding_id(default=defaults.padding_id, vocab_size=vocab_size),
+        },
+        "position": rotary_spec(config, base=defaults.base, max_len=defaults.max_len),
+        "decoder": decoder,
+        "head": {
+            "type": "language_model",
+            "predicts": "tokens",
+            "tied": config.boolean("tie_word_embeddings", defaults.tied),
+        },
+        "initialization": {"type": "normal", "std": config.number("initializer_range", 0.02)},
+    }
+
+
+def layer_count(config: Config, defaults: Defaults) -> int:
+    """The number of layers."""
+    return config.integer("num_hidden_layers", defaults.n_layers)
+
+
+def _windowed(heads: Mapping[str, Any], window: int | None) -> dict[str, Any]:
+    if window is None:
+        return {"type": "multi_head", **heads}
+    return {
+        "type": "restricted",
+        "radius": window - 1,
+        **heads,
+    }  # their window counts the query's own position
+
+
+def gated_decoder_config(spec: Any, architecture: str) -> dict[str, Any]:
+    """The model's spec -> the fields that all these families have."""
+    layers = spec.decoder.each_layer()
+    attention, ffn = layers[0].self_attention, layers[0].ffn
+    network = getattr(ffn, "expert", ffn)
+    return {
+        "architectures": [architecture],
+        "vocab_size": spec.tokens.vocab_size,
+        "hidden_size": spec.d_model,
+        "intermediate_size": network.d_ff,
+        "num_hidden_layers": len(layers),
+        "num_attention_heads": attention.n_heads,
+        "num_key_value_heads": attention.n_kv_heads or attention.n_heads,
+        "head_dim": attention.d_k or spec.d_model // attention.n_heads,
+        "hidden_act": activation_name(network.activation),
+        "rms_norm_eps": layers[0].norm.eps,
+        "attention_dropout": attention.dropout,
+        "tie_word_embeddings": spec.head.tied,
+        "pad_token_id": spec.tokens.padding_id,
+        "initializer_range": getattr(spec.initialization, "std", 0.02),
+        **rotary_config(spec.position),
+    }
+
+
+def windows_of(spec: Any) -> list[int | None]:
+    """For each layer how many tokens a query sees; None: all before it."""
+    radii = [getattr(layer.self_attention, "radius", None) for layer in spec.decoder.each_layer()]
+    return [None if radius is None else radius + 1 for radius in radii]
+
+
+def gated_decoder_weights(spec: Any, *ffn: Rules) -> Rules:
+    """Which tensors are which; ffn are the rules of a layer's network, by default one gated network."""
+    ours, theirs = "decoder.layers.{i}", "model.layers.{i}"
+    attention, their_attention = f"{ours}.self_attention", f"{theirs}.self_attn"
+    return [
+        *tensor("tokens.weight", "model.embed_tokens.weight"),
+        *for_each(
+            "i",
+            len(spec.decoder.each_layer()),
+            module(f"{ours}.layout.norms.0", f"{theirs}.input_layernorm"),
+            module(f"{attention}.query", f"{their_attention}.q_proj"),
+            module(f"{attention}.key", f"{their_attention}.k_proj"),
+            module(f"{attention}.value", f"{their_attention}.v_proj"),
+            module(f"{attention}.output", f"{their_attention}.o_proj"),
+            module(f"{attention}.query_norm", f"{their_attention}.q_norm"),
+            module(f"{attention}.key_norm", f"{their_attention}.k_norm"),
+            module(f"{ours}.layout.norms.1", f"{theirs}.post_attention_layernorm"),
+            *(ffn or (gated_network(f"{ours}.ffn", f"{theirs}.mlp"),)),
+        ),
+        *module("decoder.final_norm", "model.norm"),
+        *tensor("head.weight", "lm_head.weight"),
+    ]
+
+
+def gated_network(ours: str, theirs: str) -> Rules:
+    """The three matrices of a gated network."""
+    return [
+        *module(f"{ours}.gate", f"{theirs}.gate_proj"),
+        *module(f"{ours}.inner", f"{theirs}.up_proj"),
+        *module(f"{ours}.outer", f"{theirs}.down_proj"),
+    ]

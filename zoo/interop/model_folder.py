@@ -1,0 +1,55 @@
+"""A folder of our own for a model without a run: spec.yaml and model.safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import presets
+from registry import Spec, dump, parse
+from zoo.assembly.build import build
+from zoo.errors import RunError
+from zoo.interop.checkpoint import WEIGHTS_FILE
+from zoo.interop.files import new_folder, stored_tensors, write_tensors
+from zoo.interop.rules import Rule, Rules
+from zoo.interop.transfer import fill, first_names
+from zoo.kinds import MODEL
+
+SPEC_FILE = "spec.yaml"
+
+
+def save_model(folder: str | Path, spec: Spec, model: nn.Module, *, generation: Spec | None = None) -> None:
+    """Writes a model, each tensor once, and how it is searched; the folder appears whole or not at all.
+
+    Raises: RunError where the folder exists and is not empty, or cannot be written.
+    """
+    state = model.state_dict(keep_vars=True)
+    first = first_names(state)
+    tensors = {name: tensor.detach() for name, tensor in state.items() if first[name] == name}
+    data = {"model": dump(spec)} | ({} if generation is None else {"generation": dump(generation)})
+    with new_folder(Path(folder)) as inner:
+        about = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
+        write_tensors(inner / WEIGHTS_FILE, about, tensors.items())
+        (inner / SPEC_FILE).write_text(presets.to_yaml(data), encoding="utf-8")
+
+
+def load_model(folder: str | Path, *, dtype: torch.dtype | None = None) -> tuple[Spec, nn.Module]:
+    """The spec and the model of such a folder, on the CPU and in eval mode; streamed as `from_hf` does.
+
+    Raises: RunError for a folder that is none or is damaged, SpecError for a wrong spec, DataError for tensors that are
+    not the spec's.
+    """
+    folder = Path(folder)
+    if not (folder / SPEC_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
+        raise RunError(f"{folder}: no model lies here: {SPEC_FILE} and {WEIGHTS_FILE} are needed")
+    document = presets.read(folder / SPEC_FILE)
+    data: Any = document.data["model"]
+    spec = parse(MODEL.entry(data["type"]).spec, data, path="model", locate=document.locate)
+    model = build(spec, device="meta")
+    first = first_names(model.state_dict(keep_vars=True))
+    rules: Rules = [Rule((name,), (name,)) for name in first if first[name] == name]
+    fill(model, rules, stored_tensors(folder / WEIGHTS_FILE), where=str(folder), dtype=dtype)
+    return spec, model.eval()

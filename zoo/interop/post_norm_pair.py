@@ -1,0 +1,171 @@
+"""What BART and Marian have in common: an encoder and a decoder of post-norm layers, and a fixed bias on the logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from zoo.interop.config import Config, activation_name
+from zoo.interop.rules import Reshape, Rules, for_each, module, table, tensor
+
+_NORM = {"type": "layer_norm", "eps": 1e-5}  # no field of the config: torch's default
+
+
+def post_norm_pair_spec(
+    config: Config,
+    *,
+    vocab_size: int,
+    padding_id: int,
+    norms_input: bool,
+    position: dict[str, Any],
+    head: dict[str, Any],
+) -> dict[str, Any]:
+    """A config -> the model's spec as plain data, one vocabulary for both sides.
+
+    vocab_size and padding_id are transformers' defaults, norms_input is whether embeddings are normalised; head are
+    further keys of the head.
+    """
+    for alias, name in (
+        ("num_hidden_layers", "encoder_layers"),
+        ("num_attention_heads", "encoder_attention_heads"),
+    ):
+        config.only(
+            alias,
+            config.value(name, {"encoder_layers": 12, "encoder_attention_heads": 16}[name]),
+            reason=f" beside {name}",
+        )
+    vocab_size = config.integer("vocab_size", vocab_size)
+    return {
+        "type": "encoder_decoder",
+        "d_model": config.integer("d_model", 1024),
+        "source": {
+            "type": "tokens",
+            "vocab_size": vocab_size,
+            "scale": "sqrt_d_model" if config.boolean("scale_embedding", False) else "none",
+            "padding_id": config.padding_id(default=padding_id, vocab_size=vocab_size),
+        },
+        "target": {"share": "source"},
+        "position": position,
+        "encoder": _stack_spec(config, "encoder", norms_input=norms_input),
+        "decoder": _stack_spec(config, "decoder", norms_input=norms_input),
+        "head": {"type": "language_model", "predicts": "target", **head},
+        "initialization": {"type": "normal", "std": config.number("init_std", 0.02)},
+    }
+
+
+def _stack_spec(config: Config, name: str, *, norms_input: bool) -> dict[str, Any]:
+    dropout = config.number("dropout", 0.1)
+    attention = {
+        "type": "multi_head",
+        "n_heads": config.integer(f"{name}_attention_heads", 16),
+        "bias": True,
+        "dropout": config.number("attention_dropout", 0.0),
+    }
+    layer = {
+        "layout": "post_norm",
+        "norm": _NORM,
+        "self_attention": attention,
+        "cross_attention": attention if name == "decoder" else None,
+        "ffn": {
+            "type": "mlp",
+            "d_ff": config.integer(f"{name}_ffn_dim", 4096),
+            "activation": config.activation("activation_function", "gelu"),
+            "dropout": config.number("activation_dropout", 0.0),
+        },
+        "dropout": dropout,
+    }
+    return {
+        "n_layers": config.integer(f"{name}_layers", 12),
+        "layer": layer,
+        "input_norm": _NORM if norms_input else None,
+        "input_dropout": dropout,
+        "layer_drop": config.number(f"{name}_layerdrop", 0.0),
+    }
+
+
+def post_norm_pair_config(spec: Any) -> dict[str, Any]:
+    """The model's spec -> the fields that both families have."""
+    layer = spec.encoder.each_layer()[0]
+    config = {
+        "vocab_size": spec.source.vocab_size,
+        "d_model": spec.d_model,
+        "activation_function": activation_name(layer.ffn.activation),
+        "dropout": layer.dropout,
+        "attention_dropout": layer.self_attention.dropout,
+        "activation_dropout": layer.ffn.dropout,
+        "scale_embedding": spec.source.scale == "sqrt_d_model",
+        "max_position_embeddings": spec.position.max_len,
+        "pad_token_id": spec.source.padding_id,
+        "tie_word_embeddings": spec.head.tied,
+        "init_std": getattr(spec.initialization, "std", 0.02),
+    }
+    for name, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
+        layers = stack.each_layer()
+        config |= {
+            f"{name}_layers": len(layers),
+            f"{name}_attention_heads": layers[0].self_attention.n_heads,
+            f"{name}_ffn_dim": layers[0].ffn.d_ff,
+            f"{name}_layerdrop": stack.layer_drop,
+        }
+    return config
+
+
+def post_norm_pair_weights(spec: Any, prefix: str) -> Rules:
+    """Which tensors are which, the embeddings' left out."""
+    vocab_size = spec.embeddings["target"].vocab_size
+    bias = (
+        tensor("head.bias", "final_logits_bias", Reshape((1, vocab_size), (vocab_size,)))
+        if spec.head.bias
+        else table("final_logits_bias", lambda: torch.zeros(1, vocab_size))
+    )
+    return [
+        *_stack_weights(spec.encoder, "encoder", prefix),
+        *_stack_weights(spec.decoder, "decoder", prefix),
+        *tensor("head.weight", "lm_head.weight"),
+        *bias,
+    ]
+
+
+def _stack_weights(stack: Any, name: str, prefix: str) -> Rules:
+    ours, theirs = f"{name}.layers.{{i}}", f"{prefix}{name}.layers.{{i}}"
+    attentions = {"self_attention": "self_attn", "cross_attention": "encoder_attn"}
+    if name == "encoder":
+        del attentions["cross_attention"]
+    projections = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
+    groups = []
+    for j, (mine, its) in enumerate(attentions.items()):
+        groups += [
+            module(f"{ours}.{mine}.{part}", f"{theirs}.{its}.{proj}") for part, proj in projections.items()
+        ]
+        groups.append(module(f"{ours}.layout.norms.{j}", f"{theirs}.{its}_layer_norm"))
+    return [
+        *module(f"{name}.input_norm", f"{prefix}{name}.layernorm_embedding"),
+        *for_each(
+            "i",
+            len(stack.each_layer()),
+            *groups,
+            module(f"{ours}.ffn.inner", f"{theirs}.fc1"),
+            module(f"{ours}.ffn.outer", f"{theirs}.fc2"),
+            module(f"{ours}.layout.norms.{len(attentions)}", f"{theirs}.final_layer_norm"),
+        ),
+    ]
+
+
+def searched(config: Config, *, pad: int, start: int, end: int) -> dict[str, Any]:
+    """A config -> how its model is searched; the ids are transformers' defaults."""
+    stops = {True: "full", False: "estimate", "never": "exact"}
+    ids = {
+        "pad": config.value("pad_token_id", pad),
+        "start": config.value("decoder_start_token_id", start),
+        "end": config.value("eos_token_id", end),
+    }
+    banned = config.value("bad_words_ids", None) or []
+    return {
+        "type": "beam",
+        "beam_size": config.integer("num_beams", 4),
+        "length_penalty": {"type": "power", "alpha": config.number("length_penalty", 1.0)},
+        "stop": stops[config.value("early_stopping", False)],
+        "max_length": "source + 50",
+        "ids": {**ids, "never": [words[0] for words in banned if len(words) == 1]},
+    }

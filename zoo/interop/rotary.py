@@ -1,0 +1,91 @@
+"""Rotary positions of configs: `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling` (before)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo.interop.config import Config
+
+
+def rotary_spec(config: Config, *, base: float, max_len: int, fraction: float = 1.0) -> dict[str, Any]:
+    """The rotary positions of a config; base and max_len are transformers' defaults of rope_theta and of
+    max_position_embeddings. fraction is the share of a head that turns."""
+    length = config.integer("max_position_embeddings", max_len)
+    theta = config.number("rope_theta", base)
+    old, new = config.part("rope_scaling"), config.part("rope_parameters")
+    if old is not None and new is not None and old.data and new.data and old.data != new.data:
+        config.refuse("rope_scaling", "it stands beside rope_parameters, which says something else")
+    part = old if old is not None and old.data else new
+    spec: dict[str, Any] = {"type": "rotary", "base": theta, "fraction": fraction}
+    if part is None:
+        return spec
+    spec["base"] = part.number("rope_theta", theta)
+    part.only("partial_rotary_factor", fraction, reason=f" where {fraction:g} of a head turns")
+    name = "rope_type" if "rope_type" in part else "type"
+    kind = part.text(name, "default")
+    if name == "rope_type":
+        part.only("type", kind)
+    if kind != "default":
+        spec["scaling"] = _scaling(part, name, kind, length)
+    return spec
+
+
+def _scaling(part: Config, name: str, kind: str, length: int) -> dict[str, Any]:
+    if kind not in ("linear", "dynamic", "yarn", "llama3"):
+        part.refuse(name, f"'{kind}' cannot be represented; known: default, linear, dynamic, yarn, llama3")
+    if kind == "linear":
+        return {"type": "linear", "factor": _needed(part, "factor")}
+    if kind == "dynamic":
+        return {"type": "dynamic_ntk", "factor": _needed(part, "factor"), "original_max_len": length}
+    original = part.integer("original_max_position_embeddings", length)
+    if kind == "llama3":
+        return {
+            "type": "llama3",
+            "factor": _needed(part, "factor"),
+            "original_max_len": original,
+            "low_freq_factor": _needed(part, "low_freq_factor"),
+            "high_freq_factor": _needed(part, "high_freq_factor"),
+        }
+    mscale, mscale_all_dim = part.number("mscale", None), part.number("mscale_all_dim", None)
+    factor = part.number("attention_factor", None)
+    has_both = factor is None and mscale and mscale_all_dim
+    return {
+        "type": "yarn",
+        "factor": part.number("factor", None) or length / original,
+        "original_max_len": original,
+        "attention_factor": factor,
+        "beta_fast": part.number("beta_fast", None) or 32.0,
+        "beta_slow": part.number("beta_slow", None) or 1.0,
+        "mscale": mscale if has_both else None,
+        "mscale_all_dim": mscale_all_dim if has_both else None,
+        "truncate": part.boolean("truncate", True),
+    }
+
+
+def _needed(part: Config, name: str) -> float:
+    value = part.number(name, None)
+    if value is None:
+        part.refuse(name, "this field is missing")
+    return value
+
+
+def rotary_config(position: Any) -> dict[str, Any]:
+    """The fields that say rotary positions of a spec, in the older form, which every version of transformers reads."""
+    scaling = position.scaling
+    if scaling is None:
+        return {"rope_theta": position.base, "rope_scaling": None}
+    fields: dict[str, Any] = {"factor": scaling.factor}
+    if scaling.type == "dynamic_ntk":
+        return {
+            "rope_theta": position.base,
+            "rope_scaling": {"rope_type": "dynamic", **fields},
+            "max_position_embeddings": scaling.original_max_len,
+        }
+    if scaling.type == "llama3":
+        fields |= {"low_freq_factor": scaling.low_freq_factor, "high_freq_factor": scaling.high_freq_factor}
+    if scaling.type == "yarn":
+        names = ("attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate")
+        fields |= {name: getattr(scaling, name) for name in names if getattr(scaling, name) is not None}
+    if scaling.type in ("llama3", "yarn"):
+        fields["original_max_position_embeddings"] = scaling.original_max_len
+    return {"rope_theta": position.base, "rope_scaling": {"rope_type": scaling.type, **fields}}

@@ -1,0 +1,322 @@
+"""Tensors from a checkpoint into a model and back, one at a time, by a family's rules."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import DataError
+from zoo.interop.checkpoint import Promised, some
+from zoo.interop.family import Family
+from zoo.interop.files import scratch
+from zoo.interop.rules import Either, Rule, Rules, chosen
+
+_TABLE_TOLERANCE = (
+    1e-3  # a sinusoid's angle in float32, as references compute them, is off by as much at 10,000
+)
+
+
+class Readable(Protocol):
+    """A tensor that is there to be read."""
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def read_into(self, out: Tensor) -> None:
+        """Writes the tensor into one of its shape, in that one's dtype."""
+        ...
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Its values in order, in flat pieces, each valid until the next is asked for."""
+        ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """A tensor of a live model."""
+
+    tensor: Tensor
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Its dtype."""
+        return self.tensor.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return tuple(self.tensor.shape)
+
+    def read_into(self, out: Tensor) -> None:
+        """Copies the tensor."""
+        out.copy_(self.tensor.detach())
+
+    def blocks(self) -> Iterator[Tensor]:
+        """The tensor, flat, on the CPU."""
+        yield self.tensor.detach().cpu().flatten()
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One rule as it applies: tensors of ours from tensors of theirs."""
+
+    rule: Rule
+    theirs: list[Tensor]
+    """Their shapes and dtypes as our model makes them, on the meta device."""
+    is_copy: bool
+    """Whether an earlier rule has filled these tensors, for ours are tied."""
+
+
+def fill(
+    model: nn.Module,
+    rules: Rules,
+    given: Mapping[str, Readable],
+    *,
+    where: str,
+    dtype: torch.dtype | None,
+    ignored: Sequence[str] = (),
+) -> None:
+    """Fills every tensor of a model from those given, which must all be used; memory is needed for the model only.
+
+    dtype converts what is given; with None it must be of one floating dtype, which the model then has. ignored are
+    regular expressions of names that may be left over.
+    Raises: DataError for tensors that are missing, left over, of the wrong shape, of several dtypes, or unequal where
+    they should be copies of one.
+    """
+    state = model.state_dict(keep_vars=True)
+    steps = _steps(rules, state, set(given))
+    problems, dtypes = _mismatches(steps, given, where, ignored)
+    if dtype is None and len(dtypes) > 1:
+        counts = ", ".join(f"{n} of {str(each).removeprefix('torch.')}" for each, n in dtypes.items())
+        problems.append(f"{where}: the tensors are of several types ({counts}); say which is wanted by dtype")
+    if problems:
+        raise DataError("\n".join(problems))
+
+    first = first_names(state)
+    values: dict[str, Tensor] = {}
+    reader = _Reader(given, where, dtype)
+    for step in steps:
+        if step.is_copy:
+            reader.check_copy(step, [values[first[name]] for name in step.rule.ours])
+        elif step.rule.table is not None:
+            reader.check_table(step.rule.theirs[0], step.rule.table())
+        else:
+            for name, value in zip(step.rule.ours, reader.values(step), strict=True):
+                old = state[name]
+                is_parameter = isinstance(old, nn.Parameter)
+                values[first[name]] = nn.Parameter(value, old.requires_grad) if is_parameter else value
+    unfilled = sorted(name for name in state if first[name] not in values)
+    assert not unfilled, f"no rule fills {some(unfilled)}"
+    model.load_state_dict({name: values[first[name]] for name in state}, strict=True, assign=True)
+    left = [name for name, tensor in [*model.named_parameters(), *model.named_buffers()] if tensor.is_meta]
+    assert not left, f"a checkpoint cannot fill {some(left)}: a part keeps it out of its state"
+
+
+def promised(model: nn.Module, rules: Rules) -> dict[str, Promised]:
+    """Every tensor of a model as transformers names and shapes it on disk, made when it is asked for."""
+    state = model.state_dict(keep_vars=True)
+    found: dict[str, Promised] = {}
+    filled: set[str] = set()
+    for step in _steps(rules, state, ()):
+        if step.is_copy:
+            continue
+        filled |= set(step.rule.ours)
+        for i, (name, meta) in enumerate(zip(step.rule.theirs, step.theirs, strict=True)):
+            assert name not in found, f"two rules write {name}"
+
+            def make(rule: Rule = step.rule, i: int = i) -> Tensor:
+                if rule.table is not None:
+                    return rule.table()
+                return rule.to_theirs([state[name].detach() for name in rule.ours])[i]
+
+            found[name] = Promised(meta.dtype, tuple(meta.shape), make)
+    first = first_names(state)
+    lost = sorted(name for name in state if first[name] not in {first[each] for each in filled})
+    assert not lost, f"no rule writes {some(lost)}"
+    return found
+
+
+def _steps(rules: Rules, state: Mapping[str, Tensor], present: set[str] | tuple[str, ...]) -> list[_Step]:
+    """The rules that apply to a model with these tensors, in order."""
+    first = first_names(state)
+    filled: set[str] = set()
+    steps: list[_Step] = []
+    for rule in chosen(rules, present):
+        there = [name in state for name in rule.ours]
+        if rule.table is not None:
+            with torch.device("meta"):
+                table = rule.table()
+            steps.append(_Step(rule, [table], is_copy=False))
+        elif any(there):
+            assert all(there), f"our model has only some of {', '.join(rule.ours)}"
+            firsts = {first[name] for name in rule.ours}
+            theirs = rule.to_theirs([state[name].detach().to("meta") for name in rule.ours])
+            assert len(theirs) == len(rule.theirs), (
+                f"a rule gives {len(theirs)} tensors for {', '.join(rule.theirs)}"
+            )
+            steps.append(_Step(rule, theirs, is_copy=firsts <= filled))
+            filled |= firsts
+    return steps
+
+
+def first_names(state: Mapping[str, Tensor]) -> dict[str, str]:
+    """For each name the first one of the same tensor: tied tensors have several."""
+    by_identity: dict[int, str] = {}
+    return {name: by_identity.setdefault(id(tensor), name) for name, tensor in state.items()}
+
+
+def by_rules_names(family: Family, rules: Rules, given: Mapping[str, Readable]) -> dict[str, Readable]:
+    """The tensors given by the names that the rules know: old names renewed, the base model's prefix put or taken."""
+    expected = set(_all_names(rules))
+    found: dict[str, Readable] = {}
+    for original, tensor in given.items():
+        name = original
+        for pattern, replacement in family.renamed:
+            name = re.sub(pattern, replacement, name)
+        if name not in expected and family.prefix:
+            options = (family.prefix + name, name.removeprefix(family.prefix))
+            name = next((option for option in options if option in expected and option not in given), name)
+        found[original if name in found else name] = tensor
+    return found
+
+
+def _all_names(rules: Rules) -> Iterator[str]:
+    for rule in rules:
+        forms = rule.forms if isinstance(rule, Either) else ((rule,),)
+        for form in forms:
+            for each in form:
+                yield from (*each.theirs, *each.copies)
+
+
+def _mismatches(
+    steps: Sequence[_Step], given: Mapping[str, Readable], where: str, ignored: Sequence[str]
+) -> tuple[list[str], dict[torch.dtype, int]]:
+    """What is wrong with the tensors given, a line for each sort of mistake; and how many are of which dtype."""
+    missing: list[str] = []
+    shapes: list[str] = []
+    used: set[str] = set()
+    dtypes: dict[torch.dtype, int] = {}
+    for step in steps:
+        names = [name for name in (*step.rule.theirs, *step.rule.copies) if name in given]
+        used |= set(names)
+        is_optional = step.is_copy or step.rule.table is not None
+        if not names or (not step.rule.copies and len(names) < len(step.rule.theirs)):
+            if names or not is_optional:
+                missing += [name for name in step.rule.theirs if name not in given]
+            continue
+        for i, name in enumerate(names):
+            meta = step.theirs[0 if step.rule.copies else i]
+            tensor = given[name]
+            if tuple(meta.shape) != tuple(tensor.shape):
+                shapes.append(f"{name!r} has the shape {list(tensor.shape)} instead of {list(meta.shape)}")
+            if not tensor.dtype.is_floating_point and meta.dtype.is_floating_point:
+                shapes.append(
+                    f"{name!r} holds {str(tensor.dtype).removeprefix('torch.')} instead of floating numbers"
+                )
+            elif step.rule.table is None:
+                dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + 1
+    patterns = [re.compile(pattern) for pattern in ignored]
+    extra = sorted(
+        name for name in given if name not in used and not any(pattern.search(name) for pattern in patterns)
+    )
+    problems = []
+    if missing:
+        problems.append(f"{where}: missing for a model of this config: {some(missing)}")
+    if extra:
+        problems.append(f"{where}: no part of a model of this config: {some(extra)}")
+    if shapes:
+        more = f" and {len(shapes) - 4} more" if len(shapes) > 4 else ""
+        problems.append(f"{where}: {'; '.join(shapes[:4])}{more}")
+    return problems, dtypes
+
+
+class _Reader:
+    """Reads what steps need; tensors to be reshaped into one room, used again and again."""
+
+    def __init__(self, given: Mapping[str, Readable], where: str, dtype: torch.dtype | None) -> None:
+        self.given = given
+        self.where = where
+        self.dtype = dtype
+        self.room = scratch(0)
+
+    def values(self, step: _Step) -> list[Tensor]:
+        """Our tensors of a step, each in memory of its own."""
+        rule = step.rule
+        names = list(rule.theirs)
+        if rule.copies:
+            first, *others = [name for name in (*rule.theirs, *rule.copies) if name in self.given]
+            for name in others:
+                self._check_equal(name, self.given[first].blocks(), f"a copy of {first!r}")
+            names = [first]
+        if not rule.operations:
+            value = torch.empty(self.given[names[0]].shape, dtype=self._dtype_of(names[0]))
+            self.given[names[0]].read_into(value)
+            return [value]
+        return [
+            part.clone(memory_format=torch.contiguous_format) for part in rule.to_ours(self._in_room(names))
+        ]
+
+    def check_copy(self, step: _Step, known: Sequence[Tensor]) -> None:
+        """A tied tensor that a checkpoint holds a second time must be the same there."""
+        names = step.rule.theirs
+        if not all(name in self.given for name in names):
+            return
+        what = "the tensor that the config ties it to"
+        if not step.rule.operations:
+            self._check_equal(names[0], iter([known[0].detach().flatten()]), what)
+        else:
+            pairs = zip(step.rule.to_ours(self._in_room(names)), known, strict=True)
+            if not all(torch.equal(made, value) for made, value in pairs):
+                raise DataError(f"{self.where}: {names[0]!r} should be {what}, and differs from it")
+
+    def check_table(self, name: str, table: Tensor) -> None:
+        """What is a fixed table must be that one, as far as its dtype tells."""
+        if name not in self.given:
+            return
+        theirs = torch.empty(self.given[name].shape)
+        self.given[name].read_into(theirs)
+        tolerance = max(_TABLE_TOLERANCE, 2 * torch.finfo(self.given[name].dtype).eps)
+        if not ((theirs.double() - table.double()).abs() <= tolerance).all():
+            raise DataError(f"{self.where}: {name!r} should be a fixed table, and differs from it")
+
+    def _check_equal(self, name: str, known: Iterator[Tensor], what: str) -> None:
+        """Compares block by block; known may come in other blocks."""
+        left = torch.empty(0)
+        for block in self.given[name].blocks():
+            while len(block):
+                left = left if len(left) else next(known)
+                n = min(len(left), len(block))
+                if not torch.equal(block[:n].to(left.dtype), left[:n]):
+                    raise DataError(f"{self.where}: {name!r} should be {what}, and differs from it")
+                left, block = left[n:], block[n:]
+
+    def _in_room(self, names: Sequence[str]) -> list[Tensor]:
+        """Tensors read side by side into the room, valid until it is used again."""
+        tensors = [self.given[name] for name in names]
+        sizes = [
+            math.prod(tensor.shape) * self._dtype_of(name).itemsize
+            for name, tensor in zip(names, tensors, strict=True)
+        ]
+        starts = [sum(-(-size // 64) * 64 for size in sizes[:i]) for i in range(len(sizes))]
+        if len(self.room) < (needed := starts[-1] + sizes[-1]):
+            self.room = scratch(0)  # the old one goes first
+            self.room = scratch(needed)
+        found = []
+        for name, tensor, start, size in zip(names, tensors, starts, sizes, strict=True):
+            out = self.room[start : start + size].view(self._dtype_of(name)).view(tensor.shape)
+            tensor.read_into(out)
+            found.append(out)
+        return found
+
+    def _dtype_of(self, name: str) -> torch.dtype:
+        own = self.given[name].dtype
+        return self.dtype if self.dtype is not None and own.is_floating_point else own

@@ -1,0 +1,67 @@
+"""Random inputs on which a model is compared with its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Padding = Literal["none", "left", "right"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One batch, as each of the two models takes it."""
+
+    ours: tuple[Tensor, ...]
+    """What our model takes by position."""
+    theirs: dict[str, Any]
+    """What the reference takes by name."""
+    ours_named: dict[str, Any] = field(default_factory=dict)
+    """What our model takes by name."""
+    real: Tensor | None = None
+    """Where the output stands for real input: bool [B, T]; None: everywhere."""
+
+
+TrialMaker = Callable[[Any, Padding, torch.Generator], Trial]
+"""A model's spec, the side that is padded and a source of random numbers -> a batch."""
+
+
+def padding_mask(lengths: list[int], padding: Padding) -> Tensor:
+    """Which places are real, bool [B, T], T the longest length; padding "none" makes all rows that long."""
+    places = torch.arange(max(lengths))
+    rows = []
+    for length in lengths:
+        if padding == "none":
+            rows.append(places >= 0)
+        else:
+            rows.append(places < length if padding == "right" else places >= max(lengths) - length)
+    return torch.stack(rows)
+
+
+def token_trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
+    """Token ids for a model of any of the three types."""
+    if spec.type == "encoder_decoder":
+        return _two_sequences(spec, padding, random)
+    embedding = spec.tokens if spec.type == "decoder_only" else spec.inputs
+    mask = padding_mask([7, 4, 5], padding)
+    tokens = torch.randint(embedding.vocab_size, mask.shape, generator=random)
+    named: dict[str, Any] = {"mask": mask}
+    theirs: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask.long()}
+    if spec.type == "decoder_only":
+        theirs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+    if n_types := getattr(embedding, "n_types", 0):
+        types = torch.randint(n_types, mask.shape, generator=random)
+        named["types"] = theirs["token_type_ids"] = types
+    return Trial((tokens,), theirs, named, mask)
+
+
+def _two_sequences(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
+    source_mask, target_mask = padding_mask([7, 4, 5], padding), padding_mask([6, 6, 6], "none")
+    source = torch.randint(spec.source.vocab_size, source_mask.shape, generator=random)
+    target = torch.randint(spec.embeddings["target"].vocab_size, target_mask.shape, generator=random)
+    theirs = {"input_ids": source, "attention_mask": source_mask.long(), "decoder_input_ids": target}
+    return Trial((source, target), theirs, {"source_mask": source_mask}, target_mask)
