@@ -19,7 +19,7 @@ from zoo.interop.certify import GRADIENT_BAR, GRADIENT_FLOOR, random_reference
 from zoo.interop.family import family_named
 from zoo.interop.hugging_face import export, from_hf, to_hf
 from zoo.interop.matching import spec_of
-from zoo.interop.transfer import Held, fill
+from zoo.interop.transfer import Held, by_rules_names, fill
 
 VIT = family_named("vit")
 SMALL = VIT.examples[0]
@@ -56,7 +56,8 @@ def test_the_base_model_gives_the_references_vectors_and_gradients(config, seed,
     (theirs.pooler_output * direction).sum().backward()
     gradients = {name: Held(parameter.grad) for name, parameter in reference.named_parameters()}
     expected = build(spec, device="meta")
-    fill(expected, VIT, VIT.weights(spec), gradients, where="gradients", dtype=None)
+    rules = VIT.weights(spec)
+    fill(expected, rules, by_rules_names(VIT, rules, gradients), where="gradients", dtype=None)
     theirs_of = [gradient.detach() for gradient in expected.parameters()]
     largest = max(gradient.abs().max().item() for gradient in theirs_of)
     for (name, mine), wanted in zip(model.named_parameters(), theirs_of, strict=True):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +16,11 @@ from zoo.cli.text import print_json
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 
-Out = Annotated[
-    Path, typer.Argument(metavar="OUT", show_default=False, help="A folder that is not there yet.")
+OutWord = Annotated[
+    Path | None,
+    typer.Argument(metavar="[OUT]", show_default=False, help="A folder that is not there yet; or by --out."),
 ]
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="OUT", help="The same by name.")]
 Dtype = Annotated[
     str | None,
     typer.Option(
@@ -29,7 +33,8 @@ def import_(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", show_default=False, help="config.json and safetensors.")
     ],
-    out: Out,
+    out_word: OutWord = None,
+    out: OutOption = None,
     architecture: Annotated[
         str | None,
         typer.Option(
@@ -43,49 +48,60 @@ def import_(
     ] = None,
 ) -> None:
     """Read a checkpoint folder of transformers, executing and unpickling nothing; write spec.yaml and weights."""
-    wanted = _dtype(dtype)
+    target, wanted = _one_folder(out_word, out), _dtype(dtype)
     from registry import SpecError
     from zoo.assembly.build import n_parameters
     from zoo.interop.files import check_free
     from zoo.interop.hugging_face import from_hf, generation_of
     from zoo.interop.model_folder import save_model
 
-    check_free(out)  # before anything long
+    check_free(target)  # before anything long
     spec, model = from_hf(folder, architecture=architecture, dtype=wanted, ignore=ignore or ())
     try:
         generation = generation_of(folder, spec)
     except SpecError as error:
         generation = None
         print(f"no generation section is written: {error}", file=sys.stderr)
-    save_model(out, spec, model, generation=generation)
-    print(f"{out}: {_type(spec)}, {n_parameters(model):,} parameters, {_dtypes(model)}")
+    save_model(target, spec, model, generation=generation)
+    print(f"{target}: {_type(spec)}, {n_parameters(model):,} parameters, {_dtypes(model)}")
 
 
 def export(
     source: Annotated[
         Path, typer.Argument(metavar="RUN", show_default=False, help="A run, or what `zoo import` wrote.")
     ],
-    out: Out,
+    out_word: OutWord = None,
+    out: OutOption = None,
     family: Annotated[
         str | None,
         typer.Option("--family", metavar="NAME", help="The model type, where several could hold the model."),
     ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--field",
+            metavar="KEY=VALUE",
+            help="A further field of config.json, such as max_position_embeddings=8192.",
+        ),
+    ] = None,
     checkpoint: Checkpoint = "result",
     plugin: Plugins = None,
 ) -> None:
-    """Write a model as a folder that transformers reads: config.json and safetensors."""
+    """Write a model as a folder that transformers reads: config.json, with the ids its search has, and safetensors."""
+    target, fields = _one_folder(out_word, out), _fields(field or ())
     load_plugins(plugin)
     from zoo.interop.files import check_free
     from zoo.interop.hugging_face import export as write
     from zoo.interop.model_folder import WEIGHTS_FILE, load_model
 
-    check_free(out)
+    check_free(target)
+    run = _run(source)
     if (source / WEIGHTS_FILE).is_file():
         spec, model = load_model(source)
     else:
-        spec, model = _trained(source, checkpoint)
-    name = write(spec, model, out, family=family)
-    print(f"{out}: {name}, {_dtypes(model)}")
+        spec, model = run.model, _trained(source, run.model, checkpoint)
+    name = write(spec, model, target, family=family, fields={**_ids(run), **fields})
+    print(f"{target}: {name}, {_dtypes(model)}")
 
 
 def certify(
@@ -109,19 +125,56 @@ def certify(
         raise typer.Exit(INTERNAL_ERROR)
 
 
-def _trained(folder: Path, checkpoint: str) -> tuple[Any, Any]:
-    """The spec and the model of a run."""
-    from zoo.assembly.build import build
+def _one_folder(word: Path | None, option: Path | None) -> Path:
+    given = [each for each in (word, option) if each is not None]
+    if len(given) != 1:
+        raise usage_error(
+            f"one folder to write is needed, OUT or --out OUT, and {len(given) or 'none'} is given"
+        )
+    return given[0]
+
+
+def _fields(words: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE, VALUE as JSON, or else as the string it is."""
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise usage_error(f"--field: '{word}' should read KEY=VALUE")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def _run(folder: Path) -> Any:
+    """The spec in a folder."""
     from zoo.errors import RunError
     from zoo.run import SPEC_FILE, load
-    from zoo.training.selection import load_weights
 
     if not (folder / SPEC_FILE).is_file():
         raise RunError(f"{folder}: no run and no model lies here: there is no {SPEC_FILE}")
-    run = load(folder / SPEC_FILE)
-    model = build(run.model)
+    return load(folder / SPEC_FILE)
+
+
+def _trained(folder: Path, spec: Any, checkpoint: str) -> Any:
+    """The model of a run."""
+    from zoo.assembly.build import build
+    from zoo.training.selection import load_weights
+
+    model = build(spec)
     model.load_state_dict(load_weights(folder, int(checkpoint) if checkpoint.isdecimal() else checkpoint))
-    return run.model, model
+    return model
+
+
+def _ids(run: Any) -> dict[str, Any]:
+    """The ids of a run's search as transformers calls them."""
+    ids = getattr(run.generation, "ids", None)
+    if ids is None:
+        return {}
+    start = "decoder_start_token_id" if run.model.type == "encoder_decoder" else "bos_token_id"
+    return {start: ids.start, "eos_token_id": ids.end}
 
 
 def _dtype(name: str | None) -> Any:

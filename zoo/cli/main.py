@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from zoo.cli import interop
 from zoo.cli.arguments import (
     AsJson,
     BeamSize,
@@ -146,12 +147,12 @@ def check(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of a spec, for editors that complete and check YAML."""
-    from registry import json_schema
-    from zoo.run import RunSpec
+def schema(plugin: Plugins = None) -> None:
+    """Print the JSON Schema of a spec's file, for editors that complete and check YAML."""
+    load_plugins(plugin)
+    from zoo.cli.schema import file_schema
 
-    print_json(json_schema(RunSpec))
+    print_json(file_schema())
 
 
 @app.command()
@@ -274,6 +275,11 @@ def _finish(folder: Path, *, is_quiet: bool) -> None:
         print("translating the test set", file=sys.stderr, flush=True)
     results = run.evaluate(folder)
     print("\n\n".join([results_text(results), samples_text(results), next_text(folder, results)]))
+
+
+app.command("import")(interop.import_)
+app.command("export")(interop.export)
+app.command("certify")(interop.certify)
 
 
 def main() -> None:

@@ -19,11 +19,18 @@ import presets
 from registry import dump, parse
 from zoo.assembly.build import build, n_parameters
 from zoo.interop.family import Family, Published, family_named
-from zoo.interop.hugging_face import export, from_hf, reference_config, silenced, to_hf
+from zoo.interop.hugging_face import (
+    export,
+    from_hf,
+    imported_transformers,
+    reference_config,
+    silenced,
+    to_hf,
+)
 from zoo.interop.matching import canonical, config_of, spec_of
 from zoo.interop.rules import Either
 from zoo.interop.transfer import Held, by_rules_names, fill
-from zoo.interop.trial import Padding, Trial, token_trial
+from zoo.interop.trial import Trial, token_trial
 from zoo.kinds import DECODING, MODEL
 
 LOGITS_BAR = 2e-5
@@ -33,7 +40,6 @@ GRADIENT_BAR = 1e-4
 GRADIENT_FLOOR = 1e-3
 """A weight whose gradient is smaller than this share of the model's largest is measured against that share. A bias is
 measured against its matrix as well: that of a key, which moves all scores of a query alike, has only rounding."""
-_PADDINGS: tuple[Padding, ...] = ("none", "left", "right")
 _STD = 0.3  # large enough that no part of a model can be left out unnoticed
 _NEW_TOKENS = 8
 _PLAIN = {"attn_implementation": "eager", "experts_implementation": "eager"}
@@ -49,6 +55,8 @@ class Certificate:
     n_configs: int = 0
     n_seeds: int = 0
     n_batches: int = 0
+    paddings: tuple[str, ...] = ()
+    """Sides on which batches were padded."""
     n_generations: int = 0
     n_searches: int = 0
     """Beam searches compared."""
@@ -61,12 +69,13 @@ class Certificate:
     def text(self) -> str:
         """The certificate in words, a line for each statement."""
         search = f", beam search the same for {self.n_searches} outputs" if self.n_searches else ""
+        padded = f"padding: {', '.join(self.paddings)}"
         lines = [
             f"{self.family} against {self.reference}, float32, eager attention",
-            f"{self.n_configs} configs x {self.n_seeds} seeds, {self.n_batches} batches: no padding, left, right",
+            f"{self.n_configs} configs x {self.n_seeds} seeds, {self.n_batches} batches, {padded}",
             f"largest error of the output    {self.logits_error:.1e}  (allowed {LOGITS_BAR:.0e})",
             f"largest error of a gradient    {self.gradient_error:.1e}  (allowed {GRADIENT_BAR:.0e})",
-            "export, import again: equal; transformers reads what is exported: equal",
+            "folders written by either are read by both: equal",
         ]
         if self.n_generations:
             lines.append(f"greedy generation: equal token for token, {self.n_generations} times{search}")
@@ -83,11 +92,14 @@ def certify(name: str, *, seeds: Sequence[int] = (0, 1, 2)) -> Certificate:
 
     Needs transformers. Random weights include every norm and bias; only real tokens are compared.
     """
-    import transformers
-
+    transformers = imported_transformers()
     family = family_named(name)
     found = Certificate(
-        family.name, f"transformers {transformers.__version__}", len(family.examples), len(seeds)
+        family.name,
+        f"transformers {transformers.__version__}",
+        len(family.examples),
+        len(seeds),
+        paddings=family.paddings,
     )
     with _one_thread(), silenced():
         _compare_defaults(family, found)
@@ -112,13 +124,14 @@ def _one_thread() -> Iterator[None]:
 
 def random_reference(family: Family, example: Mapping[str, Any], *, seed: int) -> nn.Module:
     """A model of transformers of an example's config, every weight random, in eval mode."""
-    import transformers
-
+    transformers = imported_transformers()
     name = (example.get("architectures") or family.architectures)[0]
     torch.manual_seed(seed)
     model = getattr(transformers, name)._from_config(
         reference_config(family, example), dtype=torch.float32, **_PLAIN
     )
+    if family.prepare is not None:
+        family.prepare(model, example)
     tables = _tables(family, spec_of(family, {"model_type": family.name, **example}))
     with torch.no_grad():
         for key, tensor in model.state_dict(keep_vars=True).items():
@@ -160,13 +173,11 @@ def _compare(family: Family, example: Mapping[str, Any], found: Certificate, *, 
     where = f"{dict(example)}, seed {seed}"
     random = torch.Generator().manual_seed(seed)
     make = family.trial or token_trial
-    paddings: tuple[Padding, ...] = (
-        ("left", "none", "right") if spec.type == "encoder_decoder" else ("left", "none")
-    )
-    _compare_generation(
-        family, spec, make(spec, paddings[seed % len(paddings)], random), reference, model, found, where
-    )
-    for padding in _PADDINGS:
+    # transformers continues prompts from their last column, so only left padding can be compared there.
+    searched = [side for side in family.paddings if side != "right" or spec.type == "encoder_decoder"]
+    trial = make(spec, searched[seed % len(searched)], random)
+    _compare_generation(family, spec, trial, reference, model, found, where)
+    for padding in family.paddings:
         trial = make(spec, padding, random)
         found.n_batches += 1
         error = _output_error(trial, reference, model)
@@ -195,7 +206,8 @@ def _theirs(reference: nn.Module, trial: Trial) -> Tensor:
     if "use_cache" in known:
         given["use_cache"] = False
     result = reference(**given)
-    output: Tensor = result.logits if hasattr(result, "logits") else result.last_hidden_state
+    found = (getattr(result, name, None) for name in ("logits", "pooler_output", "last_hidden_state"))
+    output: Tensor = next(tensor for tensor in found if tensor is not None)
     return output if trial.real is None else output[trial.real]
 
 
@@ -340,20 +352,18 @@ def _compare_export(
     found: Certificate,
     where: str,
 ) -> None:
-    """Out into a folder and back in, by us and by transformers; and out to a live model."""
+    """Through folders that we write and that transformers writes, read by both; and to a live model."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "exported"
-        export(spec, model, folder, family=family.name)
-        again, twin = from_hf(folder)
-        if canonical(again) != canonical(spec):
-            found.failures.append(f"{where}: exported and imported again, the spec is another")
-        if wrong := [
-            name
-            for name, tensor in model.state_dict().items()
-            if not torch.equal(tensor, twin.state_dict()[name])
-        ]:
-            found.failures.append(f"{where}: exported and imported again, {wrong[0]} is another")
-        read = type(reference).from_pretrained(folder, dtype=torch.float32, **_PLAIN).eval()  # type: ignore[attr-defined]
+        ours, theirs = Path(temporary) / "ours", Path(temporary) / "theirs"
+        export(spec, model, ours, family=family.name)
+        reference.save_pretrained(theirs)  # type: ignore[operator]
+        for folder, writer in ((ours, "us"), (theirs, "transformers")):
+            again, twin = from_hf(folder)
+            if canonical(again) != canonical(spec):
+                found.failures.append(f"{where}: read from a folder written by {writer}, the spec is another")
+            elif wrong := _unequal(model, twin):
+                found.failures.append(f"{where}: read from a folder written by {writer}, {wrong} is another")
+        read = type(reference).from_pretrained(ours, dtype=torch.float32, **_PLAIN).eval()  # type: ignore[attr-defined]
     live = to_hf(spec, model, family=family.name)
     for key, value in _PLAIN.items():
         getattr(live, f"set_{key}")(value)
@@ -365,10 +375,15 @@ def _compare_export(
                 found.failures.append(f"{where}: transformers' model of {name} differs by {error:.1e}")
 
 
+def _unequal(one: nn.Module, other: nn.Module) -> str:
+    """The first tensor in which two models of one spec differ, or nothing."""
+    theirs = other.state_dict()
+    return next((name for name, mine in one.state_dict().items() if not torch.equal(mine, theirs[name])), "")
+
+
 def _compare_published(family: Family, published: Published, found: Certificate) -> None:
     """The preset is the published config, and has the reference's number of parameters."""
-    import transformers
-
+    transformers = imported_transformers()
     config = {"model_type": family.name, **published.config}
     spec = spec_of(family, config)
     data = presets.read(published.preset).data["model"]
@@ -382,6 +397,8 @@ def _compare_published(family: Family, published: Published, found: Certificate)
     architecture = (published.config.get("architectures") or family.architectures)[0]
     with torch.device("meta"):
         reference = getattr(transformers, architecture)(reference_config(family, published.config))
+        if family.prepare is not None:
+            family.prepare(reference, published.config)
     tables = _tables(family, spec)
     theirs_count = sum(p.numel() for name, p in reference.named_parameters() if name not in tables)
     ours_count = n_parameters(build(preset, device="meta"))

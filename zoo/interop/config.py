@@ -14,14 +14,15 @@ from registry import Problem, SpecError, suggest
 BOOKKEEPING = frozenset(
     """
     _attn_implementation _attn_implementation_autoset _attn_implementation_internal _commit_hash _name_or_path
-    architectures attn_implementation bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward
-    decoder_start_token_id diversity_penalty do_sample dtype early_stopping encoder_no_repeat_ngram_size eos_token_id
-    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_decoder_ids forced_eos_token_id
-    gradient_checkpointing id2label init_std initializer_factor initializer_range is_encoder_decoder label2id
-    length_penalty max_length min_length model_type name_or_path no_repeat_ngram_size num_beam_groups num_beams
-    num_labels num_return_sequences output_attentions output_hidden_states output_past output_scores pad_token_id
-    prefix problem_type remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id
-    suppress_tokens task_specific_params temperature tf_legacy_loss tokenizer_class top_k top_p torch_dtype torchscript
+    _num_labels architectures attn_implementation bad_words_ids begin_suppress_tokens bos_token_id
+    chunk_size_feed_forward decoder_start_token_id diversity_penalty do_sample dtype early_stopping
+    encoder_no_repeat_ngram_size eos_token_id exponential_decay_length_penalty finetuning_task forced_bos_token_id
+    forced_decoder_ids forced_eos_token_id gradient_checkpointing id2label init_std initializer_factor
+    initializer_range is_encoder_decoder label2id length_penalty max_length min_length model_type name_or_path
+    no_repeat_ngram_size num_beam_groups num_beams num_labels num_return_sequences output_attentions
+    output_hidden_states output_past output_scores pad_token_id prefix problem_type remove_invalid_values
+    repetition_penalty return_dict return_dict_in_generate sep_token_id suppress_tokens task_specific_params
+    temperature tf_legacy_loss tokenizer_class top_k top_p torch_dtype torchscript transformers.js_config
     transformers_version typical_p unk_token_id use_bfloat16 use_cache
     """.split()  # noqa: SIM905
 )
@@ -56,6 +57,9 @@ ACTIVATIONS = {
 }
 """transformers' names of activations to ours; several of them are one function."""
 
+MOST_LAYERS = 1000
+"""A stack's limit."""
+
 _NO_DEFAULT = object()
 
 
@@ -67,6 +71,14 @@ def activation_name(ours: str) -> str:
     if ours not in names:
         raise ValueError(f"transformers has no activation '{ours}'")
     return names[ours]
+
+
+def labels_config(head: Any) -> dict[str, Any]:
+    """The fields that say a classifier's classes; none for another head."""
+    if not hasattr(head, "n_classes"):
+        return {}
+    labels = {str(i): f"LABEL_{i}" for i in range(head.n_classes)}
+    return {"id2label": labels, "label2id": {label: int(i) for i, label in labels.items()}}
 
 
 class Config:
@@ -115,6 +127,13 @@ class Config:
     def nullable_integer(self, name: str, default: int | None) -> int | None:
         """An integer, or null, which is not the same as to leave the field out."""
         return None if name in self.data and self.value(name) is None else self.integer(name, default)
+
+    def n_layers(self, name: str, default: int) -> int:
+        """A number of layers, few enough to be listed."""
+        value = self.integer(name, default)
+        if not 1 <= value <= MOST_LAYERS:
+            self.refuse(name, f"must be between 1 and {MOST_LAYERS} layers, got {value}")
+        return value
 
     @overload
     def number(self, name: str, default: float) -> float: ...
@@ -189,9 +208,8 @@ class Config:
                 continue
             value = self.data[name]
             if name == "auto_map":
-                found.append(
-                    Problem(path, "the folder brings code of its own, and none is executed", where=self.where)
-                )
+                text = "the folder brings code of its own, and none is executed; if the model is none of that code, "
+                found.append(Problem(path, f"{text}ignore this field by name", where=self.where))
             elif name in fixed:
                 accepted = fixed[name] if isinstance(fixed[name], tuple) else (fixed[name],)
                 if value not in accepted:

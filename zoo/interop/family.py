@@ -12,7 +12,7 @@ from typing import Any
 from registry import Problem, SpecError, suggest
 from zoo.interop.config import Config
 from zoo.interop.rules import Rules
-from zoo.interop.trial import TrialMaker
+from zoo.interop.trial import Padding, TrialMaker
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ class Family:
     """A config -> how its model is searched, as plain data of a DECODING spec; None where it writes nothing."""
     trial: TrialMaker | None = None
     """Makes inputs for certification where they are not tokens; None: as the model's type says."""
+    paddings: tuple[Padding, ...] = ("none", "left", "right")
+    """How a trial's batches may be padded: images are not, and some references cannot do every side."""
+    prepare: Callable[[Any, Mapping[str, Any]], None] | None = None
+    """Changes a reference made from a config alone into what loading a checkpoint of it makes; None: nothing."""
     beam: int = 0
     """Width of the beam search that certification compares besides greedy search; 0: none."""
 

@@ -50,6 +50,11 @@ class Stored:
     dtype: torch.dtype
     shape: tuple[int, ...]
 
+    @property
+    def n_bytes(self) -> int:
+        """Its length in the file."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
     def read_into(self, out: Tensor) -> None:
         """Writes the tensor into one of its shape, in that one's dtype; needs no memory besides a block's."""
         assert tuple(out.shape) == self.shape
@@ -67,7 +72,7 @@ class Stored:
     def blocks(self) -> Iterator[Tensor]:
         """Its values in order, in flat pieces, each valid until the next is asked for."""
         n = math.prod(self.shape)
-        room = scratch(min(n * self.dtype.itemsize, _BLOCK_BYTES)).view(self.dtype)
+        room = scratch(min(self.n_bytes, _BLOCK_BYTES)).view(self.dtype)
         with self.file.open("rb", buffering=0) as file:
             file.seek(self.offset)
             for start in range(0, n, max(1, len(room))):
@@ -114,14 +119,22 @@ def stored_tensors(file: Path) -> dict[str, Stored]:
         raise RunError(f"{file}: damaged or no safetensors file: its header is not JSON ({error})") from None
     if not isinstance(header, dict):
         raise RunError(f"{file}: damaged or no safetensors file: its header is no mapping")
-    return {
-        name: _stored(file, name, entry, 8 + length, size)
+    found = {
+        name: _stored(file, name, entry, 8 + length)
         for name, entry in header.items()
         if name != "__metadata__"
     }
+    end = 8 + length
+    for name, tensor in sorted(found.items(), key=lambda item: (item[1].offset, item[1].n_bytes)):
+        if tensor.offset != end:
+            raise RunError(f"{file}: damaged: tensor {name!r} does not begin where the one before it ends")
+        end += tensor.n_bytes
+    if end != size:
+        raise RunError(f"{file}: damaged: it is {size:,} bytes long, and its header tells of {end:,}")
+    return found
 
 
-def _stored(file: Path, name: str, entry: Any, start: int, size: int) -> Stored:
+def _stored(file: Path, name: str, entry: Any, start: int) -> Stored:
     try:
         code, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
         numbers = [*shape, first, last]
@@ -133,8 +146,8 @@ def _stored(file: Path, name: str, entry: Any, start: int, size: int) -> Stored:
     if code not in DTYPES:
         raise RunError(f"{file}: tensor {name!r} is of type {code}; only {', '.join(DTYPES)} are read")
     dtype = DTYPES[code]
-    if last - first != math.prod(shape) * dtype.itemsize or start + last > size:
-        raise RunError(f"{file}: damaged: tensor {name!r} does not lie in it as its header says")
+    if last - first != math.prod(shape) * dtype.itemsize:
+        raise RunError(f"{file}: damaged: the shape of tensor {name!r} does not go with its length")
     return Stored(file, start + first, dtype, tuple(shape))
 
 

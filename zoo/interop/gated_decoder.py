@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from zoo.interop.config import Config, activation_name
+from zoo.interop.config import Config, activation_name, labels_config
 from zoo.interop.rotary import rotary_config, rotary_spec
 from zoo.interop.rules import Rules, for_each, module, tensor
+
+PREFIX = "model."
+"""What the names of a model with a head begin with."""
+_SUFFIXES = {
+    "language_model": "ForCausalLM",
+    "none": "Model",
+    "pooled_classifier": "ForSequenceClassification",
+}
 
 
 @dataclass(frozen=True)
@@ -90,18 +98,27 @@ def gated_decoder_spec(
         },
         "position": rotary_spec(config, base=defaults.base, max_len=defaults.max_len),
         "decoder": decoder,
-        "head": {
-            "type": "language_model",
-            "predicts": "tokens",
-            "tied": config.boolean("tie_word_embeddings", defaults.tied),
-        },
+        "head": _head(config, is_tied=config.boolean("tie_word_embeddings", defaults.tied)),
         "initialization": {"type": "normal", "std": config.number("initializer_range", 0.02)},
     }
 
 
+def architectures(stem: str) -> tuple[str, ...]:
+    """The classes of transformers that are mapped, of a family whose classes begin so."""
+    return (f"{stem}ForCausalLM", f"{stem}Model", f"{stem}ForSequenceClassification")
+
+
+def _head(config: Config, *, is_tied: bool) -> dict[str, Any]:
+    if config.architecture.endswith("ForCausalLM"):
+        return {"type": "language_model", "predicts": "tokens", "tied": is_tied}
+    if config.architecture.endswith("ForSequenceClassification"):
+        return {"type": "pooled_classifier", "n_classes": config.n_labels(), "pool": "last", "bias": False}
+    return {"type": "none"}
+
+
 def layer_count(config: Config, defaults: Defaults) -> int:
     """The number of layers."""
-    return config.integer("num_hidden_layers", defaults.n_layers)
+    return config.n_layers("num_hidden_layers", defaults.n_layers)
 
 
 def _windowed(heads: Mapping[str, Any], window: int | None) -> dict[str, Any]:
@@ -115,12 +132,12 @@ def _windowed(heads: Mapping[str, Any], window: int | None) -> dict[str, Any]:
 
 
 def gated_decoder_config(spec: Any, architecture: str) -> dict[str, Any]:
-    """The model's spec -> the fields that all these families have."""
+    """The model's spec -> the fields that all these families have; architecture is the class that predicts words."""
     layers = spec.decoder.each_layer()
     attention, ffn = layers[0].self_attention, layers[0].ffn
     network = getattr(ffn, "expert", ffn)
     return {
-        "architectures": [architecture],
+        "architectures": [architecture.removesuffix("ForCausalLM") + _SUFFIXES[spec.head.type]],
         "vocab_size": spec.tokens.vocab_size,
         "hidden_size": spec.d_model,
         "intermediate_size": network.d_ff,
@@ -131,7 +148,8 @@ def gated_decoder_config(spec: Any, architecture: str) -> dict[str, Any]:
         "hidden_act": activation_name(network.activation),
         "rms_norm_eps": layers[0].norm.eps,
         "attention_dropout": attention.dropout,
-        "tie_word_embeddings": spec.head.tied,
+        "tie_word_embeddings": getattr(spec.head, "tied", False),
+        **labels_config(spec.head),
         "pad_token_id": spec.tokens.padding_id,
         "initializer_range": getattr(spec.initialization, "std", 0.02),
         **rotary_config(spec.position),
@@ -146,10 +164,11 @@ def windows_of(spec: Any) -> list[int | None]:
 
 def gated_decoder_weights(spec: Any, *ffn: Rules) -> Rules:
     """Which tensors are which; ffn are the rules of a layer's network, by default one gated network."""
-    ours, theirs = "decoder.layers.{i}", "model.layers.{i}"
+    prefix = "" if spec.head.type == "none" else PREFIX
+    ours, theirs = "decoder.layers.{i}", f"{prefix}layers.{{i}}"
     attention, their_attention = f"{ours}.self_attention", f"{theirs}.self_attn"
     return [
-        *tensor("tokens.weight", "model.embed_tokens.weight"),
+        *tensor("tokens.weight", f"{prefix}embed_tokens.weight"),
         *for_each(
             "i",
             len(spec.decoder.each_layer()),
@@ -163,8 +182,9 @@ def gated_decoder_weights(spec: Any, *ffn: Rules) -> Rules:
             module(f"{ours}.layout.norms.1", f"{theirs}.post_attention_layernorm"),
             *(ffn or (gated_network(f"{ours}.ffn", f"{theirs}.mlp"),)),
         ),
-        *module("decoder.final_norm", "model.norm"),
+        *module("decoder.final_norm", f"{prefix}norm"),
         *tensor("head.weight", "lm_head.weight"),
+        *tensor("head.output.weight", "score.weight"),
     ]
 
 

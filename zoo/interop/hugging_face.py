@@ -74,8 +74,7 @@ def to_hf(
     not change the model, such as token ids and labels. Needs transformers.
     Raises: SpecError where no family writes this spec exactly, with the first key in the way.
     """
-    import transformers
-
+    transformers = imported_transformers()
     found, config, own = config_of(spec, family)
     config = _with_fields(found, config, own, fields)
     state = {name: tensor.make().clone() for name, tensor in promised(model, found.weights(own)).items()}
@@ -128,6 +127,18 @@ def _with_fields(
             [Problem("fields", f"these change what the model computes: {changed}; change the spec instead")]
         )
     return found
+
+
+def imported_transformers() -> Any:
+    """The library. Raises: SpecError where it is not installed."""
+    try:
+        import transformers
+    except ModuleNotFoundError:
+        message = (
+            "transformers is not installed; live models need it: pip install 'architecture-zoo[transformers]'"
+        )
+        raise SpecError([Problem("", message)]) from None
+    return transformers
 
 
 @contextmanager

@@ -25,7 +25,14 @@ def spec_of(
 ) -> Any:
     """The spec of a config. Raises: SpecError for a config that no spec says exactly, every reason named."""
     reader = Config(config, where=where, architecture=family.architecture(config, architecture, where))
-    data = family.to_spec(reader)
+    try:
+        data = family.to_spec(reader)
+    except SpecError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise SpecError(
+            [Problem("", f"its values fit no {family.name} model ({error})", where=where)]
+        ) from error
     problems = reader.problems(
         mapping=family.name,
         fixed={**FIXED, **family.fixed},
@@ -57,7 +64,7 @@ def config_of(spec: Any, name: str | None = None) -> tuple[Family, dict[str, Any
         if written is None:
             found = min((_unlike(family, example, wanted) for example in family.examples), key=len)
         else:
-            found = list(_differences(wanted, canonical(written[1])))
+            found = sorted(_differences(wanted, canonical(written[1])), key=lambda each: not each.is_of_form)
             if not found:
                 return family, *written
         if found:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from zoo.interop.config import Config, activation_name
+from zoo.interop.config import Config, activation_name, labels_config
 from zoo.interop.rules import Rules, for_each, module, tensor
 from zoo.interop.trial import Padding, Trial, token_trial
 
@@ -164,14 +164,6 @@ def post_norm_encoder_config(spec: Any, stem: str) -> dict[str, Any]:
         "initializer_range": getattr(spec.initialization, "std", 0.02),
     }
     return config | labels_config(spec.head)
-
-
-def labels_config(head: Any) -> dict[str, Any]:
-    """The fields that say a classifier's classes; none for another head."""
-    if not hasattr(head, "n_classes"):
-        return {}
-    labels = {str(i): f"LABEL_{i}" for i in range(head.n_classes)}
-    return {"id2label": labels, "label2id": {label: int(i) for i, label in labels.items()}}
 
 
 def post_norm_encoder_weights(

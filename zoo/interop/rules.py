@@ -60,7 +60,7 @@ class Split:
     def to_theirs(self, ours: list[Tensor]) -> list[Tensor]:
         """Parts -> one tensor."""
         n = self.parts if isinstance(self.parts, int) else len(self.parts)
-        return [torch.cat(ours[i : i + n], dim=self.dim) for i in range(0, len(ours), n)]
+        return [_joined(ours[i : i + n], self.dim) for i in range(0, len(ours), n)]
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ class SplitHeads:
         """Parts times [H · K, ...] -> [H · parts · K, ...]."""
         heads = [tensor.unflatten(0, (self.n_heads, -1)) for tensor in ours]
         return [
-            torch.stack(heads[i : i + self.parts], dim=1).flatten(0, 2)
-            for i in range(0, len(heads), self.parts)
+            _stacked(heads[i : i + self.parts], 1).flatten(0, 2) for i in range(0, len(heads), self.parts)
         ]
 
 
@@ -99,7 +98,7 @@ class Unstack:
 
     def to_theirs(self, ours: list[Tensor]) -> list[Tensor]:
         """N times [...] -> [n, ...]."""
-        return [torch.stack(ours[i : i + self.n]) for i in range(0, len(ours), self.n)]
+        return [_stacked(ours[i : i + self.n], 0) for i in range(0, len(ours), self.n)]
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,19 @@ class Reshape:
     def to_theirs(self, ours: list[Tensor]) -> list[Tensor]:
         """Our shape -> theirs."""
         return [tensor.reshape(self.theirs) for tensor in ours]
+
+
+def _joined(tensors: list[Tensor], dim: int) -> Tensor:
+    """torch.cat; of tensors on the meta device only the shape, for there torch would import its compiler, in 2 s."""
+    if not tensors[0].is_meta:
+        return torch.cat(tensors, dim=dim)
+    shape = list(tensors[0].shape)
+    shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
+    return tensors[0].new_empty(shape)
+
+
+def _stacked(tensors: list[Tensor], dim: int) -> Tensor:
+    return _joined([tensor.unsqueeze(dim) for tensor in tensors], dim)
 
 
 @dataclass(frozen=True)

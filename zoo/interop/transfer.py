@@ -153,9 +153,7 @@ def _steps(rules: Rules, state: Mapping[str, Tensor], present: set[str] | tuple[
     for rule in chosen(rules, present):
         there = [name in state for name in rule.ours]
         if rule.table is not None:
-            with torch.device("meta"):
-                table = rule.table()
-            steps.append(_Step(rule, [table], is_copy=False))
+            steps.append(_Step(rule, [rule.table().to("meta")], is_copy=False))
         elif any(there):
             assert all(there), f"our model has only some of {', '.join(rule.ours)}"
             firsts = {first[name] for name in rule.ours}

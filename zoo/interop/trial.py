@@ -59,6 +59,19 @@ def token_trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
     return Trial((tokens,), theirs, named, mask)
 
 
+def last_token_trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
+    """Token ids for a decoder-only model; for a classifier padding, and nothing else, has the embedding's padding id.
+
+    By that id transformers finds the last real token.
+    """
+    found = token_trial(spec, padding, random)
+    if spec.head.type != "pooled_classifier":
+        return found
+    mask, tokens, padding_id = found.ours_named["mask"], found.ours[0], spec.tokens.padding_id
+    tokens = torch.where(tokens == padding_id, padding_id + 1, tokens).masked_fill(~mask, padding_id)
+    return Trial((tokens,), {**found.theirs, "input_ids": tokens}, found.ours_named)
+
+
 def _two_sequences(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
     source_mask, target_mask = padding_mask([7, 4, 5], padding), padding_mask([6, 6, 6], "none")
     source = torch.randint(spec.source.vocab_size, source_mask.shape, generator=random)

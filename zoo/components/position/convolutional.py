@@ -52,8 +52,7 @@ class Convolutional(Position):
         self.n_groups = n_groups
         self.direction = nn.Parameter(torch.empty(d_model, d_model // n_groups, kernel_size))
         nn.init.normal_(self.direction, std=2 / math.sqrt(kernel_size * d_model))  # as the authors' code
-        length = self.direction.detach().norm(dim=(0, 1), keepdim=True)  # [1, 1, kernel_size]
-        self.gain = nn.Parameter(length)
+        self.gain = nn.Parameter(_length(self.direction.detach()))  # [1, 1, kernel_size]
         self.shift = nn.Parameter(torch.zeros(d_model))
 
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
@@ -62,8 +61,14 @@ class Convolutional(Position):
         if mask.keys is not None:
             x = x.masked_fill(~mask.keys[..., None], 0)
         T, kernel_size = x.shape[1], self.direction.shape[2]
-        weight = self.gain * self.direction / self.direction.norm(dim=(0, 1), keepdim=True)
+        weight = self.gain * self.direction / _length(self.direction)
         waves = F.conv1d(
             x.transpose(1, 2), weight, self.shift, padding=kernel_size // 2, groups=self.n_groups
         )  # [B, D, T], and a frame more for an even kernel
         return x + F.gelu(waves[..., :T].transpose(1, 2))
+
+
+def _length(direction: Tensor) -> Tensor:
+    """The length over all features, for each of the kernel's places: [D, D/G, kernel_size] -> [1, 1, kernel_size]."""
+    # Not Tensor.norm: on the meta device that loads torch's compiler, which takes seconds.
+    return direction.square().sum(dim=(0, 1), keepdim=True).sqrt()

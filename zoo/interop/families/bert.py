@@ -120,6 +120,7 @@ FAMILY = Family(
     trial=encoder_trial,
     examples=(
         _SMALL,
+        {**_SMALL, "architectures": ["BertModel"]},
         {
             **_SMALL,
             "num_hidden_layers": 3,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.interop.config import Config, activation_name
+from zoo.interop.config import Config, activation_name, labels_config
 from zoo.interop.family import Family, Published
-from zoo.interop.post_norm_encoder import architecture_of, encoder_trial, labels_config
+from zoo.interop.post_norm_encoder import architecture_of, encoder_trial
 from zoo.interop.rules import Rules, for_each, module, tensor
 
 _NORM = {"type": "layer_norm", "eps": 1e-12}  # no field says it

@@ -10,11 +10,14 @@ from typing import Any
 from zoo.interop.config import Config
 from zoo.interop.family import Family, Published
 from zoo.interop.gated_decoder import (
+    PREFIX,
     Defaults,
+    architectures,
     gated_decoder_config,
     gated_decoder_spec,
     gated_decoder_weights,
 )
+from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
 
 _DEFAULTS = Defaults(
@@ -69,7 +72,7 @@ _SMALL = {
 
 FAMILY = Family(
     name="gemma",
-    architectures=("GemmaForCausalLM",),
+    architectures=architectures("Gemma"),
     to_spec=to_spec,
     to_config=to_config,
     weights=gated_decoder_weights,
@@ -80,7 +83,8 @@ FAMILY = Family(
         ),  # what the first versions read instead of hidden_act
         "use_bidirectional_attention": (None, False),
     },
-    prefix="model.",
+    prefix=PREFIX,
+    trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
     generation=generation,
     examples=(
@@ -99,6 +103,15 @@ FAMILY = Family(
             "pad_token_id": None,
             "tie_word_embeddings": False,
             "attention_dropout": 0.1,
+        },
+        {**_SMALL, "architectures": ["GemmaModel"], "num_hidden_layers": 1},
+        {
+            **_SMALL,
+            "architectures": ["GemmaForSequenceClassification"],
+            "num_hidden_layers": 1,
+            "pad_token_id": 4,
+            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
+            "label2id": {f"LABEL_{i}": i for i in range(5)},
         },
     ),
     published=(

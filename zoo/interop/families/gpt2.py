@@ -12,13 +12,15 @@ from zoo.interop.family import Family, Published
 from zoo.interop.rules import Rules, Split, Transpose, for_each, module, tensor
 from zoo.interop.writing import greedy
 
+_PREFIX = "transformer."
+
 
 def to_spec(config: Config) -> dict[str, Any]:
     """A config -> the model's spec as plain data."""
     d_model, n_heads = config.integer("n_embd", 768), config.integer("n_head", 12)
-    n_layers = config.integer("n_layer", 12)
+    n_layers = config.n_layers("n_layer", 12)
     eps = config.number("layer_norm_epsilon", 1e-5)
-    scale = (d_model // n_heads) ** -0.5 if config.boolean("scale_attn_weights", True) else 1.0
+    scale = None if config.boolean("scale_attn_weights", True) else 1.0
     attention = {
         "type": "multi_head",
         "n_heads": n_heads,
@@ -39,8 +41,14 @@ def to_spec(config: Config) -> dict[str, Any]:
     }
     decoder: dict[str, Any] = {"n_layers": n_layers, "layer": layer}
     if config.boolean("scale_attn_by_inverse_layer_idx", False):
-        groups = [{"layer": {"self_attention": {"scale": scale / (i + 1)}}} for i in range(n_layers)]
+        first = scale or (d_model // n_heads) ** -0.5
+        groups = [{"layer": {"self_attention": {"scale": first / (i + 1)}}} for i in range(n_layers)]
         decoder = {"layer": layer, "layers": groups}
+    head = {
+        "type": "language_model",
+        "predicts": "tokens",
+        "tied": config.boolean("tie_word_embeddings", True),
+    }
     max_len = config.integer("n_positions", 1024)
     config.only("n_ctx", max_len, reason=" beside n_positions")
     return {
@@ -49,11 +57,7 @@ def to_spec(config: Config) -> dict[str, Any]:
         "tokens": {"type": "tokens", "vocab_size": config.integer("vocab_size", 50257), "scale": "none"},
         "position": {"type": "learned", "max_len": max_len},
         "decoder": {**decoder, "input_dropout": config.number("embd_pdrop", 0.1)},
-        "head": {
-            "type": "language_model",
-            "predicts": "tokens",
-            "tied": config.boolean("tie_word_embeddings", True),
-        },
+        "head": {"type": "none"} if config.architecture == "GPT2Model" else head,
         "initialization": {
             "type": "normal",
             "std": config.number("initializer_range", 0.02),
@@ -68,7 +72,7 @@ def to_config(spec: Any) -> dict[str, Any]:
     layer, attention = layers[0], layers[0].self_attention
     scales = [each.self_attention.scale for each in layers]
     return {
-        "architectures": ["GPT2LMHeadModel"],
+        "architectures": ["GPT2Model" if spec.head.type == "none" else "GPT2LMHeadModel"],
         "vocab_size": spec.tokens.vocab_size,
         "n_positions": spec.position.max_len,
         "n_embd": spec.d_model,
@@ -82,7 +86,7 @@ def to_config(spec: Any) -> dict[str, Any]:
         "attn_pdrop": attention.dropout,
         "resid_pdrop": layer.dropout,
         "embd_pdrop": spec.decoder.input_dropout,
-        "tie_word_embeddings": spec.head.tied,
+        "tie_word_embeddings": getattr(spec.head, "tied", True),
         "initializer_range": getattr(spec.initialization, "std", 0.02),
     }
 
@@ -94,11 +98,12 @@ def generation(config: Config) -> dict[str, Any]:
 
 def weights(spec: Any) -> Rules:
     """Which tensors are which."""
-    ours, theirs = "decoder.layers.{i}", "transformer.h.{i}"
+    prefix = "" if spec.head.type == "none" else _PREFIX
+    ours, theirs = "decoder.layers.{i}", f"{prefix}h.{{i}}"
     qkv = (f"{ours}.self_attention.query", f"{ours}.self_attention.key", f"{ours}.self_attention.value")
     return [
-        *tensor("tokens.weight", "transformer.wte.weight"),
-        *tensor("decoder.position.table.weight", "transformer.wpe.weight"),
+        *tensor("tokens.weight", f"{prefix}wte.weight"),
+        *tensor("decoder.position.table.weight", f"{prefix}wpe.weight"),
         *for_each(
             "i",
             len(spec.decoder.each_layer()),
@@ -109,7 +114,7 @@ def weights(spec: Any) -> Rules:
             module(f"{ours}.ffn.inner", f"{theirs}.mlp.c_fc", Transpose()),
             module(f"{ours}.ffn.outer", f"{theirs}.mlp.c_proj", Transpose()),
         ),
-        *module("decoder.final_norm", "transformer.ln_f"),
+        *module("decoder.final_norm", f"{prefix}ln_f"),
         *tensor("head.weight", "lm_head.weight"),
     ]
 
@@ -118,19 +123,21 @@ _SMALL = {"vocab_size": 31, "n_positions": 17, "n_embd": 12, "n_head": 3, "n_lay
 
 FAMILY = Family(
     name="gpt2",
-    architectures=("GPT2LMHeadModel",),
+    architectures=("GPT2LMHeadModel", "GPT2Model"),
     to_spec=to_spec,
     to_config=to_config,
     weights=weights,
     fixed={"reorder_and_upcast_attn": False},
     bookkeeping=(
+        "n_special",
+        "predict_special_tokens",
         "summary_activation",
         "summary_first_dropout",
         "summary_proj_to_labels",
         "summary_type",
         "summary_use_proj",
     ),
-    prefix="transformer.",
+    prefix=_PREFIX,
     ignored=(r"\.attn\.(bias|masked_bias)$",),
     generation=generation,
     examples=(
@@ -152,6 +159,7 @@ FAMILY = Family(
             "resid_pdrop": 0.3,
             "embd_pdrop": 0.05,
         },
+        {**_SMALL, "n_layer": 1, "architectures": ["GPT2Model"]},
     ),
     published=(
         Published(

@@ -7,11 +7,14 @@ from typing import Any
 from zoo.interop.config import Config
 from zoo.interop.family import Family, Published
 from zoo.interop.gated_decoder import (
+    PREFIX,
     Defaults,
+    architectures,
     gated_decoder_config,
     gated_decoder_spec,
     gated_decoder_weights,
 )
+from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
 
 _DEFAULTS = Defaults(vocab_size=32000, d_model=4096, d_ff=11008, n_layers=32, n_heads=32, n_kv_heads=None)
@@ -55,12 +58,14 @@ _SMALL = {
 
 FAMILY = Family(
     name="llama",
-    architectures=("LlamaForCausalLM",),
+    architectures=architectures("Llama"),
     to_spec=to_spec,
     to_config=to_config,
     weights=gated_decoder_weights,
-    bookkeeping=("pretraining_tp",),
-    prefix="model.",
+    fixed={"rope_interleaved": False},
+    bookkeeping=("is_llama_config", "max_sequence_length", "pretraining_tp"),
+    prefix=PREFIX,
+    trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
     generation=generation,
     examples=(
@@ -96,13 +101,31 @@ FAMILY = Family(
         {
             **_SMALL,
             "num_hidden_layers": 1,
-            "rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16},
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "factor": 4.0,
+                "original_max_position_embeddings": 16,
+                "beta_fast": 4.0,
+                "beta_slow": 0.5,
+                "mscale": 0.7,
+                "mscale_all_dim": 0.4,
+                "truncate": False,
+            },
         },
         {
             **_SMALL,
             "num_hidden_layers": 1,
             "max_position_embeddings": 5,
             "rope_scaling": {"type": "dynamic", "factor": 2.0},
+        },
+        {**_SMALL, "architectures": ["LlamaModel"], "num_hidden_layers": 1},
+        {
+            **_SMALL,
+            "architectures": ["LlamaForSequenceClassification"],
+            "num_hidden_layers": 1,
+            "pad_token_id": 4,
+            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
+            "label2id": {f"LABEL_{i}": i for i in range(5)},
         },
     ),
     published=(

@@ -146,6 +146,7 @@ FAMILY = Family(
     trial=trial,
     examples=(
         _SMALL,
+        {**_SMALL, "architectures": ["LongformerModel"]},
         {
             **_SMALL,
             "num_hidden_layers": 3,

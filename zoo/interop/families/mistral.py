@@ -7,13 +7,16 @@ from typing import Any
 from zoo.interop.config import Config
 from zoo.interop.family import Family, Published
 from zoo.interop.gated_decoder import (
+    PREFIX,
     Defaults,
+    architectures,
     gated_decoder_config,
     gated_decoder_spec,
     gated_decoder_weights,
     layer_count,
     windows_of,
 )
+from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
 
 _DEFAULTS = Defaults(
@@ -48,11 +51,12 @@ _SMALL = {
 
 FAMILY = Family(
     name="mistral",
-    architectures=("MistralForCausalLM",),
+    architectures=architectures("Mistral"),
     to_spec=to_spec,
     to_config=to_config,
     weights=gated_decoder_weights,
-    prefix="model.",
+    prefix=PREFIX,
+    trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
     generation=generation,
     examples=(
@@ -73,6 +77,15 @@ FAMILY = Family(
             "attention_dropout": 0.1,
             "pad_token_id": 2,
             "rope_parameters": {"rope_type": "default", "rope_theta": 70.0},
+        },
+        {**_SMALL, "architectures": ["MistralModel"], "num_hidden_layers": 1},
+        {
+            **_SMALL,
+            "architectures": ["MistralForSequenceClassification"],
+            "num_hidden_layers": 1,
+            "pad_token_id": 4,
+            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
+            "label2id": {f"LABEL_{i}": i for i in range(5)},
         },
     ),
     published=(

@@ -12,7 +12,9 @@ from typing import Any
 from zoo.interop.config import Config
 from zoo.interop.family import Family, Published
 from zoo.interop.gated_decoder import (
+    PREFIX,
     Defaults,
+    architectures,
     gated_decoder_config,
     gated_decoder_spec,
     gated_decoder_weights,
@@ -20,6 +22,7 @@ from zoo.interop.gated_decoder import (
     windows_of,
 )
 from zoo.interop.rules import Rules, Split, Unstack, either, for_each, module, tensor
+from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
 
 _DEFAULTS = Defaults(
@@ -74,7 +77,8 @@ def generation(config: Config) -> dict[str, Any]:
 def weights(spec: Any) -> Rules:
     """Which tensors are which."""
     n = spec.decoder.each_layer()[0].ffn.n_experts
-    ours, disk, live = "decoder.layers.{i}.ffn", "model.layers.{i}.block_sparse_moe", "model.layers.{i}.mlp"
+    theirs = "layers.{i}" if spec.head.type == "none" else f"{PREFIX}layers.{{i}}"
+    ours, disk, live = "decoder.layers.{i}.ffn", f"{theirs}.block_sparse_moe", f"{theirs}.mlp"
     experts = [f"{ours}.experts.{e}" for e in range(n)]
     on_disk = [
         *module(f"{ours}.router", f"{disk}.gate"),
@@ -113,13 +117,14 @@ _SMALL = {
 
 FAMILY = Family(
     name="mixtral",
-    architectures=("MixtralForCausalLM",),
+    architectures=architectures("Mixtral"),
     to_spec=to_spec,
     to_config=to_config,
     weights=weights,
     fixed={"router_jitter_noise": 0.0},
     bookkeeping=("output_router_logits",),
-    prefix="model.",
+    prefix=PREFIX,
+    trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
     generation=generation,
     examples=(
@@ -140,6 +145,15 @@ FAMILY = Family(
             "num_experts_per_tok": 1,
             "hidden_act": "gelu",
             "attention_dropout": 0.1,
+        },
+        {**_SMALL, "architectures": ["MixtralModel"], "num_hidden_layers": 1},
+        {
+            **_SMALL,
+            "architectures": ["MixtralForSequenceClassification"],
+            "num_hidden_layers": 1,
+            "pad_token_id": 4,
+            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
+            "label2id": {f"LABEL_{i}": i for i in range(5)},
         },
     ),
     published=(

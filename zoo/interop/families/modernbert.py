@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zoo.interop.config import Config, activation_name
+from zoo.interop.config import Config, activation_name, labels_config
 from zoo.interop.family import Family, Published
-from zoo.interop.post_norm_encoder import architecture_of, encoder_trial, labels_config
+from zoo.interop.post_norm_encoder import architecture_of, encoder_trial
 from zoo.interop.rules import Rules, Split, for_each, module, tensor
 
 _GLOBAL, _LOCAL = "full_attention", "sliding_attention"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
-from zoo.interop.config import Config, activation_name
+from zoo.interop.config import Config, activation_name, labels_config
 from zoo.interop.family import Family, Published
-from zoo.interop.post_norm_encoder import labels_config
 from zoo.interop.rules import Rules, for_each, module, tensor
-from zoo.interop.trial import Padding, Trial, token_trial
+from zoo.interop.trial import last_token_trial
 
 
 def to_spec(config: Config) -> dict[str, Any]:
@@ -144,16 +141,6 @@ def generation(config: Config) -> dict[str, Any]:
     }
 
 
-def trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
-    """Random tokens; for a classifier padding and nothing else has the padding id, by which transformers finds it."""
-    found = token_trial(spec, padding, random)
-    if spec.head.type == "language_model":
-        return found
-    mask, tokens, padding_id = found.ours_named["mask"], found.ours[0], spec.tokens.padding_id
-    tokens = torch.where(tokens == padding_id, padding_id + 1, tokens).masked_fill(~mask, padding_id)
-    return Trial((tokens,), {**found.theirs, "input_ids": tokens}, found.ours_named)
-
-
 _SMALL = {
     "vocab_size": 31,
     "hidden_size": 12,
@@ -172,7 +159,7 @@ FAMILY = Family(
     generation=generation,
     fixed={"activation_dropout": 0.0},
     prefix="model.",
-    trial=trial,
+    trial=last_token_trial,
     examples=(
         _SMALL,
         {**_SMALL, "do_layer_norm_before": False, "word_embed_proj_dim": 7, "num_hidden_layers": 3},

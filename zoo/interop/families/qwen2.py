@@ -7,13 +7,16 @@ from typing import Any
 from zoo.interop.config import Config
 from zoo.interop.family import Family, Published
 from zoo.interop.gated_decoder import (
+    PREFIX,
     Defaults,
+    architectures,
     gated_decoder_config,
     gated_decoder_spec,
     gated_decoder_weights,
     layer_count,
     windows_of,
 )
+from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
 
 DEFAULTS = Defaults(
@@ -85,11 +88,13 @@ _SMALL = {
 
 FAMILY = Family(
     name="qwen2",
-    architectures=("Qwen2ForCausalLM",),
+    architectures=architectures("Qwen2"),
     to_spec=to_spec,
     to_config=to_config,
     weights=gated_decoder_weights,
-    prefix="model.",
+    fixed={"use_mrope": (False, None)},
+    prefix=PREFIX,
+    trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
     generation=generation,
     examples=(
@@ -112,6 +117,15 @@ FAMILY = Family(
             "attention_dropout": 0.1,
             "pad_token_id": 5,
             "rope_theta": 40.0,
+        },
+        {**_SMALL, "architectures": ["Qwen2Model"], "num_hidden_layers": 1},
+        {
+            **_SMALL,
+            "architectures": ["Qwen2ForSequenceClassification"],
+            "num_hidden_layers": 1,
+            "pad_token_id": 4,
+            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
+            "label2id": {f"LABEL_{i}": i for i in range(5)},
         },
     ),
     published=(

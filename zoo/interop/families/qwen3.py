@@ -8,7 +8,14 @@ from typing import Any
 from zoo.interop.config import Config
 from zoo.interop.families.qwen2 import DEFAULTS, window_fields, windows
 from zoo.interop.family import Family, Published
-from zoo.interop.gated_decoder import gated_decoder_config, gated_decoder_spec, gated_decoder_weights
+from zoo.interop.gated_decoder import (
+    PREFIX,
+    architectures,
+    gated_decoder_config,
+    gated_decoder_spec,
+    gated_decoder_weights,
+)
+from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
 
 _DEFAULTS = replace(DEFAULTS, d_k=128)
@@ -49,11 +56,12 @@ _SMALL = {
 
 FAMILY = Family(
     name="qwen3",
-    architectures=("Qwen3ForCausalLM",),
+    architectures=architectures("Qwen3"),
     to_spec=to_spec,
     to_config=to_config,
     weights=gated_decoder_weights,
-    prefix="model.",
+    prefix=PREFIX,
+    trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
     generation=generation,
     examples=(
@@ -73,7 +81,21 @@ FAMILY = Family(
             "hidden_act": "relu",
             "attention_dropout": 0.1,
             "pad_token_id": 4,
-            "rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16},
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "factor": 4.0,
+                "original_max_position_embeddings": 16,
+                "attention_factor": 0.9,
+            },
+        },
+        {**_SMALL, "architectures": ["Qwen3Model"], "num_hidden_layers": 1},
+        {
+            **_SMALL,
+            "architectures": ["Qwen3ForSequenceClassification"],
+            "num_hidden_layers": 1,
+            "pad_token_id": 4,
+            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
+            "label2id": {f"LABEL_{i}": i for i in range(5)},
         },
     ),
     published=(

@@ -93,6 +93,7 @@ FAMILY = Family(
     trial=encoder_trial,
     examples=(
         _SMALL,
+        {**_SMALL, "architectures": ["RobertaModel"]},
         {
             **_SMALL,
             "num_hidden_layers": 3,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import torch
+from torch import nn
 
 from zoo.interop.config import ACTIVATIONS, Config, activation_name
 from zoo.interop.family import Family, Published
@@ -160,6 +164,12 @@ def generation(config: Config) -> dict[str, Any]:
     }
 
 
+def prepare(reference: Any, config: Mapping[str, Any]) -> None:
+    """Gives the output a matrix of its own: transformers does so only where a checkpoint has both."""
+    if not config.get("tie_word_embeddings", True):
+        reference.lm_head.weight = nn.Parameter(torch.empty_like(reference.lm_head.weight))
+
+
 _SMALL = {
     "vocab_size": 31,
     "d_model": 12,
@@ -213,6 +223,7 @@ FAMILY = Family(
             "dropout_rate": 0.2,
         },
         {**_SMALL, "feed_forward_proj": "gelu_new"},
+        {**_SMALL, "num_heads": 2, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     ),
     published=(
         Published(
@@ -232,6 +243,22 @@ FAMILY = Family(
                 "num_layers": 12,
             },
         ),
+        Published(
+            preset="t5_v1_1_base",
+            source="huggingface.co/google/t5-v1_1-base",
+            config={
+                **_PUBLISHED,
+                "d_ff": 2048,
+                "d_kv": 64,
+                "d_model": 768,
+                "feed_forward_proj": "gated-gelu",
+                "num_decoder_layers": 12,
+                "num_heads": 12,
+                "num_layers": 12,
+                "tie_word_embeddings": False,
+            },
+        ),
     ),
+    prepare=prepare,
     beam=4,
 )

@@ -209,6 +209,7 @@ FAMILY = Family(
     prefix="vit.",
     examples=(
         _SMALL,
+        {**_SMALL, "architectures": [_BASE]},
         {
             **_SMALL,
             "num_hidden_layers": 1,
@@ -250,4 +251,5 @@ FAMILY = Family(
         ),
     ),
     trial=trial,
+    paddings=("none",),
 )

@@ -190,7 +190,7 @@ def trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
     kernels, strides = spec.inputs.kernels, spec.inputs.strides
     step, shortest = prod(strides), receptive_field(kernels, strides)
     lengths = [shortest + 7 * step + 1, shortest + 3 * step, shortest + 4 * step + 2]
-    mask = padding_mask(lengths, "none" if padding == "none" else "right")
+    mask = padding_mask(lengths, padding)
     wave = torch.randn(mask.shape, generator=random).masked_fill(~mask, 0.0)
     ends = n_frames(mask.sum(1), kernels, strides)
     frames = torch.arange(int(ends.max())) < ends[:, None]
@@ -343,4 +343,5 @@ FAMILY = Family(
         ),
     ),
     trial=trial,
+    paddings=("none", "right"),
 )

@@ -305,4 +305,5 @@ FAMILY = Family(
     ),
     generation=generation,
     trial=trial,
+    paddings=("none",),
 )
