@@ -3,7 +3,8 @@ import torch
 from torch.testing import assert_close
 
 from registry import parse
-from zoo.components.head.pooled_classifier import PooledClassifier, PooledClassifierSpec, pooled
+from zoo.components.head._pooling import Pooling, pooled
+from zoo.components.head.pooled_classifier import PooledClassifier, PooledClassifierSpec
 
 B, T, D, C = 4, 5, 6, 3
 
@@ -46,7 +47,20 @@ def test_pooling_takes_real_tokens_only(hidden, mask):
         assert torch.equal(pooled(spoilt, mask, pool), pooled(hidden, mask, pool))
 
 
-@pytest.mark.parametrize("pool", ["first", "mean", "last"])
+def test_attention_pools_by_learned_weights_over_real_tokens(hidden, mask):
+    pooling = Pooling(d_model=D, pool="attention")
+    w = pooling.scores.weight[0]
+    expected = []
+    for row, real in zip(hidden, mask, strict=True):
+        weights = (row[real] @ w).exp()
+        expected.append((weights[:, None] * row[real]).sum(0) / weights.sum())
+    assert_close(pooling(hidden, mask), torch.stack(expected))
+    spoilt = torch.where(mask[..., None], hidden, torch.nan)
+    assert_close(pooling(spoilt, mask), torch.stack(expected))
+    assert_close(pooling(hidden, None), pooling(hidden, torch.ones_like(mask)))
+
+
+@pytest.mark.parametrize("pool", ["first", "mean", "last", "attention"])
 def test_a_row_without_a_real_token_stays_finite(hidden, mask, pool):
     mask[2] = False
     assert head(pool=pool)(hidden, mask=mask).isfinite().all()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
-from zoo.components.head.pooled_classifier import Pool, pooled
+from zoo.components.head._pooling import Pool, Pooling
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD
 
@@ -18,7 +18,8 @@ from zoo.kinds import HEAD
 class PooledSpec(Spec):
     type: Literal["pooled"] = "pooled"
     pool: Pool = "first"
-    """Which vector stands for the sequence: that of its first real token, of its last, or the real tokens' mean."""
+    """Which vector stands for the sequence: that of its first real token, of its last, the real tokens' mean, or a mean
+    whose weights are learned (attention)."""
     activation: Activation = "tanh"
     """Function after the dense layer (BERT: tanh)."""
     d_pooled: int | None = Field(None, ge=1, le=1_000_000)
@@ -32,6 +33,7 @@ class PooledSpec(Spec):
         {},
         {"pool": "mean", "activation": "gelu", "d_pooled": 7},
         {"pool": "last", "activation": "identity"},
+        {"pool": "attention"},
     ],
 )
 class Pooled(nn.Module):
@@ -53,9 +55,9 @@ class Pooled(nn.Module):
         d_pooled: int | None,
     ) -> None:
         super().__init__()
-        self.pool = pool
+        self.pooling = Pooling(d_model=d_model, pool=pool)
         self.dense = Linear(d_model, d_pooled or d_model)
         self.activation = activation
 
     def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        return ACTIVATIONS[self.activation](self.dense(pooled(hidden, mask, self.pool)))
+        return ACTIVATIONS[self.activation](self.dense(self.pooling(hidden, mask)))

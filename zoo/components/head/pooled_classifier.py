@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
+from zoo.components.head._pooling import Pool, Pooling
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD, NORM
-
-Pool = Literal["first", "mean", "last"]
 
 
 class PooledClassifierSpec(Spec):
@@ -23,7 +21,8 @@ class PooledClassifierSpec(Spec):
     n_classes: int = Field(ge=1, le=10_000_000)
     """Numbers given for a sequence: a logit a class, or 1 for a regression."""
     pool: Pool = "first"
-    """Which vector stands for the sequence: that of its first real token, of its last, or the real tokens' mean."""
+    """Which vector stands for the sequence: that of its first real token, of its last, the real tokens' mean, or a mean
+    whose weights are learned (attention)."""
     activation: Activation | None = None
     """Function after a dense layer between pooling and classes (BERT: tanh); None: there is no such layer."""
     dense_bias: bool = True
@@ -51,13 +50,15 @@ class PooledClassifierSpec(Spec):
         {"n_classes": 5},
         {"n_classes": 3, "pool": "mean", "activation": "tanh", "dropout": 0.1, "pooled_dropout": 0.2},
         {"n_classes": 4, "pool": "last", "bias": False},
+        {"n_classes": 4, "pool": "attention"},
         {"n_classes": 2, "pool": "mean", "activation": "gelu", "dense_bias": False, "norm": "layer_norm"},
     ],
 )
 class PooledClassifier(nn.Module):
     """One vector of the sequence, where asked a dense layer and a norm, and a projection to the classes.
 
-    Source: Devlin et al. 2019, section 4.1 (first); Radford et al. 2018, section 3.2 (last).
+    Source: Devlin et al. 2019, section 4.1 (first); Radford et al. 2018, section 3.2 (last); Yang et al. 2016, section
+        2.2, without its hidden layer (attention).
     Differs: with padding before a sequence, "first" is its first real token; transformers reads the padding there.
     Shapes: hidden [B, T, D], mask bool [B, T], None: all tokens are real -> [B, n_classes].
         A row without a real token gives finite numbers that mean nothing.
@@ -78,7 +79,7 @@ class PooledClassifier(nn.Module):
         pooled_dropout: float,
     ) -> None:
         super().__init__()
-        self.pool = pool
+        self.pooling = Pooling(d_model=d_model, pool=pool)
         self.dense = None if activation is None else Linear(d_model, d_model, bias=dense_bias)
         self.activation = activation or "identity"
         self.norm: nn.Module | None = None if norm is None else NORM.build(norm, d_model=d_model)
@@ -87,26 +88,10 @@ class PooledClassifier(nn.Module):
         self.pooled_dropout = pooled_dropout
 
     def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        x = pooled(hidden, mask, self.pool)  # [B, D]
+        x = self.pooling(hidden, mask)  # [B, D]
         if self.dense is not None:
             x = self.dense(drop(x, self.pooled_dropout, training=self.training))
             x = ACTIVATIONS[self.activation](x)
         if self.norm is not None:
             x = self.norm(x)
         return self.output(drop(x, self.dropout, training=self.training))
-
-
-def pooled(hidden: Tensor, mask: Tensor | None, pool: Pool) -> Tensor:
-    """One vector a row, of its real tokens: hidden [B, T, D], mask bool [B, T] or None -> [B, D]."""
-    if pool == "mean":
-        if mask is None:
-            return hidden.mean(dim=1)
-        n_real = mask.sum(dim=1, keepdim=True).clamp(min=1)
-        return hidden.masked_fill(~mask[:, :, None], 0.0).sum(dim=1) / n_real.to(hidden.dtype)
-    if mask is None:
-        return hidden[:, 0 if pool == "first" else -1]
-    places = mask.to(torch.int32)
-    if pool == "last":
-        places = places * torch.arange(mask.shape[1], device=mask.device, dtype=torch.int32)
-    chosen = places.argmax(dim=1)  # of several largest the first
-    return hidden[torch.arange(len(hidden), device=hidden.device), chosen]
