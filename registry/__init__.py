@@ -1,10 +1,11 @@
 """Names to components: kinds and specs, how they are read, written, extended, described. Imports no torch."""
 
-from registry.describe import describe, describe_fields, json_schema
+from registry.describe import describe, describe_fields
 from registry.kind import Entry, Kind
 from registry.parsing import dump, parse
 from registry.plugins import PluginError, load_plugin
 from registry.problems import Problem, SpecError, suggest
+from registry.schema import json_schema, partial, resolve
 from registry.spec import Spec, check_part
 
 __all__ = [
@@ -21,5 +22,7 @@ __all__ = [
     "json_schema",
     "load_plugin",
     "parse",
+    "partial",
+    "resolve",
     "suggest",
 ]

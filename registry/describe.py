@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from registry.kind import Kind
@@ -43,13 +42,6 @@ def describe_fields(spec_class: type[Spec]) -> list[dict[str, Any]]:
         for name, field in spec_class.model_fields.items()
         if name != "type"
     ]
-
-
-def json_schema(of: Kind | type[Spec]) -> dict[str, Any]:
-    """The JSON schema of a spec, or of any component of a kind."""
-    if isinstance(of, Kind):
-        return TypeAdapter(Annotated[Spec, of]).json_schema()
-    return of.model_json_schema()
 
 
 def _default(field: FieldInfo) -> Any:

@@ -12,6 +12,7 @@ from zoo.components.embedding.tokens import TokenEmbedding
 from zoo.data import word_vectors
 from zoo.data.word_vectors import fill, read, read_header
 from zoo.errors import DataError
+from zoo.kinds import TOKENIZER
 
 WORDS = [
     "</s>",
@@ -194,3 +195,56 @@ def test_vectors_of_another_width_or_too_many_words_are_refused(path):
         fill(torch.zeros(5, 4), ["haus"], path)
     with pytest.raises(ValueError, match="there are 3 words for the 2 rows"):
         fill(torch.zeros(2, 3), ["haus", "집", ""], path)
+
+
+LINES = ["Haus: Das Haus ist alt.", "Ein Haus, das Haus  und die Haustür"] * 50
+
+
+def trained(vocab_size, **spec):
+    builder = TOKENIZER.build(TOKENIZER.entry(spec["type"]).spec.model_validate(spec))
+    return builder.train(iter(LINES), vocab_size=vocab_size)
+
+
+def test_words_as_tokens_stand_for_themselves_without_the_space_before():
+    tokenizer = trained(99, type="words")
+    words = tokenizer.words()
+    assert words[:4] == [""] * 4
+    assert len(words) == tokenizer.vocab_size
+    (row,) = tokenizer.encode([LINES[1]])
+    assert [words[number] for number in row] == [
+        "Ein",
+        "Haus",
+        ",",
+        "das",
+        "Haus",
+        "",
+        "und",
+        "die",
+        "Haustür",
+    ]
+    assert [words[number] for number in tokenizer.encode(["Haus Haus"])[0]] == ["Haus", "Haus"]
+
+
+def test_characters_stand_for_themselves():
+    tokenizer = trained(99, type="characters")
+    words = tokenizer.words()
+    (row,) = tokenizer.encode(["Haus alt"])
+    assert [words[number] for number in row] == ["H", "a", "u", "s", "", "a", "l", "t"]
+    assert words[:4] == [""] * 4
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "unigram"])
+@pytest.mark.parametrize("bytes_", [False, True])
+def test_of_sentencepieces_pieces_those_that_begin_a_word_stand_for_it(algorithm, bytes_):
+    size = {"bpe": 60, "unigram": 26}[algorithm] + 256 * bytes_
+    tokenizer = trained(size, type="sentencepiece", algorithm=algorithm, byte_fallback=bytes_)
+    words = tokenizer.words()
+    assert len(words) == tokenizer.vocab_size == size
+    first, second = tokenizer.encode(["Haus", "x Haus"])
+    assert [words[number] for number in first] == ["Haus"]
+    assert words[second[-1]] == "Haus"
+    assert words[:4] == [""] * 4
+    pieces = tokenizer.encode(["Hasu"])[0]  # no word of the text: it falls apart
+    assert len(pieces) > 1
+    assert words[pieces[-1]] == ""
+    assert not any(word.startswith("<") for word in words)

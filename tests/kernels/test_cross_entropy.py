@@ -86,3 +86,15 @@ def test_no_gradient_is_computed_when_none_is_wanted():
     with torch.no_grad():
         loss, _ = linear_cross_entropy(hidden, weight, labels, label_smoothing=0.1)
     assert not loss.requires_grad
+
+
+def test_a_frozen_weight_costs_no_gradient_and_changes_no_other():
+    torch.manual_seed(2)
+    hidden, weight = torch.randn(5, 7, requires_grad=True), torch.randn(11, 7, requires_grad=True)
+    labels = torch.randint(11, (5,))
+    linear_cross_entropy(hidden, weight, labels)[0].backward()
+    expected, hidden.grad = hidden.grad, None
+    frozen = weight.detach()
+    linear_cross_entropy(hidden, frozen, labels)[0].backward()
+    assert_close(hidden.grad, expected)
+    assert frozen.grad is None

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import (
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 from torch import Tensor, nn
 
-from registry import Problem, Spec, check_part
+from registry import Problem, Spec, check_part, partial
 from zoo.assembly.stack import Stack, StackSpec, merged, with_layers
 from zoo.kernels.cache import DecoderCache
-from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
+from zoo.kinds import ATTENTION, EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
 
 
@@ -64,6 +72,22 @@ class EncoderDecoderSpec(Spec):
             cross = {"cross_attention": decoder["cross_attention"]}
             copy = with_layers(copy, lambda layer: {**cross, **layer})
         return {**data, "decoder": copy}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Adds the forms that are no component and no stack: `{share: source}` and `{like: encoder, ...}`."""
+        found = handler.resolve_ref_schema(handler(schema))
+        fields = found["properties"]
+        fields["target"]["oneOf"].append(Share.model_json_schema())
+        stack = {"$ref": fields["decoder"].pop("$ref")}
+        attention = TypeAdapter(Annotated[Spec | None, ATTENTION]).core_schema
+        # The handler heeds what a kind says of its schema only inside the one that it is given.
+        cross_attention = handler(core_schema.definitions_schema(attention, []))
+        copy = partial(stack, like={"const": "encoder"}, cross_attention=cross_attention)
+        fields["decoder"]["anyOf"] = [stack, {**copy, "required": ["like"]}]
+        return found
 
     @property
     def embeddings(self) -> dict[str, Spec]:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 from torch import Tensor, nn
 
-from registry import Problem, Spec, check_part, dump
+from registry import Problem, Spec, check_part, dump, partial
 from zoo.assembly.layer import Layer, LayerSpec, heads
 from zoo.kernels.cache import DecoderCache
 from zoo.kernels.dropout import dropout as drop
@@ -31,11 +32,27 @@ class LayerGroupSpec(Spec):
             raise ValueError("give either layer, or cycle with several layers")
         return self
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Says that one of the forms is given; what is in a cycle may be partial where the group may be."""
+        found = handler.resolve_ref_schema(handler(schema))
+        cycle = found["properties"]["cycle"]["anyOf"][0]
+        whole, cycle["items"] = cycle["items"], partial(cycle["items"])
+        forms = [_given("layer", type="object"), _given("cycle", type="array", items=whole)]
+        return {**found, "oneOf": forms}
+
     def each_form(self) -> dict[str, LayerSpec]:
         """The layers of one round, by their place in this spec."""
         if self.layer is not None:
             return {"layer": self.layer}
         return {f"cycle.{i}": layer for i, layer in enumerate(self.cycle or ())}
+
+
+def _given(field: str, **schema: Any) -> dict[str, Any]:
+    """The JSON Schema of a mapping in which a field has a value of that schema."""
+    return {"required": [field], "properties": {field: schema}}
 
 
 def merged(base: Any, changes: Any) -> Any:
@@ -133,6 +150,28 @@ class StackSpec(Spec):
         if (self.layer is None) != (self.n_layers is None):
             raise ValueError("n_layers goes with layer alone: give both, or layers with repeats")
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Says which fields go together, and that of `layer` and `layers` each may leave out what the other has."""
+        found = handler.resolve_ref_schema(handler(schema))
+        layer, layers = (found["properties"][name]["anyOf"] for name in ("layer", "layers"))
+        whole_layer, layer[0] = layer[0], partial(layer[0])
+        whole_group, layers[0]["items"] = layers[0]["items"], partial(layers[0]["items"])
+        alone = {"properties": {"n_layers": {"type": "integer"}, "layer": whole_layer}}
+        groups: dict[str, Any] = {
+            "properties": {"n_layers": {"type": "null"}},
+            "if": {"not": _given("layer", type="object")},
+            "then": {"properties": {"layers": {"items": whole_group}}},
+        }
+        return {
+            **found,
+            "if": _given("layers", type="array"),
+            "then": groups,
+            "else": {"required": ["n_layers", "layer"], **alone},
+        }
 
     def each_layer(self) -> list[LayerSpec]:
         """The spec of every layer, first to last."""

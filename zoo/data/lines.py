@@ -35,6 +35,24 @@ class Line(NamedTuple):
     detail: str = ""
 
 
+def open_unpacked(path: Path) -> io.BufferedReader:
+    """A file's bytes, unpacked where they begin with gzip's magic number.
+
+    Raises: DataError for a file that cannot be opened. Damage to compressed data shows when it is read, as EOFError,
+    gzip.BadGzipFile or zlib.error.
+    """
+    file = _open(path)
+    try:
+        is_gzip = file.peek(2)[:2] == GZIP_MAGIC
+    except OSError as error:
+        file.close()
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if not is_gzip:
+        return file
+    file.close()
+    return io.BufferedReader(gzip.GzipFile(path), CHUNK)
+
+
 def read_lines(path: Path, *, max_characters: int) -> Iterator[Line]:
     """The lines of a file, bad ones included; at most max_characters are kept of any.
 
@@ -42,7 +60,7 @@ def read_lines(path: Path, *, max_characters: int) -> Iterator[Line]:
     """
     limit = 4 * max_characters + 2  # bytes that so many characters and a line end may take
     number = 0
-    with _open(path) as file:
+    with open_unpacked(path) as file:
         while True:
             try:
                 raw = file.readline(limit)
@@ -135,9 +153,14 @@ def hash_files(paths: Sequence[Path], *settings: object) -> str:
     """SHA-256 over the files' bytes, as they are on disk, and the settings they are read with."""
     digest = hashlib.sha256(repr(settings).encode())
     for path in paths:
-        with _open_bytes(path) as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(file_sha256(path)))
     return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as they are on disk. Raises: DataError for a file that cannot be opened."""
+    with _open(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _line(raw: bytes, max_characters: int) -> Line:
@@ -161,14 +184,6 @@ def _suspect(character: str, position: int) -> tuple[str, str]:
 
 
 def _open(path: Path) -> io.BufferedReader:
-    file = _open_bytes(path)
-    if file.peek(2)[:2] != GZIP_MAGIC:
-        return file
-    file.close()
-    return io.BufferedReader(gzip.GzipFile(path), CHUNK)
-
-
-def _open_bytes(path: Path) -> io.BufferedReader:
     try:
         return path.open("rb")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

@@ -48,6 +48,10 @@ class ListedTokenizer(Tokenizer):
         """The text of each row of ids; PAD, BOS and EOS say nothing, UNK says "⁇"."""
         return ["".join([self._texts[number] for number in row]) for row in rows]
 
+    def words(self) -> list[str]:
+        """The word that each id stands for: its token, without the space before it; of a mere space, none."""
+        return [*[""] * N_SPECIAL, *(token.strip() for token in self._texts[N_SPECIAL:])]
+
 
 def most_common(split_lines: Iterable[Iterable[str]], vocab_size: int) -> list[str]:
     """The most frequent tokens that fit beside the special ids; equally frequent ones in code point order.

@@ -44,6 +44,10 @@ class Tokenizer(ABC):
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """The text of each row of ids; PAD, BOS and EOS say nothing, UNK says "⁇"."""
 
+    @abstractmethod
+    def words(self) -> list[str]:
+        """The word that each id stands for, "" for ids that stand for none; ids may share a word."""
+
     def save(self, folder: Path, stem: str) -> None:
         """Writes `stem` + suffix, then `stem.json`.
 

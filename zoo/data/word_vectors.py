@@ -20,10 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo.data.lines import BYTE_ORDER_MARK, open_unpacked
 from zoo.errors import DataError
 
-GZIP_MAGIC = b"\x1f\x8b"
-BYTE_ORDER_MARK = "\ufeff".encode()
 FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
 CHUNK = 1 << 20
 MAX_WIDTH = 1_000_000
@@ -40,7 +39,7 @@ class Header(NamedTuple):
 
 def read_header(path: Path) -> Header:
     """How many words of what width a file has, by its first line. Raises: DataError as `read`."""
-    with _open(path) as file:
+    with open_unpacked(path) as file:
         return _header(file, path)
 
 
@@ -52,7 +51,7 @@ def read(path: Path, wanted: Collection[str] | None) -> tuple[list[str], NDArray
     no finite float32; and for words that are no UTF-8.
     """
     wanted = None if wanted is None else frozenset(wanted)
-    with _open(path) as file:
+    with open_unpacked(path) as file:
         header = _header(file, path)
         rows = _binary_rows if path.name.removesuffix(".gz").endswith(".bin") else _text_rows
         found: dict[str, None] = {}
@@ -67,6 +66,16 @@ def read(path: Path, wanted: Collection[str] | None) -> tuple[list[str], NDArray
     return list(found), np.frombuffer(numbers, np.float32).reshape(-1, header.width)
 
 
+def check_width(path: Path, width: int) -> None:
+    """Raises: DataError as `read`, by the first line alone, and for vectors of another width than an embedding's."""
+    found = read_header(path).width
+    if found != width:
+        raise DataError(
+            f"{path}: its vectors have {found} numbers, but the embedding's {width}: "
+            f"give the embedding d_embedding={found}"
+        )
+
+
 def fill(weight: Tensor, words_of_ids: Sequence[str], path: Path) -> int:
     """Sets the rows of a token embedding whose words a file has, in place; gives their number.
 
@@ -75,12 +84,7 @@ def fill(weight: Tensor, words_of_ids: Sequence[str], path: Path) -> int:
     """
     if len(words_of_ids) > len(weight):
         raise ValueError(f"there are {len(words_of_ids)} words for the {len(weight)} rows of the embedding")
-    width = read_header(path).width
-    if width != weight.shape[1]:
-        raise DataError(
-            f"{path}: its vectors have {width} numbers, but the embedding's {weight.shape[1]}: "
-            f"give the embedding d_embedding={width}"
-        )
+    check_width(path, weight.shape[1])
     words, matrix = read(path, {word for word in words_of_ids if word})
     rows = {word: row for row, word in enumerate(words)}
     pairs = [(number, rows[word]) for number, word in enumerate(words_of_ids) if word in rows]
@@ -186,18 +190,6 @@ def _word(raw: bytes, where: str) -> str:
     if not word:
         raise DataError(f"{where}: no word before the numbers")
     return word
-
-
-def _open(path: Path) -> io.BufferedReader:
-    try:
-        file = path.open("rb")
-        is_gzip = file.peek(2)[:2] == GZIP_MAGIC
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from None
-    if not is_gzip:
-        return file
-    file.close()
-    return io.BufferedReader(gzip.GzipFile(path), CHUNK)
 
 
 def _read(read: Callable[[int], bytes], limit: int, path: Path) -> bytes:

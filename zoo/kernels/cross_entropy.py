@@ -109,13 +109,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
                     torch.mm(g, w, out=d_hidden[start : start + rows])
                 else:
                     d_hidden[start : start + rows] = product(g, w_turned)
+                if not weight.requires_grad:  # frozen: such as pretrained vectors that are tied
+                    continue
                 if d_weight is None:
                     d_weight = (g.t() @ h_chunk).float()
                 elif dtype == torch.float32:
                     d_weight.addmm_(g.t(), h_chunk)
                 else:
                     d_weight.add_(g.t() @ h_chunk)
-            if with_gradients and d_weight is None:  # there are no rows
+            if with_gradients and weight.requires_grad and d_weight is None:  # there are no rows
                 d_weight = torch.zeros_like(w, dtype=torch.float32)
             loss = (1 - label_smoothing) * nll + label_smoothing * uniform
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -20,6 +21,7 @@ from zoo.evaluation.translation import score
 from zoo.generation.translate import Decoding, translate
 from zoo.kinds import DECODING
 from zoo.tasks.task import Loss, Validation
+from zoo.tasks.word_vectors import fill_embedding
 
 
 class TranslationBatch:
@@ -66,16 +68,35 @@ class TranslationBatch:
 
 
 class PreparedTranslation:
-    """A translation task with its data at hand: what training asks for (zoo.tasks.task.Prepared)."""
+    """A translation task with its data at hand: what training asks for (zoo.tasks.task.Prepared and Starts).
+
+    word_vectors are the files that embeddings start from, by their side; fingerprint is that of all data, these
+    files included.
+    """
 
     score_name = "BLEU"
 
-    def __init__(self, data: PreparedData, *, tokens_per_batch: int, seed: int) -> None:
-        self.fingerprint = data.fingerprint
+    def __init__(
+        self,
+        data: PreparedData,
+        *,
+        word_vectors: Mapping[str, Path],
+        fingerprint: str,
+        tokens_per_batch: int,
+        seed: int,
+    ) -> None:
+        self.fingerprint = fingerprint
         self._data = data
+        self._word_vectors = word_vectors
         self._tokens_per_batch = tokens_per_batch
         self._train = data.splits["train"]
         self._plan = _plan(self._train, tokens_per_batch, seed)
+
+    def start(self, model: nn.Module) -> None:
+        """Gives embeddings their pretrained word vectors. Raises: DataError for a file that does not fit."""
+        tokenizers = {"source": self._data.source_tokenizer, "target": self._data.target_tokenizer}
+        for side, path in self._word_vectors.items():
+            fill_embedding(model, side, tokenizers[side], path)
 
     def epoch(self, number: int) -> Sequence[Integers]:
         """The numbers of the pairs of each batch: a function of text, tokens_per_batch, seed and number."""

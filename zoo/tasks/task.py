@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,18 @@ class Prepared(Protocol):
         """Measures a model in evaluation mode, on its device; None as soon as `is_wanted` says no.
 
         n_sentences are used for the score, all of the validation set for the loss.
+        """
+        ...
+
+
+@runtime_checkable
+class Starts(Protocol):
+    """A prepared task that sets weights of a new model itself, such as an embedding's to pretrained vectors."""
+
+    def start(self, model: nn.Module) -> None:
+        """Called once in a run: after a model is built and initialised, before its first step.
+
+        Of several processes only the first calls it. Raises: DataError.
         """
         ...
 

@@ -20,6 +20,7 @@ from zoo.evaluation.translation import Scores, score
 from zoo.generation.translate import Output, translate
 from zoo.kinds import CORPUS, DECODING, TASK, TOKENIZER
 from zoo.tasks.prepared_translation import PreparedTranslation, unzipped
+from zoo.tasks.word_vectors import WordVectorsSpec, check_widths, sha256_of, with_sha256s
 
 CACHE_FOLDER = "tokens"
 
@@ -40,9 +41,14 @@ class TranslationSpec(Spec):
     counted."""
     cache: str | None = None
     """Folder for the tokenized text, which many runs may share; null: one in the run folder."""
+    word_vectors: WordVectorsSpec | None = None
+    """Files of pretrained word vectors that a new run's embeddings start from, such as `{source: en.vec}`, and
+    target for an embedding of its own; null: none."""
 
     def check(self, *, model: Spec) -> None:
         _vocabularies(model)
+        if self.word_vectors is not None:
+            self.word_vectors.check(is_joint=_is_joint(model))
 
     def problems(self, path: str) -> list[Problem]:
         return [*check_part(self.data, f"{path}.data"), *check_part(self.tokenizer, f"{path}.tokenizer")]
@@ -79,6 +85,7 @@ class Translation:
         too_long: Literal["drop", "error"],
         bad_lines: Literal["error", "skip"],
         cache: str | None,
+        word_vectors: WordVectorsSpec | None,
     ) -> None:
         self.data = data
         self.tokenizer = tokenizer
@@ -86,16 +93,20 @@ class Translation:
         self.too_long = too_long
         self.bad_lines = bad_lines
         self.cache = cache
+        self.word_vectors = word_vectors or WordVectorsSpec()
 
     def prepare(
         self, *, model: Spec, folder: Path, tokens_per_batch: int, seed: int, is_resumed: bool
     ) -> PreparedTranslation:
-        """Checks the text, learns or loads the tokenizer, tokenizes.
+        """Checks text and word vectors, learns or loads the tokenizer, tokenizes.
 
         Raises: SpecError for a model that does not translate tokens; DataError for bad data; RunError where
-            the run folder's tokenizer is missing or damaged.
+            the run folder's tokenizer, or its record of the word vectors, is missing or damaged.
         """
         source, target = _vocabularies(model)
+        files = self.word_vectors.files
+        if not is_resumed:
+            check_widths(files, model)
         data = prepare(
             self.data,
             self.tokenizer,
@@ -109,7 +120,14 @@ class Translation:
             cache_folder=folder / CACHE_FOLDER if self.cache is None else Path(self.cache).expanduser(),
             is_resumed=is_resumed,
         )
-        return PreparedTranslation(data, tokens_per_batch=tokens_per_batch, seed=seed)
+        sha256s = sha256_of(files, folder, is_resumed=is_resumed)
+        return PreparedTranslation(
+            data,
+            word_vectors=files,
+            fingerprint=with_sha256s(data.fingerprint, sha256s),
+            tokens_per_batch=tokens_per_batch,
+            seed=seed,
+        )
 
     def pairs(self, split: str) -> Iterator[tuple[str, str]]:
         """Sources and references of a split, long ones included.

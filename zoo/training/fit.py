@@ -20,7 +20,7 @@ from registry import Spec, dump
 from zoo.assembly.build import build
 from zoo.errors import RunError
 from zoo.kinds import SCHEDULE, TASK
-from zoo.tasks.task import Task
+from zoo.tasks.task import Starts, Task
 from zoo.training import files
 from zoo.training.averaging import average
 from zoo.training.checkpoints import Checkpoints
@@ -239,6 +239,8 @@ class _Session:
         model = build(self.run.model)
         if self.progress.step:
             model.load_state_dict(self.checkpoints.weights(self.checkpoints.path(self.progress.step)))
+        elif self.is_first and isinstance(self.task, Starts):
+            self.task.start(model)  # DistributedDataParallel hands its weights to the other processes
         if self.spec.compile:
             compile_layers(model)
         schedule = SCHEDULE.build(

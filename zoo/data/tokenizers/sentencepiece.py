@@ -19,6 +19,8 @@ from zoo.errors import DataError, RunError
 from zoo.kinds import TOKENIZER
 from zoo.special_ids import BOS, EOS, PAD, UNK, UNKNOWN_TEXT
 
+SPACE = "▁"  # sentencepiece's own sign for a space, here that before a word
+
 
 class SentencePieceSpec(Spec):
     type: Literal["sentencepiece"] = "sentencepiece"
@@ -121,6 +123,15 @@ class TrainedSentencePiece(Tokenizer):
         """The text of each row of ids; PAD, BOS and EOS say nothing, UNK says "⁇"."""
         texts: list[str] = self._processor.decode([list(row) for row in rows])
         return texts
+
+    def words(self) -> list[str]:
+        """The word that each id stands for: of a piece that begins a word, what follows its mark.
+
+        A piece may also be the beginning of a longer word, which nothing about it tells; one that only goes on with
+        a word stands for none.
+        """
+        pieces = [self._processor.id_to_piece(number) for number in range(self.vocab_size)]
+        return [piece[1:] if piece.startswith(SPACE) and SPACE not in piece[1:] else "" for piece in pieces]
 
 
 def thinned(lines: Iterable[str], limit: int) -> list[str]:
