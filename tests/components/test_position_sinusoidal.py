@@ -75,3 +75,16 @@ def test_sizes_without_pairs_are_refused():
     with pytest.raises(ValueError, match=r"d_model \(2\) must be at least 4"):
         SinusoidalSpec(layout="concatenated_inclusive").check(d_model=2, d_k=2, **context)
     SinusoidalSpec().check(d_model=2, d_k=2, **context)
+
+
+def test_rows_that_count_for_themselves_are_given_what_they_get_alone():
+    position = module(8)
+    keys = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 1, 1, 1, 1]]).bool()
+    x = torch.randn(3, 5, 8)
+    whole = position.embed(x, mask=Mask(keys=keys))
+    for row, start in enumerate((2, 0, 1)):
+        assert torch.equal(
+            whole[row : row + 1, start:], position.embed(x[row : row + 1, start:], mask=Mask())
+        )
+    late = position.embed(x[:, 4:], mask=Mask(keys=keys, offset=4))
+    assert torch.equal(late, whole[:, 4:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -75,9 +76,16 @@ class Sinusoidal(Position):
                 f"a sequence of {length} tokens is longer than max_len ({self.max_len}) of the sinusoids"
             )
 
+        def waves(positions: Tensor) -> Tensor:
+            return sinusoids(positions, self.d_model, self.base, self.layout).to(x.dtype)
+
         def make() -> Tensor:
-            count = mask.query_positions if self.counts_padding else mask.token_positions
-            return sinusoids(count(T, x.device), self.d_model, self.base, self.layout).to(x.dtype)
+            positions = (mask.query_positions if self.counts_padding else mask.token_positions)(T, x.device)
+            length = mask.offset + T
+            if positions.numel() <= length:
+                return waves(positions)
+            # Rows that count for themselves share a table: a GPU is slow in float64.
+            return F.embedding(positions, waves(torch.arange(length, device=x.device)))
 
         return x + mask.once((self, T, x.dtype, x.device), make)  # [T, D] or [B, T, D]
 
