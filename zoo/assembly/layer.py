@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part
+from zoo.components.heads import has_hook
 from zoo.kernels.cache import LayerCache
 from zoo.kinds import ATTENTION, FFN, LAYOUT, NORM, POSITION, LayoutSpec, Position
 from zoo.masks import Mask
@@ -59,7 +60,8 @@ class LayerSpec(Spec):
         where = f"{path}.position" if self.position else f"{path}.self_attention"
         n_heads, d_k = heads(self.self_attention), head_size(self.self_attention, d_model)
         found += check_part(own, where, d_model=d_model, n_heads=n_heads, d_k=d_k, role=role)
-        if self.position is not None and not _acts_in_a_layer(self.position):
+        adds_only = not (has_hook(self.position, "rotate") or has_hook(self.position, "bias"))
+        if has_hook(self.position, "embed") and adds_only:
             message = "adds to the embeddings only, which a layer does not; set it for the stack or the model"
             found.append(Problem(f"{path}.position", message))
         if self.cross_attention is not None:
@@ -75,14 +77,6 @@ class LayerSpec(Spec):
                 Problem(f"{path}.cross_attention", "missing: a decoder's layers must attend to the encoder")
             )
         return found
-
-
-def _acts_in_a_layer(position: Spec) -> bool:
-    """Whether a position does anything besides adding to the embeddings."""
-    module = POSITION.entry(getattr(position, "type", "")).builder
-    hooks = {name: getattr(module, name, None) for name in ("embed", "rotate", "bias")}
-    own = {name for name, hook in hooks.items() if hook is not getattr(Position, name)}
-    return own != {"embed"}
 
 
 def head_size(attention: Spec, d_model: int) -> int:
