@@ -108,6 +108,23 @@ def architectures(stem: str) -> tuple[str, ...]:
     return (f"{stem}ForCausalLM", f"{stem}Model", f"{stem}ForSequenceClassification")
 
 
+def without_words(stem: str, small: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Examples of the classes that predict no words, from a small config of the one that does."""
+    _, base, classifier = architectures(stem)
+    one_layer = {**small, "num_hidden_layers": 1}
+    labels = [f"LABEL_{i}" for i in range(5)]
+    return (
+        {**one_layer, "architectures": [base]},
+        {
+            **one_layer,
+            "architectures": [classifier],
+            "pad_token_id": 4,
+            "id2label": {str(i): label for i, label in enumerate(labels)},
+            "label2id": {label: i for i, label in enumerate(labels)},
+        },
+    )
+
+
 def _head(config: Config, *, is_tied: bool) -> dict[str, Any]:
     if config.architecture.endswith("ForCausalLM"):
         return {"type": "language_model", "predicts": "tokens", "tied": is_tied}

@@ -16,6 +16,7 @@ from zoo.interop.gated_decoder import (
     gated_decoder_config,
     gated_decoder_spec,
     gated_decoder_weights,
+    without_words,
 )
 from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
@@ -104,15 +105,7 @@ FAMILY = Family(
             "tie_word_embeddings": False,
             "attention_dropout": 0.1,
         },
-        {**_SMALL, "architectures": ["GemmaModel"], "num_hidden_layers": 1},
-        {
-            **_SMALL,
-            "architectures": ["GemmaForSequenceClassification"],
-            "num_hidden_layers": 1,
-            "pad_token_id": 4,
-            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
-            "label2id": {f"LABEL_{i}": i for i in range(5)},
-        },
+        *without_words("Gemma", _SMALL),
     ),
     published=(
         Published(

@@ -13,6 +13,7 @@ from zoo.interop.gated_decoder import (
     gated_decoder_config,
     gated_decoder_spec,
     gated_decoder_weights,
+    without_words,
 )
 from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
@@ -118,15 +119,7 @@ FAMILY = Family(
             "max_position_embeddings": 5,
             "rope_scaling": {"type": "dynamic", "factor": 2.0},
         },
-        {**_SMALL, "architectures": ["LlamaModel"], "num_hidden_layers": 1},
-        {
-            **_SMALL,
-            "architectures": ["LlamaForSequenceClassification"],
-            "num_hidden_layers": 1,
-            "pad_token_id": 4,
-            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
-            "label2id": {f"LABEL_{i}": i for i in range(5)},
-        },
+        *without_words("Llama", _SMALL),
     ),
     published=(
         Published(

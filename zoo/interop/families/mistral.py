@@ -15,6 +15,7 @@ from zoo.interop.gated_decoder import (
     gated_decoder_weights,
     layer_count,
     windows_of,
+    without_words,
 )
 from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
@@ -78,15 +79,7 @@ FAMILY = Family(
             "pad_token_id": 2,
             "rope_parameters": {"rope_type": "default", "rope_theta": 70.0},
         },
-        {**_SMALL, "architectures": ["MistralModel"], "num_hidden_layers": 1},
-        {
-            **_SMALL,
-            "architectures": ["MistralForSequenceClassification"],
-            "num_hidden_layers": 1,
-            "pad_token_id": 4,
-            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
-            "label2id": {f"LABEL_{i}": i for i in range(5)},
-        },
+        *without_words("Mistral", _SMALL),
     ),
     published=(
         Published(

@@ -20,6 +20,7 @@ from zoo.interop.gated_decoder import (
     gated_decoder_weights,
     layer_count,
     windows_of,
+    without_words,
 )
 from zoo.interop.rules import Rules, Split, Unstack, either, for_each, module, tensor
 from zoo.interop.trial import last_token_trial
@@ -146,15 +147,7 @@ FAMILY = Family(
             "hidden_act": "gelu",
             "attention_dropout": 0.1,
         },
-        {**_SMALL, "architectures": ["MixtralModel"], "num_hidden_layers": 1},
-        {
-            **_SMALL,
-            "architectures": ["MixtralForSequenceClassification"],
-            "num_hidden_layers": 1,
-            "pad_token_id": 4,
-            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
-            "label2id": {f"LABEL_{i}": i for i in range(5)},
-        },
+        *without_words("Mixtral", _SMALL),
     ),
     published=(
         Published(

@@ -15,6 +15,7 @@ from zoo.interop.gated_decoder import (
     gated_decoder_weights,
     layer_count,
     windows_of,
+    without_words,
 )
 from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
@@ -118,15 +119,7 @@ FAMILY = Family(
             "pad_token_id": 5,
             "rope_theta": 40.0,
         },
-        {**_SMALL, "architectures": ["Qwen2Model"], "num_hidden_layers": 1},
-        {
-            **_SMALL,
-            "architectures": ["Qwen2ForSequenceClassification"],
-            "num_hidden_layers": 1,
-            "pad_token_id": 4,
-            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
-            "label2id": {f"LABEL_{i}": i for i in range(5)},
-        },
+        *without_words("Qwen2", _SMALL),
     ),
     published=(
         Published(

@@ -14,6 +14,7 @@ from zoo.interop.gated_decoder import (
     gated_decoder_config,
     gated_decoder_spec,
     gated_decoder_weights,
+    without_words,
 )
 from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import greedy
@@ -88,15 +89,7 @@ FAMILY = Family(
                 "attention_factor": 0.9,
             },
         },
-        {**_SMALL, "architectures": ["Qwen3Model"], "num_hidden_layers": 1},
-        {
-            **_SMALL,
-            "architectures": ["Qwen3ForSequenceClassification"],
-            "num_hidden_layers": 1,
-            "pad_token_id": 4,
-            "id2label": {str(i): f"LABEL_{i}" for i in range(5)},
-            "label2id": {f"LABEL_{i}": i for i in range(5)},
-        },
+        *without_words("Qwen3", _SMALL),
     ),
     published=(
         Published(
