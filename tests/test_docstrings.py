@@ -33,7 +33,7 @@ def components(kinds: tuple[Kind, ...]) -> list[tuple[Kind, str]]:
 def specs() -> list[type[Spec]]:
     """Every spec class of the project: the registered ones and those they are made of."""
     components(KINDS)
-    importlib.import_module("zoo.run")
+    importlib.import_module("zoo.run.spec")
     found: dict[str, type[Spec]] = {}
     todo: list[type[Spec]] = [Spec]
     while todo:

@@ -11,16 +11,9 @@ if TYPE_CHECKING:
     from zoo.errors import DataError, DivergedError, PreemptedError, RunError
     from zoo.interop.certify import certify
     from zoo.interop.hugging_face import from_hf, to_hf
-    from zoo.run import (
-        RunSpec,
-        evaluate,
-        generate,
-        load,
-        n_parameters,
-        resume,
-        to_yaml,
-        train,
-    )
+    from zoo.run.spec import RunSpec, load, n_parameters, to_yaml
+    from zoo.run.training import resume, train
+    from zoo.run.using import evaluate, generate
 
 __all__ = [
     "DataError",
@@ -50,6 +43,9 @@ _HOMES = {
     "zoo.interop.certify": ("certify",),
     "zoo.interop.hugging_face": ("from_hf", "to_hf"),
     "zoo.errors": ("DataError", "DivergedError", "PreemptedError", "RunError"),
+    "zoo.run.spec": ("RunSpec", "load", "n_parameters", "to_yaml"),
+    "zoo.run.training": ("resume", "train"),
+    "zoo.run.using": ("evaluate", "generate"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -59,7 +55,7 @@ if not TYPE_CHECKING:  # a type checker shall see the imports above, and find a 
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module 'zoo' has no attribute {name!r}; it offers {', '.join(__all__)}")
-        return getattr(importlib.import_module(_HOME_OF.get(name, "zoo.run")), name)
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
 
 
 def __dir__() -> list[str]:

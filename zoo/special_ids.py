@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from registry import Spec
@@ -19,6 +21,9 @@ UNKNOWN_TEXT = "⁇"
 """How an unknown token is shown: seen, rather than silently left out."""
 
 
+_Id = Annotated[int, Field(ge=0)]
+
+
 class SpecialIds(Spec):
     """The ids that a search needs to know; by default those of every tokenizer of this project."""
 
@@ -26,7 +31,12 @@ class SpecialIds(Spec):
     """Fills up shorter rows."""
     start: int = Field(default=BOS, ge=0)
     """Begins an encoder-decoder's output; a decoder-only model begins with its prompt."""
-    end: int = Field(default=EOS, ge=0)
-    """Ends an output."""
+    end: _Id | Annotated[tuple[_Id, ...], Field(min_length=1)] = EOS
+    """Ends an output; several: whichever comes first."""
     never: tuple[int, ...] = (PAD, BOS)
     """Ids that are never written."""
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ids of which each ends an output."""
+        return (self.end,) if isinstance(self.end, int) else self.end

@@ -36,7 +36,8 @@ from zoo.generation.strategies.beam import BeamSpec
 from zoo.generation.translate import length_batches
 from zoo.kinds import CORPUS, DECODING
 from zoo.masks import Mask
-from zoo.run import TrainedRun, load
+from zoo.run.spec import load
+from zoo.run.using import TrainedRun
 from zoo.special_ids import BOS, EOS, PAD
 from zoo.tasks.translation import load_tokenizers
 

@@ -15,7 +15,9 @@ from zoo.cli.text import _stream_lines
 from zoo.data.bad_lines import BadLines
 from zoo.errors import RunError
 from zoo.kinds import CORPUS
-from zoo.run import RunSpec, _folder, evaluate, generate, load
+from zoo.run.folder import new_folder
+from zoo.run.spec import RunSpec, load
+from zoo.run.using import evaluate, generate
 
 Trained = tuple[Path, str]
 
@@ -200,7 +202,7 @@ def test_every_new_run_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("ZOO_RUN_FOLDER", "")
     spec: RunSpec = load("quickstart")
     with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(lambda _: _folder(spec, "quickstart"), range(24)))
+        folders = list(pool.map(lambda _: new_folder(spec, "quickstart"), range(24)))
     assert len(set(folders)) == 24
     numbers = sorted(int(folder.name.removeprefix("quickstart-").split("-")[1]) for folder in folders)
     assert numbers == list(range(1, 25))
@@ -209,7 +211,7 @@ def test_every_new_run_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, 
 def test_further_processes_of_a_run_take_the_first_ones_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("ZOO_RUN_FOLDER", "runs/first")
-    assert _folder(load("quickstart"), "quickstart") == Path("runs/first")
+    assert new_folder(load("quickstart"), "quickstart") == Path("runs/first")
     monkeypatch.delenv("ZOO_RUN_FOLDER")
     with pytest.raises(RunError, match="say which"):
-        _folder(load("quickstart"), "quickstart")
+        new_folder(load("quickstart"), "quickstart")

@@ -15,7 +15,7 @@ import presets
 from presets.yaml12 import read_text
 from registry import Kind, Spec, json_schema, partial, resolve
 from zoo.cli.schema import file_schema
-from zoo.run import RunSpec, load, to_yaml
+from zoo.run.spec import RunSpec, load, to_yaml
 
 ROOT = Path(presets.__file__).parents[1]
 FILES = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import presets
-from zoo.run import load, to_yaml
+from zoo.run.spec import load, to_yaml
 
 MODEL_ALONE = """
 model:

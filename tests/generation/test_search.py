@@ -281,3 +281,30 @@ def test_a_beam_is_usable_without_a_spec():
         stop="full",
     )
     assert len(search.search(TableModel(seed=1, vocab_size=8, lengths=[2, 3]))) == 2
+
+
+def test_of_several_ends_the_most_probable_ends_an_output():
+    """Beside 3, the token 5 ends an output too: as if 3 had the larger probability of both."""
+    ids = SpecialIds(end=(3, 5))
+    logits = torch.randn(4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    plain = logits.log_softmax(-1)
+    found = log_probabilities(logits, ids)
+    torch.testing.assert_close(found[:, 3], torch.maximum(plain[:, 3], plain[:, 5]))
+    assert bool((found[:, 5] == float("-inf")).all())
+    torch.testing.assert_close(found[:, [1, 4, 6, 7, 8]], plain[:, [1, 4, 6, 7, 8]])
+    assert found.argmax(-1).tolist() == [
+        3 if token in (3, 5) else token
+        for token in plain.index_fill(1, torch.tensor([PAD, BOS]), float("-inf")).argmax(-1).tolist()
+    ]
+
+
+def test_an_output_stops_at_whichever_end_comes_first():
+    model = TableModel(seed=3, vocab_size=7, lengths=[2, 3])
+    greedy = Greedy(max_length=9, ids=SpecialIds(end=(EOS, 4)))
+    for hypotheses in greedy.search(model):
+        assert not {EOS, 4} & set(hypotheses[0].tokens)
+
+
+def test_no_end_at_all_is_refused():
+    with pytest.raises(SpecError, match="end"):
+        parse(SpecialIds, {"end": []})

@@ -16,7 +16,7 @@ import zoo
 from registry import dump, parse
 from zoo.data.bad_lines import BadLines
 from zoo.kinds import CORPUS, DECODING
-from zoo.run import RunSpec, n_parameters
+from zoo.run.spec import RunSpec, n_parameters
 
 # Worked out by hand from the paper's formulas: per encoder layer four D×D projections, two D×F matrices with biases and
 # two norms; per decoder layer four projections and a norm more; one V×D matrix for source, target and output.

@@ -19,7 +19,8 @@ from registry import SpecError, dump, parse
 from zoo.assembly.build import build
 from zoo.errors import DataError, RunError
 from zoo.kinds import TASK
-from zoo.run import RunSpec, resume, train
+from zoo.run.spec import RunSpec
+from zoo.run.training import resume, train
 from zoo.tasks.translation import load_tokenizers
 from zoo.training.selection import CHECKPOINTS_FOLDER
 from zoo.training.weights import read_weights

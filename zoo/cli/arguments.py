@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from registry import Kind, SpecError
-    from zoo.run import RunSpec
+    from zoo.run.spec import RunSpec
 
 _OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
 
@@ -51,7 +51,7 @@ def load(
 
     document = presets.read(source, overrides=overrides, scale=scale)
     load_plugins(plugins)
-    from zoo.run import from_document
+    from zoo.run.spec import from_document
 
     return document.name, from_document(document)
 

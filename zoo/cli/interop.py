@@ -151,7 +151,8 @@ def _fields(words: Sequence[str]) -> dict[str, Any]:
 def _run(folder: Path) -> Any:
     """The spec in a folder."""
     from zoo.errors import RunError
-    from zoo.run import SPEC_FILE, load
+    from zoo.run.folder import SPEC_FILE
+    from zoo.run.spec import load
 
     if not (folder / SPEC_FILE).is_file():
         raise RunError(f"{folder}: no run and no model lies here: there is no {SPEC_FILE}")

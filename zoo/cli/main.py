@@ -113,7 +113,7 @@ def show(words: Words, scale: Scale = None, plugin: Plugins = None) -> None:
     """Print a spec resolved, every default written out, as YAML that `check` and `train` accept."""
     sources, overrides = split(words)
     name, spec = load(one(sources, "SPEC"), overrides, scale, plugin)
-    from zoo.run import n_parameters, to_yaml
+    from zoo.run.spec import n_parameters, to_yaml
 
     print(f"# {name}: {n_parameters(spec.model):,} parameters\n{to_yaml(spec)}", end="")
 
@@ -138,7 +138,7 @@ def check(
         except (SpecError, PresetError) as error:
             mistakes.append(str(error))
             continue
-        from zoo.run import n_parameters
+        from zoo.run.spec import n_parameters
 
         print(f"{source}: ok, {n_parameters(spec.model):,} parameters")
     if mistakes:
@@ -171,9 +171,9 @@ def train(
     """Train a spec, then translate its test set and score it. Without SPEC: the preset 'quickstart'."""
     sources, overrides = split(words or [])
     name, spec = load(one(sources or [DEFAULT_PRESET], "SPEC"), overrides, scale, plugin)
-    from zoo import run
+    from zoo.run import training
 
-    _finish(run.train(spec, out, name=name, progress=not quiet), is_quiet=quiet)
+    _finish(training.train(spec, out, name=name, progress=not quiet), is_quiet=quiet)
 
 
 @app.command()
@@ -185,9 +185,9 @@ def resume(
     """Go on with a run from its newest checkpoint; KEY=VALUE may change e.g. training.max_steps."""
     load_plugins(plugin)
     sources, overrides = split(words)
-    from zoo import run
+    from zoo.run import training
 
-    _finish(run.resume(one(sources, "RUN"), *overrides, progress=not quiet), is_quiet=quiet)
+    _finish(training.resume(one(sources, "RUN"), *overrides, progress=not quiet), is_quiet=quiet)
 
 
 @app.command()
@@ -216,10 +216,10 @@ def evaluate(
         raise usage_error("--split and --data exclude each other")
     if beam_size is not None:
         overrides.append(f"generation.beam_size={beam_size}")
-    from zoo import run
+    from zoo.run import using
 
     folder = one(sources, "RUN")
-    results = run.evaluate(
+    results = using.evaluate(
         folder, *overrides, split=split_name, data=data, checkpoint=checkpoint, device=device
     )
     if as_json:
@@ -250,7 +250,7 @@ def generate(
     load_plugins(plugin)
     settings = {"generation.beam_size": beam_size, "generation.n_best": n_best}
     overrides = [f"{key}={value}" for key, value in settings.items() if value is not None]
-    from zoo.run import TrainedRun
+    from zoo.run.using import TrainedRun
 
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
     number = 0
@@ -267,13 +267,14 @@ def generate(
 
 def _finish(folder: Path, *, is_quiet: bool) -> None:
     """After training: the scores on the test set, a few translations, where the run lies, what comes next."""
-    from zoo import run
+    from zoo.run.folder import is_first_process
+    from zoo.run.using import evaluate as evaluate_run
 
-    if not run.is_first_process():
+    if not is_first_process():
         return
     if not is_quiet:
         print("translating the test set", file=sys.stderr, flush=True)
-    results = run.evaluate(folder)
+    results = evaluate_run(folder)
     print("\n\n".join([results_text(results), samples_text(results), next_text(folder, results)]))
 
 

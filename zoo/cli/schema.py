@@ -7,7 +7,7 @@ from typing import Any
 import presets
 from registry import json_schema, partial, resolve
 from registry.schema import PARTIAL
-from zoo.run import RunSpec
+from zoo.run.spec import RunSpec
 
 Schema = dict[str, Any]
 

@@ -185,10 +185,15 @@ def searchable(model: Any, source: Tensor, source_mask: Tensor | None, ids: Spec
 def log_probabilities(logits: Tensor, ids: SpecialIds) -> Tensor:
     """logits [N, V] -> log softmax [N, V], at least in float32, -inf for the ids that are never written.
 
-    Those are taken out after normalising, so that a hypothesis has the probability the model gives it.
+    Those are taken out after normalising, so that a hypothesis has the probability the model gives it. Of several
+    ends the most probable one speaks for all, in the place of the first: no output is found twice.
     """
     log_probs = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
     log_probs[:, list(ids.never)] = float("-inf")
+    if len(ids.ends) > 1:
+        best = log_probs[:, list(ids.ends)].amax(-1)  # [N]
+        log_probs[:, list(ids.ends)] = float("-inf")
+        log_probs[:, ids.ends[0]] = best
     return log_probs
 
 
@@ -214,5 +219,6 @@ def checked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
 def _input_lengths(tokens: Tensor, mask: Tensor | None, ids: SpecialIds) -> list[int]:
     real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device) if mask is None else mask
     if tokens.dim() == 2 and not tokens.is_floating_point():
-        real = real & (tokens != ids.end)
+        for end in ids.ends:
+            real = real & (tokens != end)
     return real.sum(1).tolist()

@@ -112,13 +112,13 @@ class Beam:
         tokens = limits.new_empty(len(found), 0)  # [N, n - 1], written so far
         while True:
             n = tokens.shape[1] + 1  # length of what is found now, an end included
-            _end_only(log_probs, limits < n, self.ids.end)
+            _end_only(log_probs, limits < n, self.ids.ends[0])
             candidates = _best_continuations(log_probs, totals.to(device), 2 * self.beam_size).cpu()
             first_rows = torch.arange(0, len(tokens), totals.shape[1])  # [B], of each sentence
             rows = first_rows[:, None] + candidates.parents  # [B, 2k]
             self._collect(found, sentences, candidates, rows, tokens)
 
-            going_on = _first(candidates.tokens != self.ids.end, self.beam_size)  # [B, k], best first
+            going_on = _first(candidates.tokens != self.ids.ends[0], self.beam_size)  # [B, k], best first
             best = candidates.totals.gather(1, going_on[:, :1]).squeeze(1)  # [B]
             is_done = self._is_done(found, sentences, best, n, limits) | (limits < n)
             going_on = going_on.gather(1, _stay_in_place(candidates.parents.gather(1, going_on)))
@@ -147,7 +147,9 @@ class Beam:
     ) -> None:
         """Adds the candidates that end their sentence to `found`: rows [B, 2k], written [N, n - 1]."""
         k = self.beam_size
-        ends = (candidates.tokens[:, :k] == self.ids.end) & (candidates.totals[:, :k] > -math.inf)  # [B, k]
+        ends = (candidates.tokens[:, :k] == self.ids.ends[0]) & (
+            candidates.totals[:, :k] > -math.inf
+        )  # [B, k]
         places = ends.nonzero()[:, 0].tolist()
         if not places:
             return

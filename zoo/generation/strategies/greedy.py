@@ -64,8 +64,8 @@ class Greedy:
             best, token = log_probs.max(-1)
             # At the limit only the end may follow, at its own probability.
             is_full = limits <= tokens.shape[1]
-            totals = totals + torch.where(is_full, log_probs[:, self.ids.end], best)
-            is_done = is_full | (token == self.ids.end)
+            totals = totals + torch.where(is_full, log_probs[:, self.ids.ends[0]], best)
+            is_done = is_full | (token == self.ids.ends[0])
             if is_done.any():
                 done = is_done.nonzero().squeeze(1)
                 for sentence, written, total in zip(

@@ -1,0 +1,66 @@
+"""Run folders: a new one's name, and the spec that lies in one."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from pathlib import Path
+
+from registry import Problem, SpecError, dump
+from zoo.errors import RunError
+from zoo.run.spec import RunSpec, load
+
+RUNS_FOLDER = Path("runs")
+SPEC_FILE = "spec.yaml"
+
+_FOLDER_VARIABLE = "ZOO_RUN_FOLDER"
+
+
+def is_first_process() -> bool:
+    """False in the further processes of a training on several devices, which run the same command."""
+    return all(os.environ.get(variable, "0") == "0" for variable in ("RANK", "LOCAL_RANK"))
+
+
+def new_folder(run: RunSpec, name: str) -> Path:
+    """A folder that nobody else has made: the hash is the spec's, the number the first one free."""
+    if not is_first_process():
+        if _FOLDER_VARIABLE not in os.environ:
+            raise RunError(
+                "processes started one by one do not know each other's run folder: say which (--out)"
+            )
+        return Path(os.environ[_FOLDER_VARIABLE])
+    digest = hashlib.sha256(json.dumps(dump(run), sort_keys=True).encode()).hexdigest()[:7]
+    try:
+        RUNS_FOLDER.mkdir(exist_ok=True)
+        folder = next(filter(_is_made, (RUNS_FOLDER / f"{name}-{digest}-{n}" for n in itertools.count(1))))
+    except OSError as error:
+        raise RunError(f"{RUNS_FOLDER}: no run folder can be made in it: {error.strerror}") from error
+    os.environ[_FOLDER_VARIABLE] = str(folder)  # for the processes that this one starts
+    return folder
+
+
+def _is_made(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def run_in(folder: Path, *overrides: str) -> RunSpec:
+    """The spec of a run folder, which must be one: a preset's name is none."""
+    file = folder / SPEC_FILE
+    if not file.is_file():
+        raise RunError(f"{folder}: no run lies here: there is no {SPEC_FILE}")
+    return load(file, *overrides)
+
+
+def require(run: RunSpec, *keys: str, why: str) -> None:
+    """Raises: SpecError naming the sections that a run goes without but needs for this."""
+    missing = [key for key in keys if getattr(run, key) is None]
+    if missing:
+        raise SpecError(
+            [Problem(key, f"missing key; a spec may go without it, but not to {why}") for key in missing]
+        )

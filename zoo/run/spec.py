@@ -1,0 +1,111 @@
+"""RunSpec: a whole run as one spec, read from presets, files and mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import presets
+from registry import Problem, Spec, check_part, dump, load_plugin, parse
+from zoo.assembly.build import build
+from zoo.assembly.build import n_parameters as count
+from zoo.generation.max_length import LengthLimit
+from zoo.kinds import DECODING, MODEL, TASK
+from zoo.training.spec import TrainingSpec
+
+
+class RunSpec(Spec):
+    """A model, and as far as it is to be trained and used: its task, its training, its decoding."""
+
+    model: Annotated[Spec, MODEL]
+    """The architecture."""
+    task: Annotated[Spec | None, TASK] = None
+    """What is learnt, from which data; training needs it."""
+    training: TrainingSpec | None = None
+    """How it is learnt; training needs it."""
+    generation: Annotated[Spec | None, DECODING] = None
+    """How output is searched for; training needs it, for the scores, and so does whoever uses the model."""
+
+    def problems(self, path: str) -> list[Problem]:
+        """What is wrong with each part, and with the parts together."""
+        prefix = f"{path}." if path else ""
+        found = self.model.problems(f"{prefix}model")
+        if self.task is not None:
+            found += [
+                *check_part(self.task, f"{prefix}task", model=self.model),
+                *self.task.problems(f"{prefix}task"),
+            ]
+        if self.training is not None:
+            found += self.training.problems(f"{prefix}training")
+        if self.generation is not None:
+            found += check_part(self.generation, f"{prefix}generation")
+            found += self.generation.problems(f"{prefix}generation")
+            if not hasattr(MODEL.entry(self.model.type).builder, "decode"):  # type: ignore[attr-defined]
+                message = f"a model of type {self.model.type} has no decoder to search with; remove this"  # type: ignore[attr-defined]
+                found.append(Problem(f"{prefix}generation", message))
+        return found + self._short_positions(prefix)
+
+    def _short_positions(self, prefix: str) -> list[Problem]:
+        """Positions that end before the text does, which training would meet at its first long sentence."""
+        longest_input: int = getattr(self.task, "max_length", 0)
+        rule: int | str | None = getattr(self.generation, "max_length", None)
+        longest_output = 0 if not longest_input or rule is None else LengthLimit(rule)(longest_input - 1) + 1
+        found = []
+        for path, part in _parts(self.model, f"{prefix}model"):
+            is_read_only = path.startswith(f"{prefix}model.encoder.")
+            needed = longest_input if is_read_only else max(longest_input, longest_output)
+            max_len: int = getattr(part, "max_len", None) or needed
+            if max_len < needed:
+                limits = (
+                    "task.max_length"
+                    if needed == longest_input
+                    else "task.max_length and generation.max_length"
+                )
+                found.append(
+                    Problem(path, f"max_len ({max_len}) must be at least {needed}, for {limits} allow it")
+                )
+        return found
+
+
+def load(
+    source: str | Path | Mapping[str, Any],
+    *overrides: str,
+    scale: str | None = None,
+    plugins: Sequence[str | Path] = (),
+) -> RunSpec:
+    """Reads a preset (by name), a YAML file, a run folder or a mapping; overrides are `dotted.key=VALUE`.
+
+    scale is one of the document's `scales`; plugins are Python files that register components, executed here.
+    Raises: PresetError, SpecError and PluginError, all ValueErrors; the second names every mistake at once.
+    """
+    document = presets.read(source, overrides=overrides, scale=scale)
+    for plugin in plugins:
+        load_plugin(plugin)
+    return from_document(document)
+
+
+def from_document(document: presets.Document) -> RunSpec:
+    """The run's spec that a document holds. Raises: SpecError, its mistakes named by file and line."""
+    return parse(RunSpec, document.data, locate=document.locate)
+
+
+def to_yaml(run: RunSpec) -> str:
+    """A run's spec as YAML, every default written out; `load` reads it back to an equal spec."""
+    return presets.to_yaml({key: value for key, value in dump(run).items() if value is not None})
+
+
+def n_parameters(model: Spec) -> int:
+    """The number of a model's parameters, tied ones once, found without allocating them."""
+    return count(build(model, device="meta"))
+
+
+def _parts(spec: Spec, path: str) -> Iterator[tuple[str, Spec]]:
+    """The specs within a spec, each with its path."""
+    for name in type(spec).model_fields:
+        value = getattr(spec, name)
+        items = {f".{i}": item for i, item in enumerate(value)} if isinstance(value, tuple) else {"": value}
+        for index, item in items.items():
+            if isinstance(item, Spec):
+                yield f"{path}.{name}{index}", item
+                yield from _parts(item, f"{path}.{name}{index}")
