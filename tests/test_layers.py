@@ -18,7 +18,7 @@ PACKAGES = ("registry", "presets", "zoo")
 # One place may be several modules, joined by "+".
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("registry", "presets"),
-    ("zoo.errors", "zoo.special_ids"),
+    ("zoo.errors", "zoo.special_ids", "zoo.hardware"),
     ("zoo.masks + zoo.kernels",),
     ("zoo.kinds",),
     ("zoo.components.activations", "zoo.components.heads"),
@@ -50,6 +50,7 @@ OUTSIDE: dict[str, frozenset[str]] = {
     "registry": frozenset({"pydantic", "pydantic_core"}),
     "presets": frozenset({"yaml"}),
     "zoo.errors": frozenset(),
+    "zoo.hardware": frozenset({"torch"}),
     "zoo.kinds": frozenset({"torch"}),
     "zoo.masks + zoo.kernels": frozenset({"torch"}),
 }

@@ -7,6 +7,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
+from zoo import hardware
 from zoo.kernels import blocked, eager, flex, global_tokens, matmul, sdpa
 from zoo.kernels.common import autocasts, without_autocast
 from zoo.masks import Mask
@@ -55,9 +56,10 @@ def attend(
         flex: in blocked's place on CUDA from 1,024 keys on, by operation count; shorter ones go to sdpa. Also for
             capped scores there, whatever the mask.
         matmul: on the CPU for T·S up to 128² (sdpa takes 1 to 2 times as long), in bfloat16 up to 512² (2.5
-            to 15 times); and where sdpa is unfused, for dropout, a bias with a gradient, values of another
-            width than keys. Neither below 4,096 scores in all, where sdpa's single call is faster, nor inside
-            torch.compile, whose graph it would break. On every device for capped scores, which sdpa cannot do.
+            to 15 times) where the processor multiplies it, else never (sdpa is 7 to 17 times as fast); and
+            where sdpa is unfused, for dropout, a bias with a gradient, values of another width than keys.
+            Neither below 4,096 scores in all, where sdpa's single call is faster, nor inside torch.compile,
+            whose graph it would break. On every device for capped scores, which sdpa cannot do.
         sdpa: everything else.
         eager: capped scores inside torch.compile, which fuses it. Else it is the reference, and gives the
             weights (see `attend_eager`).
@@ -123,7 +125,8 @@ def choose(
 ) -> str:
     """The kernel that "auto" stands for: the rule and its reasons are in `attend`."""
     (B, H, T, K), S = q.shape, k.shape[2]
-    on_cpu, on_cuda, is_bf16 = q.device.type == "cpu", q.device.type == "cuda", q.dtype == torch.bfloat16
+    on_cpu, on_cuda = q.device.type == "cpu", q.device.type == "cuda"
+    is_bf16 = on_cpu and q.dtype == torch.bfloat16
     whole = "sdpa"
     if torch.compiler.is_compiling():
         whole = "sdpa" if soft_cap is None else "eager"
@@ -132,7 +135,9 @@ def choose(
     elif on_cpu:
         learns_bias = bias is not None and bias.requires_grad and torch.is_grad_enabled()
         is_unfused = dropout > 0.0 or learns_bias or v.shape[3] != K
-        n_scores, most = T * S, _MATMUL_SCORES_BF16 if is_bf16 else _MATMUL_SCORES
+        n_scores, most = T * S, _MATMUL_SCORES
+        if is_bf16:
+            most = _MATMUL_SCORES_BF16 if hardware.multiplies_bf16() else 0
         if is_unfused or (n_scores <= most and B * H * n_scores >= _FEW_SCORES):
             whole = "matmul"
     flexes = on_cuda and min(T, S) >= _FLEX_KEYS and not flex.refusal(q, bias=bias, dropout=dropout)

@@ -1,9 +1,7 @@
-"""Linear maps through oneDNN where torch would take MKL: float32 on the CPU.
+"""Linear maps through oneDNN where that beats what torch would take: float32 on the CPU, see zoo.hardware.
 
-torch computes float32 products with MKL and bfloat16 ones with oneDNN. On AMD's AVX-512 cores oneDNN is twice as fast
-in float32 as well (measured at the sizes of small translation models: 360-450 GFLOP/s against 180-215, two cores).
-Both are true float32. The weight's gradient stays with MKL: its operands lie the wrong way for oneDNN, and turning
-them costs what is won.
+torch computes float32 products with MKL and bfloat16 ones with oneDNN. Both are true float32. The weight's gradient
+stays with MKL: its operands lie the wrong way for oneDNN, and turning them costs what is won.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+from zoo import hardware
 
 
 class Linear(nn.Linear):
@@ -35,11 +33,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def prefers_onednn(x: Tensor, weight: Tensor) -> bool:
     """Whether a product of the two goes to oneDNN by `product` rather than to torch's own choice."""
     return (
-        _HAS_ONEDNN
-        and x.device.type == "cpu"
+        x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
-        and x.numel() > 0
         and not torch.compiler.is_compiling()
+        and x.numel() > 0
+        and hardware.onednn_pays(x.numel() // x.shape[-1], *weight.shape)
     )
 
 

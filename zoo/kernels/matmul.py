@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from zoo import hardware
 from zoo.kernels.common import kept_weights, most_scores, outside_graphs, without_autocast
 from zoo.masks import Mask
 
-_VECTOR = 16  # float32 numbers in the widest vector register
 _LONG_ROW = 64  # keys from which torch's softmax over bfloat16 is as fast as over float32 and back
 
 
@@ -62,7 +62,7 @@ class _Products(torch.autograd.Function):
         idle = mask.idle(T, S, q.device)  # [B or 1, 1, T or 1, 1]
         # torch's softmax takes 15 times as long over rows that do not fill a vector register, so those get
         # hidden keys; not when there are few rows, where copying the keys would cost more.
-        n_extra = max(0, _VECTOR - S) if T > 4 else 0
+        n_extra = max(0, hardware.floats_in_a_vector() - S) if T > 4 else 0
         made = ("padded bias", T, S, n_extra, wide, q.device)
         hidden = mask.once(made, lambda: _hidden(mask, T, S, n_extra, wide, q.device))
         if n_extra:
