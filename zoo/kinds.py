@@ -10,7 +10,7 @@ its spec's fields, and answer the calls below.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -144,7 +144,7 @@ SCHEDULE = Kind(
     package="zoo.training.schedules",
     context=("d_model", "max_steps"),
     summary="the learning rate of each step",
-    contract="__call__(step, first step = 1) -> learning rate",
+    contract="__call__(step, first step = 1) -> learning rate; the spec is a ScheduleSpec",
 )
 DECODING = Kind(
     "decoding",
@@ -166,6 +166,20 @@ KINDS: tuple[Kind, ...] = (
     MODEL, ATTENTION, FFN, NORM, POSITION, ROTARY_SCALING, LAYOUT, EMBEDDING, HEAD, INITIALIZATION,
     TASK, CORPUS, TOKENIZER, OPTIMIZER, SCHEDULE, DECODING, LENGTH_PENALTY,
 )  # fmt: skip
+
+
+class ScheduleSpec(Spec):
+    """Base of every schedule's spec."""
+
+    @property
+    def last_step(self) -> int | None:
+        """The step after which every rate is 0, so that training ends there too; None where there is none."""
+        return None
+
+    def ending_at(self, step: int) -> Self:
+        """This schedule with its end there, where its rates depend on an end and the spec leaves that open; else
+        itself. Settled before the first step of a run."""
+        return self
 
 
 class LayoutSpec(Spec):

@@ -439,11 +439,15 @@ def test_lightning_says_nothing_of_its_own(
     fit(toy.toy_run(), tmp_path / "shown", resume=False, progress=True)
     captured = capfd.readouterr()
     assert captured.out == ""
-    lines = captured.err.splitlines()
+    example, plan, *lines = captured.err.splitlines()
+    assert example == "the first example: a sentence → ecnetnes a"
+    assert plan.startswith("about ")
+    assert plan.endswith(" for 10 steps")
     assert lines
     assert all(line.startswith("step ") for line in lines)
     assert "BLEU" in lines[-1]
-    assert "tokens/s" in lines[-1]
+    assert "tokens/s" in lines[0]
+    assert sum("BLEU" in line for line in lines) == 3  # each validation once
 
 
 def test_only_our_keeper_runs_beside_the_loop(

@@ -29,6 +29,15 @@ class ToyBatch:
     def __init__(self, source: Tensor, target: Tensor, *, is_bad: bool) -> None:
         self.source, self.target, self.is_bad = source, target, is_bad
 
+    def describe(self) -> str:
+        (B, S), T = self.source.shape, self.target.shape[1]
+        return f"{B} × {S} source and {B} × {T} target tokens"
+
+    def halves(self) -> list[ToyBatch]:
+        B = len(self.source)
+        parts = [slice(0, B // 2), slice(B // 2, B)] if B > 1 else [slice(0, B)]
+        return [ToyBatch(self.source[part], self.target[part], is_bad=self.is_bad) for part in parts]
+
     def to(self, device: Any) -> ToyBatch:
         return ToyBatch(self.source.to(device), self.target.to(device), is_bad=self.is_bad)
 
@@ -64,6 +73,10 @@ class Toy:
 
 class PreparedToy:
     score_name = "BLEU"
+    size_keys = ("task.n_pairs",)
+
+    def example(self) -> str:
+        return "a sentence → ecnetnes a"
 
     def __init__(self, task: Toy, seed: int) -> None:
         self.task, self.seed = task, seed
@@ -137,6 +150,7 @@ def toy_run(*, task: dict[str, Any] | None = None, dropout: float = 0.3, **train
     defaults: dict[str, Any] = {
         "max_steps": 10,
         "accelerator": "cpu",
+        "precision": "fp32",
         "log_every": 2,
         "validate_every": 4,
         "checkpoint_every": 3,

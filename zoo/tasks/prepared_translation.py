@@ -56,6 +56,35 @@ class TranslationBatch:
         """The same in memory from which a GPU copies while it computes."""
         return self._each(lambda tensor: tensor.pin_memory())
 
+    def describe(self) -> str:
+        """Its size: rows × length of both sides."""
+        (B, S), T = self.source.shape, self.target_input.shape[1]
+        return f"{B} × {S} source and {B} × {T} target tokens"
+
+    def halves(self) -> list[TranslationBatch]:
+        """Two batches with half of the pairs each; only itself when it is one pair."""
+        B, T = self.target_input.shape
+        if B == 1:
+            return [self]
+        rows = self.places // T  # [N], of each label
+        # The source's tokens of a half are not known any more; they count for the speed only.
+        shares = (
+            self.n_source_tokens * (B // 2) // B,
+            self.n_source_tokens - self.n_source_tokens * (B // 2) // B,
+        )
+        return [
+            TranslationBatch(
+                self.source[part],
+                None if self.source_mask is None else self.source_mask[part],
+                self.target_input[part],
+                self.places[inside] - part.start * T,
+                self.labels[inside],
+                share,
+            )
+            for part, share in zip((slice(0, B // 2), slice(B // 2, B)), shares, strict=True)
+            for inside in ((rows >= part.start) & (rows < part.stop),)
+        ]
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> TranslationBatch:
         return TranslationBatch(
             change(self.source),
@@ -75,6 +104,7 @@ class PreparedTranslation:
     """
 
     score_name = "BLEU"
+    size_keys = ("training.tokens_per_batch", "task.max_length")
 
     def __init__(
         self,
@@ -105,6 +135,11 @@ class PreparedTranslation:
     def batch(self, key: Integers) -> TranslationBatch:
         """The batch of the training pairs with those numbers."""
         return _batch(self._train, key)
+
+    def example(self) -> str:
+        """The first training pair."""
+        source, target = next(self._data.text("train"))
+        return f"{shortened(source)} → {shortened(target)}"
 
     def loss(self, model: nn.Module, batch: TranslationBatch, *, label_smoothing: float) -> Loss:
         """Cross-entropy of the target's tokens and its end, and what the model's parts add to it in training.
@@ -186,3 +221,8 @@ def unzipped(pairs: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
     """Sources and references, each in a list."""
     both = list(pairs)
     return [source for source, _ in both], [target for _, target in both]
+
+
+def shortened(text: str, longest: int = 60) -> str:
+    """A text's beginning, for a line."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -50,12 +50,22 @@ class Batch(Protocol):
         """The same in memory from which a GPU copies while it computes."""
         ...
 
+    def describe(self) -> str:
+        """Its size, such as "64 × 21 source and 64 × 25 target tokens": rows × length."""
+        ...
+
+    def halves(self) -> Sequence[Any]:
+        """Two batches with half of its rows each; only itself when it has one row."""
+        ...
+
 
 class Prepared(Protocol):
     """A task with its data at hand."""
 
     fingerprint: str
     """Changes with the data or the tokenizer: a run is not resumed on others."""
+    size_keys: Sequence[str]
+    """The keys of a run's spec that bound a batch's size."""
     score_name: str
     """What the score of a validation is called: BLEU."""
 
@@ -65,6 +75,10 @@ class Prepared(Protocol):
 
     def batch(self, key: Any) -> Batch:
         """The batch of a key, on the CPU."""
+        ...
+
+    def example(self) -> str:
+        """The first example that is learnt from, on a line, for the user to see that it is the right one."""
         ...
 
     def loss(self, model: nn.Module, batch: Any, *, label_smoothing: float) -> Loss:

@@ -8,17 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from registry import Problem, SpecError
 from zoo.assembly.layer import Layer
 from zoo.training.spec import TrainingSpec
-
-
-def check_devices(spec: TrainingSpec) -> None:
-    """Raises: SpecError for an accelerator that is not there."""
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(spec.accelerator, True):
-        message = f"torch sees no '{spec.accelerator}' device here; choose auto or cpu"
-        raise SpecError([Problem("training.accelerator", message)])
 
 
 @contextmanager

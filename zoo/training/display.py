@@ -15,23 +15,29 @@ LINE_EVERY_S = 10.0
 
 
 class Display:
-    """Step, loss, tokens a second and score, on standard error; nothing when not `is_shown`."""
+    """Step, loss, tokens a second and scores, on standard error; nothing when not `is_shown`.
 
-    def __init__(self, *, is_shown: bool, max_steps: int) -> None:
-        self.max_steps = max_steps
+    A measurement stays, on a line of its own above the bar; what passes, such as the loss, is beside the bar, which
+    is as wide as the terminal leaves room for.
+    """
+
+    def __init__(self, *, is_shown: bool, n_steps: int) -> None:
+        self.n_steps = n_steps
         self._console = Console(file=sys.stderr, quiet=not is_shown)
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=None),
             TextColumn("{task.fields[facts]}"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
             console=self._console,
+            expand=True,
             # Two cores have better things to do than to paint ten times a second.
             refresh_per_second=2,
             disable=not (is_shown and self._console.is_terminal),
         )
-        self._task: TaskID = self._bar.add_task("training", total=1.0, facts="")
-        self._facts: dict[str, str] = {}
+        self._training: TaskID | None = None
+        self._work: TaskID | None = None
+        self._facts = ""
         self._last_line = -LINE_EVERY_S
 
     def __enter__(self) -> Display:
@@ -45,20 +51,41 @@ class Display:
 
     def step(self, step: int, share: float) -> None:
         """A step is done, and with it a share of the training, from 0 to 1."""
+        if self._training is None:
+            self._training = self._bar.add_task("", total=1.0, facts="")
         self._bar.update(
-            self._task, completed=share, description=f"step {step}/{self.max_steps}", facts=self._text()
+            self._training, completed=share, description=f"step {step}/{self.n_steps}", facts=self._facts
         )
 
-    def show(self, step: int, facts: Mapping[str, str], *, at_once: bool = False) -> None:
-        """Shows facts, and keeps them until newer ones come; at_once: also where lines are rationed."""
-        self._facts.update(facts)
-        if self._bar.disable and (at_once or time.monotonic() - self._last_line >= LINE_EVERY_S):
-            self._last_line = time.monotonic()
-            self._console.print(f"step {step}/{self.max_steps}  {self._text()}", highlight=False)
+    def show(self, step: int, facts: Mapping[str, str]) -> None:
+        """Shows how a step went, beside the bar until the next one; elsewhere at most a line every ten seconds."""
+        self._facts = _text(facts)
+        if self._bar.disable and time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._line(step, facts)
+
+    def measured(self, step: int, facts: Mapping[str, str]) -> None:
+        """Shows what a validation found; it stays to be read."""
+        self._line(step, facts)
+
+    def work(self, what: str, done: int, total: int) -> None:
+        """Something between two steps is under way; it leaves the bar when it is done."""
+        if self._bar.disable:
+            return
+        if self._work is None:
+            self._work = self._bar.add_task(what, total=total, facts="")
+        self._bar.update(self._work, completed=done, total=total, description=what)
+        if done >= total:
+            self._bar.remove_task(self._work)
+            self._work = None
 
     def note(self, text: str) -> None:
         """A line of its own."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _text(self) -> str:
-        return "  ".join(f"{name} {value}" for name, value in self._facts.items())
+    def _line(self, step: int, facts: Mapping[str, str]) -> None:
+        self._last_line = time.monotonic()
+        self.note(f"step {step}/{self.n_steps}  {_text(facts)}")
+
+
+def _text(facts: Mapping[str, str]) -> str:
+    return "  ".join(f"{name} {value}" for name, value in facts.items())

@@ -14,15 +14,17 @@ from typing import Any
 
 import torch
 
+from zoo import hardware
 from zoo.errors import RunError
 from zoo.training import files
+from zoo.training.settling import device_name
 
 ENVIRONMENT_FILE = "environment.json"
 PACKAGES = ("architecture-zoo", "torch", "lightning", "numpy", "sentencepiece", "sacrebleu", "safetensors")
 
 
 def record_environment(
-    folder: Path, *, device: torch.device, n_devices: int, resumed_step: int | None
+    folder: Path, *, device: torch.device, n_devices: int, resumed_step: int | None, precision: str
 ) -> None:
     """Adds this session to the run's environment.json: versions, machine, command, time.
 
@@ -31,13 +33,15 @@ def record_environment(
     path = folder / ENVIRONMENT_FILE
     try:
         sessions = json.loads(path.read_text(encoding="utf-8"))["sessions"] if path.exists() else []
-        session = _session(device, n_devices, resumed_step)
+        session = _session(device, n_devices, resumed_step, precision)
         files.write_text(path, json.dumps({"sessions": [*sessions, session]}, indent=1) + "\n")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: cannot be written: {error}") from error
 
 
-def _session(device: torch.device, n_devices: int, resumed_step: int | None) -> dict[str, Any]:
+def _session(
+    device: torch.device, n_devices: int, resumed_step: int | None, precision: str
+) -> dict[str, Any]:
     is_cuda = device.type == "cuda"
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -47,10 +51,10 @@ def _session(device: torch.device, n_devices: int, resumed_step: int | None) -> 
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
-        "device": torch.cuda.get_device_name(device)
-        if is_cuda
-        else platform.processor() or platform.machine(),
+        "device": device_name(device),
         "device_type": device.type,
+        "instructions": hardware.instruction_set(),
+        "precision": precision,
         "n_devices": n_devices,
         "cuda": torch.version.cuda if is_cuda else None,
         "threads": torch.get_num_threads(),

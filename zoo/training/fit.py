@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader
 
 import presets
-from registry import Spec, dump
+from registry import Spec, dump, parse
+from zoo import hardware
 from zoo.assembly.build import build
 from zoo.errors import RunError
 from zoo.kinds import SCHEDULE, TASK
@@ -24,19 +27,22 @@ from zoo.tasks.task import Starts, Task
 from zoo.training import files
 from zoo.training.averaging import average
 from zoo.training.checkpoints import Checkpoints
-from zoo.training.devices import check_devices, compile_layers, torch_settings
+from zoo.training.devices import compile_layers, torch_settings
 from zoo.training.display import Display
 from zoo.training.environment import record_environment
 from zoo.training.identity import check_identity, identity
 from zoo.training.journal import METRICS_FILE, Journal, read
 from zoo.training.keeper import Keeper
+from zoo.training.memory import is_out_of_memory
 from zoo.training.module import TrainingModule
 from zoo.training.order import Batches, Position, RankSampler
 from zoo.training.ownership import owned
+from zoo.training.plan import MOST_BATCHES, Plan, seconds_a_batch
 from zoo.training.progress import Progress
 from zoo.training.quiet import quiet_lightning
 from zoo.training.randomness import seed_all, untouched
 from zoo.training.selection import CHECKPOINTS_FOLDER, weights_folder
+from zoo.training.settling import device_type, has_open_end, settle_end, settle_precision, with_training
 from zoo.training.signals import StopRequest
 from zoo.training.spec import TrainingSpec
 
@@ -91,7 +97,7 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True) -> Train
     # With several devices, Lightning starts the other processes by running the same command again.
     is_first = run.training.devices == 1 or getattr(rank_zero_only, "rank", 0) == 0
     with stop.listening(), untouched(), quiet_lightning(), torch_settings(run.training):
-        check_devices(run.training)
+        device_type(run.training)  # before anything is made
         _enter(folder, is_new=is_first and not resume)
         with owned(folder) if is_first else nullcontext():
             session = _Session(run, folder, is_first=is_first, is_new=is_first and not resume)
@@ -104,8 +110,10 @@ class _Session:
     """One process's part in a run, from opening its folder to the result."""
 
     def __init__(self, run: Run, folder: Path, *, is_first: bool, is_new: bool) -> None:
-        self.run = run
-        self.spec = run.training
+        asked = run.training.precision == "bf16-mixed" and is_first
+        if asked and (cost := hardware.emulation_warning(device_type(run.training))):
+            log.warning("%s", cost)
+        self.run = settle_precision(run)[0] if is_first else _settled_in(folder, run)
         self.folder = folder
         self.is_first = is_first
         self.checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER)
@@ -124,18 +132,32 @@ class _Session:
             # A run that was killed while it was prepared has no tokenizer to find yet.
             is_resumed=not is_first or bool(self.checkpoints.steps()),
         )
-        self.identity = identity(cast(Spec, run), self.task.fingerprint)
         self.state = self._newest_state()
         self.progress = Progress.load(self.state["progress"]) if self.state else Progress()
+        if self.state is not None:
+            self._keep_the_end(json.loads(self.state["identity"]["spec"])["training"])
         if is_first and not is_new:
             self._write_spec()
+
+    @property
+    def spec(self) -> TrainingSpec:
+        """The training section of the run's spec, as far as it is settled by now."""
+        return self.run.training
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What must not change between this and the next session."""
+        return identity(cast(Spec, self.run), self.task.fingerprint)
 
     def train(self, stop: StopRequest, *, progress: bool) -> TrainingResult:
         """Runs Lightning's loop over the steps that are left, then averages the last checkpoints."""
         batches = Batches(self.task)
-        journal = self._open_journal() if self.is_first else None
-        try:
-            with Display(is_shown=progress and self.is_first, max_steps=self.spec.max_steps) as display:
+        module = self._module()
+        with Display(is_shown=progress and self.is_first, n_steps=self.spec.last_step) as display:
+            self._plan(module, batches, display, is_told=progress)
+            display.n_steps = self.spec.last_step
+            journal = self._open_journal() if self.is_first else None
+            try:
                 keeper = Keeper(
                     task=self.task,
                     spec=self.spec,
@@ -156,18 +178,47 @@ class _Session:
                         device=trainer.strategy.root_device,
                         n_devices=self.spec.devices,
                         resumed_step=self.progress.step if self.state else None,
+                        precision=self.spec.precision,
                     )
-                module = self._module()
                 self.state = None  # the keeper's now, who drops it when it is used
                 _run_trainer(trainer, module, self._loader(batches, trainer))
                 if journal is not None:
                     journal.write_table()
-        finally:
-            if journal is not None:
-                journal.close()
+            finally:
+                if journal is not None:
+                    journal.close()
         if self.is_first and self.spec.average_last > 1 and stop.received is None:
             average(self.folder, self.spec.average_last)
         return self._result()
+
+    def _plan(self, module: TrainingModule, batches: Batches, display: Display, *, is_told: bool) -> None:
+        """Before the first step of a run: says what a step takes, and settles where a schedule ends."""
+        if self.state is not None or not self.is_first:
+            return
+        is_open = has_open_end(self.spec)
+        n_steps = self.spec.last_step
+        if is_told or (is_open and self.spec.max_minutes is not None):
+            if is_told:
+                display.note(f"the first example: {self.task.example()}")
+            plan = self._measured(module, batches)
+            n_steps = plan.n_steps
+            display.note(plan.text())
+            if warning := plan.warning():
+                log.warning("%s", warning)
+        if is_open:
+            self.run = settle_end(self.run, n_steps)
+            self._write_spec()
+            module.spec, module.schedule = self.spec, self._schedule()
+
+    def _measured(self, module: TrainingModule, batches: Batches) -> Plan:
+        device = torch.device(device_type(self.spec))
+        module.model.to(device).train()
+        first = (batches[batches.order.after(Position(0, 0), i)] for i in range(MOST_BATCHES))
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.spec.precision == "bf16-mixed"):
+            seconds = seconds_a_batch(
+                module.model, self.task, first, label_smoothing=self.spec.label_smoothing
+            )
+        return Plan(self.spec, seconds)
 
     # Before training
 
@@ -190,6 +241,31 @@ class _Session:
             files.write_text(path, presets.to_yaml(dump(cast(Spec, self.run))))
         except OSError as error:
             raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def _keep_the_end(self, saved: Mapping[str, Any]) -> None:
+        """Keeps the end of the schedule that a run began with, unless its spec now says another one by name.
+
+        saved is the training section that the checkpoint remembers.
+        Raises: RunError for further steps, asked for now, whose rate would be 0.
+        """
+        before, wanted = saved["schedule"].get("total_steps"), self.spec.max_steps
+        if before is None:
+            return
+        self.run = settle_end(self.run, before)
+        now = getattr(self.spec.schedule, "total_steps", before)
+        if now != before:
+            log.warning(
+                "training.schedule.total_steps is now %s instead of %s: the rates from here on are those of the "
+                "other schedule, and the weights will not be those of a run without this interruption",
+                *(now, before),
+            )
+        elif saved["max_steps"] < wanted and self.spec.last_step < wanted:
+            raise RunError(
+                f"training.max_steps={wanted}: the schedule of this run ends at step {before} with a rate of 0, as "
+                "was settled when it started; further steps would change nothing. To stretch the schedule over "
+                f"them, say training.schedule.total_steps={wanted} as well; the weights are then not those of a "
+                f"run of {wanted} steps without interruption"
+            )
 
     def _newest_state(self) -> dict[str, Any] | None:
         """training.pt of the newest intact checkpoint, the damaged ones being set aside; None without any."""
@@ -243,18 +319,21 @@ class _Session:
             self.task.start(model)  # DistributedDataParallel hands its weights to the other processes
         if self.spec.compile:
             compile_layers(model)
-        schedule = SCHEDULE.build(
+        return TrainingModule(
+            model=model, task=self.task, spec=self.spec, schedule=self._schedule(), progress=self.progress
+        )
+
+    def _schedule(self) -> Callable[[int], float]:
+        schedule: Callable[[int], float] = SCHEDULE.build(
             self.spec.schedule, d_model=self.run.model.d_model, max_steps=self.spec.max_steps
         )
-        return TrainingModule(
-            model=model, task=self.task, spec=self.spec, schedule=schedule, progress=self.progress
-        )
+        return schedule
 
     def _loader(self, batches: Batches, trainer: Trainer) -> DataLoader[Any]:
         sampler = RankSampler(
             batches.order,
             Position(self.progress.epoch, self.progress.batch),
-            n=max(self.spec.max_steps - self.progress.step, 0) * self.spec.accumulate,
+            n=max(self.spec.last_step - self.progress.step, 0) * self.spec.accumulate,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
@@ -294,6 +373,12 @@ def _enter(folder: Path, *, is_new: bool) -> None:
         raise RunError(f"{folder}: no run to resume here: there is no {SPEC_FILE}")
 
 
+def _settled_in(folder: Path, run: Run) -> Run:
+    """A run as its first process has settled it, which wrote that down before it started the others."""
+    training = parse(TrainingSpec, presets.read(folder / SPEC_FILE).data["training"], path="training")
+    return with_training(run, precision=training.precision, schedule=training.schedule)
+
+
 def _run_trainer(trainer: Trainer, module: TrainingModule, loader: DataLoader[Any]) -> None:
     try:
         trainer.fit(module, train_dataloaders=loader)
@@ -302,6 +387,14 @@ def _run_trainer(trainer: Trainer, module: TrainingModule, loader: DataLoader[An
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
         raise
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(
+            "out of memory between two batches, where weights, gradients, the optimizer's state and a validation "
+            f"need it ({str(error).splitlines()[0]}). A smaller model or training.tokens_per_batch helps; the run "
+            "is resumable"
+        ) from error
 
 
 def _ignore_signals(worker: int) -> None:

@@ -12,9 +12,9 @@ from zoo.errors import RunError
 FREE = frozenset(
     f"training.{key}"
     for key in (
-        "max_steps", "max_minutes", "devices", "accumulate", "accelerator", "tf32", "compile",
-        "deterministic", "data_workers", "max_skipped_steps", "log_every", "validate_every",
-        "checkpoint_every", "keep_checkpoints", "average_last",
+        "max_steps", "max_minutes", "schedule.total_steps", "out_of_memory", "devices", "accumulate",
+        "accelerator", "tf32", "compile", "deterministic", "data_workers", "max_skipped_steps",
+        "log_every", "validate_every", "checkpoint_every", "keep_checkpoints", "average_last",
     )
 )  # fmt: skip
 """Keys that a resumed run may change: how long, where and how closely watched, not what is learnt."""
@@ -47,11 +47,6 @@ def check_identity(saved: Mapping[str, str], now: Mapping[str, str]) -> None:
         changed.append("the text or the tokenizer: not the one it was saved with")
     if changed:
         raise RunError("this run cannot be resumed, for it was changed: " + "; ".join(changed))
-
-
-def _batches_a_step(training: Mapping[str, Any]) -> int:
-    n: int = training["devices"] * training["accumulate"]
-    return n
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:

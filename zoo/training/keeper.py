@@ -111,8 +111,9 @@ class Keeper(Callback):
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing left to train."""
-        return self.progress.step >= self.spec.max_steps or self.is_out_of_time
+        """Whether there is nothing left to train; a run takes one step at least, whatever time it is given."""
+        step = self.progress.step
+        return step >= self.spec.last_step or (step > 0 and self.is_out_of_time)
 
     def _is_validation_due(self, *, is_last: bool) -> bool:
         step = self.progress.step
@@ -137,7 +138,7 @@ class Keeper(Callback):
     def _after_step(self, trainer: Trainer, module: TrainingModule) -> None:
         progress, spec = self.progress, self.spec
         is_stopping = module.is_stopping
-        is_last = progress.step >= spec.max_steps or module.is_out_of_time
+        is_last = progress.step >= spec.last_step or module.is_out_of_time
         is_regular = progress.step % spec.checkpoint_every == 0
         self.display.step(progress.step, self._share())
         if progress.step % spec.log_every == 0 or is_last:
@@ -204,18 +205,16 @@ class Keeper(Callback):
 
     def _note_validation(self, result: Validation) -> None:
         progress = self.progress
-        progress.validated_step = progress.step
         value = result.score if self.spec.best_by == "score" else -result.loss
         assert value is not None
-        if math.isfinite(value) and (progress.best_value is None or value > progress.best_value):
-            progress.best_step, progress.best_value = progress.step, value
+        progress.note_validation(value, result.loss)
         if self.journal is not None:
             record: dict[str, Value] = {"kind": "validation", "step": progress.step, "epoch": self._epoch()}
             self.journal.append({**record, **result.metrics, "seconds": self.seconds})
         shown = {"validation loss": f"{result.loss:.3f}"}
         if result.score is not None:
             shown[self.task.score_name] = f"{result.score:.2f}"
-        self.display.show(progress.step, shown, at_once=True)
+        self.display.measured(progress.step, shown)
 
     def _save(self, trainer: Trainer, module: TrainingModule, *, is_regular: bool) -> None:
         self._gather_losses(trainer, module)
@@ -280,7 +279,7 @@ class Keeper(Callback):
         return self.order.share(Position(self.progress.epoch, self.progress.batch))
 
     def _share(self) -> float:
-        steps = self.progress.step / self.spec.max_steps
+        steps = self.progress.step / self.spec.last_step
         return max(steps, self.seconds / (60 * self.spec.max_minutes)) if self.spec.max_minutes else steps
 
 

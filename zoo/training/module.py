@@ -11,8 +11,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from zoo.errors import RunError
 from zoo.kinds import OPTIMIZER
-from zoo.tasks.task import Batch, Prepared
+from zoo.tasks.task import Batch, Loss, Prepared
+from zoo.training.memory import free, is_out_of_memory, out_of_memory
 from zoo.training.progress import Progress
 from zoo.training.spec import TrainingSpec
 
@@ -56,6 +58,10 @@ class TrainingModule(LightningModule):
         self.is_stopping, self.is_out_of_time = False, False  # what any rank voted for at this step
         self._n_tokens = 0
         self._base_rates: list[float] = []
+        self._batch: Any = None  # the one at work
+        self._loss: Any = None
+        self._is_too_large = False
+        self._is_summed = False  # a single batch whose gradient is that of its sum, not of its mean
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -68,12 +74,85 @@ class TrainingModule(LightningModule):
         return batch.to(device)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        loss = self.task.loss(self.model, batch, label_smoothing=self.spec.label_smoothing)
-        self.losses.append(BatchLoss(loss.loss.detach(), loss.nll.detach(), loss.n_tokens, loss.n_processed))
-        self._n_tokens += loss.n_tokens
+        self._batch, self._is_too_large = batch, False
+        try:
+            loss = self.task.loss(self.model, batch, label_smoothing=self.spec.label_smoothing)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self._is_too_large = True
+        if self._is_too_large:
+            return torch.zeros((), device=self.device, requires_grad=True)  # `backward` goes by the halves
+        self._loss = loss
         if self._is_one_batch:
             return loss.loss / loss.n_tokens
         return loss.loss * self.spec.accumulate  # Lightning divides by it
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """The gradient of a batch, or of its halves where the memory does not hold it and the spec says so."""
+        may_split = self.spec.out_of_memory == "split"
+        if not self._is_too_large:
+            try:
+                if may_split:
+                    self._add_gradients(loss)
+                else:
+                    loss.backward()
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._is_too_large = True
+            else:
+                self._remember(self._loss)
+                self._batch = self._loss = None
+                return
+        del loss
+        self._loss = None
+        if not may_split:
+            raise self._out_of_memory()
+        if self._is_one_batch:
+            self._is_summed = True
+        self._learn_in_halves(self._batch)
+        self._batch = None
+
+    def _learn_in_halves(self, batch: Batch) -> None:
+        free(self.device)
+        halves = batch.halves()
+        if len(halves) == 1:
+            raise self._out_of_memory()
+        for half in halves:
+            is_too_large = False
+            try:
+                loss = self.task.loss(self.model, half, label_smoothing=self.spec.label_smoothing)
+                self._add_gradients(loss.loss)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                is_too_large = True
+            if is_too_large:  # outside the handler, which holds on to the tensors of what failed
+                self._learn_in_halves(half)
+            else:
+                self._remember(loss)
+
+    def _add_gradients(self, loss: Tensor) -> None:
+        """Adds to all gradients or, when the memory is used up on the way, to none."""
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None:
+                parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+
+    def _remember(self, loss: Loss) -> None:
+        self.losses.append(BatchLoss(loss.loss.detach(), loss.nll.detach(), loss.n_tokens, loss.n_processed))
+        self._n_tokens += loss.n_tokens
+
+    def _out_of_memory(self) -> RunError:
+        return out_of_memory(
+            self.progress.step + 1,
+            self._batch,
+            self.device,
+            self.task.size_keys,
+            is_split=self.spec.out_of_memory == "split",
+        )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.learning_rate = self.schedule(self.progress.step + 1)
@@ -83,7 +162,9 @@ class TrainingModule(LightningModule):
         self.is_stopping, self.is_out_of_time = n_stopping > 0, n_out_of_time > 0
         self._n_tokens = 0
         # DistributedDataParallel has averaged over ranks what has to be summed.
-        scale = 1.0 if self._is_one_batch else self.trainer.world_size / n_tokens
+        is_mean = self._is_one_batch and not self._is_summed
+        scale = 1.0 if is_mean else self.trainer.world_size / n_tokens
+        self._is_summed = False
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         self.gradient_norm = float(get_total_norm(gradients)) * scale
         if not math.isfinite(self.gradient_norm):

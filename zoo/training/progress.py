@@ -38,9 +38,19 @@ class Progress:
     best_step: int | None = None
     best_value: float | None = None
     """The score of the best step, or its loss with the sign turned: higher is better."""
+    best_loss: float = math.inf
+    """The loss of the best step on the validation set."""
     seconds: float = 0.0
     """Time spent training, over all resumes."""
     window: Window = field(default_factory=Window)
+
+    def note_validation(self, value: float, loss: float) -> None:
+        """Takes this step as the best if its value is; of equal values the lower loss wins, then the later step."""
+        self.validated_step = self.step
+        if not math.isfinite(value):
+            return
+        if self.best_value is None or (value, -loss) >= (self.best_value, -self.best_loss):
+            self.best_step, self.best_value, self.best_loss = self.step, value, loss
 
     def add(self, batches: Iterable[tuple[float, float, int, int]]) -> None:
         """Counts (loss, nll, n_tokens, n_processed) of batches, each summed over the batch.

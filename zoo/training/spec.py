@@ -7,21 +7,23 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field
 
 from registry import Problem, Spec, check_part
-from zoo.kinds import OPTIMIZER, SCHEDULE
+from zoo.kinds import OPTIMIZER, SCHEDULE, ScheduleSpec
 
 
 class TrainingSpec(Spec):
     tokens_per_batch: int = Field(4096, ge=1, le=10**8)
     """Most tokens on each side of a batch, padding included; the paper has 25,000."""
     max_steps: int = Field(100_000, ge=1, le=10**9)
-    """Optimizer steps, after which training ends; decaying schedules end there too."""
+    """Optimizer steps, after which training ends; or before, where the schedule's rate has fallen to 0 for good."""
     max_minutes: float | None = Field(None, gt=0, le=10**7)
     """Minutes of training, validation and checkpoints included, after which it ends; null for no limit.
-    Counted over all resumes; preparing the data does not count."""
+    Counted over all resumes; preparing the data does not count. A schedule that ends, but does not say where, ends
+    after as many steps as the time holds, measured before the first one."""
     seed: int = Field(1, ge=0, le=2**32 - 1)
     """Decides initial weights, order of the data and dropout."""
-    precision: Literal["fp32", "bf16-mixed"] = "fp32"
-    """fp32 throughout, or matrix products in bfloat16 with fp32 weights, sums and loss."""
+    precision: Literal["auto", "fp32", "bf16-mixed"] = "auto"
+    """fp32 throughout, or matrix products in bfloat16 with fp32 weights, sums and loss. auto: what is faster on the
+    device at hand, settled when a run starts and kept for all of it."""
     tf32: bool = False
     """Whether a CUDA device may round the inputs of fp32 matrix products to TensorFloat-32."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -40,6 +42,9 @@ class TrainingSpec(Spec):
     """Longest gradient of a step; a longer one is scaled down to it. null for no limit."""
     accumulate: int = Field(1, ge=1, le=10**6)
     """Batches of each device whose gradients make one step."""
+    out_of_memory: Literal["error", "split"] = "error"
+    """What happens to a batch that the memory does not hold: an error that names it, or its halves one after the
+    other, whose gradients add up to the same; on one device."""
     max_skipped_steps: int = Field(10, ge=1, le=10**6)
     """Steps in a row with a gradient that is not finite, each skipped, after which training has diverged."""
     optimizer: Annotated[Spec, OPTIMIZER] = Field(cast(Any, "adam"))
@@ -51,7 +56,8 @@ class TrainingSpec(Spec):
     validation_sentences: int = Field(500, ge=0, le=10**9)
     """Validation sentences that are translated, as `generation` says, for the score; 0 for none."""
     best_by: Literal["score", "loss"] = "score"
-    """What makes a checkpoint the best: the task's score (BLEU), or the loss on the validation set."""
+    """What makes a checkpoint the best: the task's score (BLEU), or the loss on the validation set. Of equal scores
+    the one of lower loss is better, then the later."""
     checkpoint_every: int = Field(1000, ge=1, le=10**9)
     """Steps between two checkpoints; there is one at the end, and at each new best, in any case."""
     keep_checkpoints: int | None = Field(None, ge=1, le=10**6)
@@ -67,6 +73,10 @@ class TrainingSpec(Spec):
                 f"average_last ({self.average_last}) must be at most "
                 f"keep_checkpoints ({self.keep_checkpoints})"
             )
+        if self.out_of_memory == "split" and self.devices > 1:
+            raise ValueError(
+                "out_of_memory 'split' needs devices 1: other devices would wait for this one's halves"
+            )
         if self.best_by == "score" and self.validation_sentences == 0:
             raise ValueError("best_by 'score' needs validation_sentences above 0; or choose best_by 'loss'")
 
@@ -76,3 +86,9 @@ class TrainingSpec(Spec):
             *check_part(self.optimizer, f"{path}.optimizer"),
             *check_part(self.schedule, f"{path}.schedule"),
         ]
+
+    @property
+    def last_step(self) -> int:
+        """The step after which training ends, time permitting."""
+        end = self.schedule.last_step if isinstance(self.schedule, ScheduleSpec) else None
+        return self.max_steps if end is None else min(self.max_steps, end)

@@ -6,11 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from registry import Spec
-from zoo.kinds import SCHEDULE
+from zoo.kinds import SCHEDULE, ScheduleSpec
 
 
-class ConstantSpec(Spec):
+class ConstantSpec(ScheduleSpec):
     type: Literal["constant"] = "constant"
     lr: float = Field(gt=0, le=1e6)
     """The learning rate."""

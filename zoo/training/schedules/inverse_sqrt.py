@@ -6,11 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from registry import Spec
-from zoo.kinds import SCHEDULE
+from zoo.kinds import SCHEDULE, ScheduleSpec
 
 
-class InverseSqrtSpec(Spec):
+class InverseSqrtSpec(ScheduleSpec):
     type: Literal["inverse_sqrt"] = "inverse_sqrt"
     peak_lr: float = Field(gt=0, le=1e6)
     """The rate at step `warmup_steps`, the highest."""

@@ -6,11 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from registry import Spec
-from zoo.kinds import SCHEDULE
+from zoo.kinds import SCHEDULE, ScheduleSpec
 
 
-class NoamSpec(Spec):
+class NoamSpec(ScheduleSpec):
     type: Literal["noam"] = "noam"
     warmup_steps: int = Field(4000, ge=1, le=10**9)
     """Steps over which the rate rises linearly to its peak, factor · (d_model · warmup_steps)^-0.5."""
