@@ -26,6 +26,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 import zoo
+from zoo import hardware
 
 Step = Callable[[Tensor], Tensor]
 OFF = {
@@ -141,6 +142,9 @@ def main() -> None:
     table = Table(title=title)
     for column in ("model", "precision", "side", "median s", "tokens/s", "zoo is faster by", "GiB", "MFU"):
         table.add_column(column, justify="left" if column in ("model", "precision", "side") else "right")
+    if "bf16" in args.precisions and not hardware.multiplies_bf16(args.device):
+        args.precisions.remove("bf16")
+        table.caption = "bf16 is left out: this machine only emulates it"
     for name in args.models:
         for precision in args.precisions:
             for side, values in measure(args, name, precision).items():

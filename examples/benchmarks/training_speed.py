@@ -27,6 +27,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 import zoo
+from zoo import hardware
 from zoo.data.batches import BatchPlan
 from zoo.data.collate import Batch, collate
 from zoo.data.parallel import prepare
@@ -270,7 +271,10 @@ def main() -> None:
     )
     for column in ("precision", "model", "median", "lowest", "highest", "zoo is faster by"):
         table.add_column(column, justify="left" if column in ("precision", "model") else "right")
-    for precision in ("fp32", "bf16"):
+    precisions = ["fp32", "bf16"] if hardware.multiplies_bf16(args.device) else ["fp32"]
+    if len(precisions) == 1:
+        table.caption = "bf16 is left out: this machine only emulates it"
+    for precision in precisions:
         speeds = measure(precision, data, sizes, args.device, args.compile)
         for name, values in speeds.items():
             ratio = statistics.median(a / b for a, b in zip(speeds["zoo"], values, strict=True))

@@ -268,6 +268,7 @@ def generate(
 def _finish(folder: Path, *, is_quiet: bool) -> None:
     """After training: the scores on the test set, a few translations, where the run lies, what comes next."""
     from zoo.run.folder import is_first_process
+    from zoo.run.training import early_end
     from zoo.run.using import evaluate as evaluate_run
 
     if not is_first_process():
@@ -275,7 +276,8 @@ def _finish(folder: Path, *, is_quiet: bool) -> None:
     if not is_quiet:
         print("translating the test set", file=sys.stderr, flush=True)
     results = evaluate_run(folder)
-    print("\n\n".join([results_text(results), samples_text(results), next_text(folder, results)]))
+    parts = [results_text(results), samples_text(results), next_text(folder, results), early_end(folder)]
+    print("\n\n".join(part for part in parts if part is not None))
 
 
 app.command("import")(interop.import_)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
+METRICS_FILE = "metrics.jsonl"
 
 
 def sync(path: Path) -> None:

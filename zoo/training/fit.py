@@ -30,8 +30,9 @@ from zoo.training.checkpoints import Checkpoints
 from zoo.training.devices import compile_layers, torch_settings
 from zoo.training.display import Display
 from zoo.training.environment import record_environment
+from zoo.training.files import METRICS_FILE
 from zoo.training.identity import check_identity, identity
-from zoo.training.journal import METRICS_FILE, Journal, read
+from zoo.training.journal import Journal, read
 from zoo.training.keeper import Keeper
 from zoo.training.memory import is_out_of_memory
 from zoo.training.module import TrainingModule

@@ -19,8 +19,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from zoo.errors import RunError
 from zoo.training import files
+from zoo.training.files import METRICS_FILE
 
-METRICS_FILE = "metrics.jsonl"
 TABLE_FILE = "metrics.csv"
 TENSORBOARD_FOLDER = "tensorboard"
 

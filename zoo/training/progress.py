@@ -49,6 +49,7 @@ class Progress:
         self.validated_step = self.step
         if not math.isfinite(value):
             return
+        loss = loss if math.isfinite(loss) else math.inf
         if self.best_value is None or (value, -loss) >= (self.best_value, -self.best_loss):
             self.best_step, self.best_value, self.best_loss = self.step, value, loss
 

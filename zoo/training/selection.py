@@ -30,6 +30,11 @@ def weights_folder(folder: Path, which: str | int = "result") -> Path:
     return found
 
 
+def last_step(folder: Path) -> int:
+    """The step that a run's newest checkpoint was made at; 0 without any."""
+    return max(Checkpoints(folder / CHECKPOINTS_FOLDER).steps(), default=0)
+
+
 def load_weights(folder: Path, which: str | int = "result") -> dict[str, Tensor]:
     """The state dict of a checkpoint of a run, verified, on the CPU; tied names hold one tensor.
 

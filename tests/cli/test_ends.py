@@ -1,0 +1,78 @@
+"""What `zoo train` leaves and says where it ends early, or never begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import TINY
+from zoo.run.training import early_end
+
+
+def test_the_last_lines_say_that_time_ended_a_run_and_how_to_go_on(zoo: Any) -> None:
+    result = zoo("train", *TINY, "training.max_minutes=1e-5", "--out", "short")
+    assert result.exit_code == 0, result.stderr
+    text, command = result.stdout.splitlines()[-2:]
+    assert text == "Training ended at step 1 of 3: training.max_minutes=1e-05 were over. To go on:"
+    assert command.startswith("  zoo resume short training.max_minutes=")
+    went_on = zoo(*command.split()[1:], "training.max_minutes=60")
+    assert went_on.exit_code == 0, went_on.stderr
+    assert "Training ended" not in went_on.stdout
+
+
+def test_a_schedule_fitted_to_the_time_says_what_it_left_out(
+    zoo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.training.fit.seconds_a_batch", lambda *_, **__: 1.0)
+    result = zoo(
+        "train", *TINY, "training.schedule.warmup_steps=1", "training.max_minutes=0.042", "--out", "fitted"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "max_minutes 0.042 holds 2: the schedule ends there" in result.stderr
+    assert early_end(Path("fitted")) == (
+        "Training ended at step 2 of 3: as many as training.max_minutes=0.042 was found to hold when it began. "
+        "To go on:\n  zoo resume fitted training.max_minutes=0.5 training.schedule.total_steps=3"
+    )
+    assert zoo("resume", "fitted").exit_code == 0  # done, and only evaluated again
+    went_on = zoo("resume", "fitted", "training.max_minutes=0.5", "training.schedule.total_steps=3")
+    assert went_on.exit_code == 0, went_on.stderr
+    assert early_end(Path("fitted")) is None
+
+
+def test_a_run_that_took_all_its_steps_has_no_early_end(trained: tuple[Path, str]) -> None:
+    assert early_end(trained[0]) is None
+    assert "Training ended" not in trained[1]
+
+
+@pytest.mark.parametrize(
+    ("override", "code"),
+    [
+        ("task.data={type: parallel_text, folder: gone, source_language: de, target_language: en}", 3),
+        ("training.tokens_per_batch=2", 3),
+    ],
+    ids=["no data", "no batch"],
+)
+@pytest.mark.parametrize("out", [(), ("--out", "mine")], ids=["named for it", "--out"])
+def test_a_failed_attempt_leaves_no_folder(zoo: Any, override: str, code: int, out: tuple[str, ...]) -> None:
+    result = zoo("train", *TINY, override, *out)
+    assert result.exit_code == code, result.stderr
+    assert not Path("mine").exists()
+    assert not list(Path("runs").glob("*"))
+
+
+def test_a_folder_that_was_there_stays(zoo: Any) -> None:
+    Path("mine").mkdir()
+    assert zoo("train", *TINY, "training.tokens_per_batch=2", "--out", "mine").exit_code == 3
+    assert Path("mine").is_dir()
+
+
+def test_the_first_line_says_where_in_what_and_how_much(zoo: Any) -> None:
+    result = zoo("train", *TINY, "--out", "seen")
+    head = result.stderr.splitlines()[1]
+    assert head.startswith("cpu (")
+    assert "threads), fp32: as the spec says; " in head
+    assert " parameters; up to " in head
+    assert "tokens a side and step; 3 steps, at a first guess " in head
+    assert "the first example: " in result.stderr.splitlines()[2]

@@ -1,0 +1,127 @@
+"""A batch that the memory does not hold: named, or learnt from in halves with the same gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from registry import SpecError, parse
+from zoo.errors import RunError
+from zoo.training.fit import fit
+from zoo.training.memory import is_out_of_memory
+from zoo.training.selection import load_weights
+from zoo.training.spec import TrainingSpec
+
+REFUSAL = (
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+)
+
+
+def holding(toy: ModuleType, rows: int, *, fails_in_backward: bool, from_step: int = 1) -> Callable[..., Any]:
+    """The toy's loss on a machine whose memory holds so many rows, from a step on."""
+    original = toy.PreparedToy.loss
+    seen = {"batches": 0}
+
+    class Full(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def loss(self: Any, model: Any, batch: Any, **options: Any) -> Any:
+        found = original(self, model, batch, **options)
+        if not torch.is_grad_enabled():
+            return found
+        seen["batches"] += 1
+        if len(batch.source) <= rows or seen["batches"] < from_step:
+            return found
+        if not fails_in_backward:
+            raise RuntimeError(REFUSAL)
+        return type(found)(Full.apply(found.loss), found.nll, found.n_tokens, found.n_processed)
+
+    return loss
+
+
+@pytest.mark.parametrize("fails_in_backward", [False, True])
+def test_a_batch_too_large_is_named_with_what_bounds_it_and_the_run_goes_on_later(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_in_backward: bool
+) -> None:
+    run = toy.toy_run(task={"n_pairs": 4}, checkpoint_every=2)
+    with monkeypatch.context() as patch:
+        full = holding(toy, 3, fails_in_backward=fails_in_backward, from_step=4)
+        patch.setattr(toy.PreparedToy, "loss", full)
+        with pytest.raises(RunError, match="step 4: out of memory on cpu") as caught:
+            fit(run, tmp_path / "run", resume=False, progress=False)
+    message = str(caught.value)
+    assert "a batch of 4 × " in message
+    assert "task.n_pairs bound it; training.out_of_memory=split" in message
+    fit(run, tmp_path / "run", resume=True, progress=False)
+    fit(run, tmp_path / "alone", resume=False, progress=False)
+    for left, right in zip(
+        load_weights(tmp_path / "run").values(), load_weights(tmp_path / "alone").values(), strict=True
+    ):
+        assert torch.equal(left, right)
+
+
+@pytest.mark.parametrize("fails_in_backward", [False, True])
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_halves_learn_what_the_whole_would_have(
+    toy: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails_in_backward: bool,
+    accumulate: int,
+    rows: int,
+) -> None:
+    run = toy.toy_run(
+        task={"n_pairs": 5},
+        dropout=0.0,
+        max_steps=3,
+        accumulate=accumulate,
+        out_of_memory="split",
+        clip_norm=0.5,
+    )
+    fit(run, tmp_path / "whole", resume=False, progress=False)
+    monkeypatch.setattr(toy.PreparedToy, "loss", holding(toy, rows, fails_in_backward=fails_in_backward))
+    fit(run, tmp_path / "halves", resume=False, progress=False)
+    whole, halves = load_weights(tmp_path / "whole"), load_weights(tmp_path / "halves")
+    for name, expected in whole.items():
+        assert_close(halves[name], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_single_row_that_does_not_fit_is_an_error(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy.PreparedToy, "loss", holding(toy, 0, fails_in_backward=False))
+    with pytest.raises(RunError, match="even one row of it alone"):
+        fit(toy.toy_run(out_of_memory="split"), tmp_path, resume=False, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (RuntimeError(REFUSAL), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (MemoryError(), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_is_no_lack_of_memory_is_left_alone(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected
+
+
+def test_splitting_on_several_devices_is_refused() -> None:
+    with pytest.raises(SpecError, match="out_of_memory 'split' needs devices 1"):
+        parse(TrainingSpec, {"out_of_memory": "split", "devices": 2})
