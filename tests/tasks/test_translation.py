@@ -192,10 +192,10 @@ def test_validations_bleu_is_that_of_an_evaluation_on_the_same_sentences(tmp_pat
     pairs = list(task.pairs("dev"))[:4]
     evaluation = task.evaluate(model, pairs, decoding=spec.generation, folder=tmp_path)
     found = validate(prepared, model, spec, 4, lambda: True)
-    assert found.score == found.metrics["bleu"] == evaluation.scores["bleu"]
+    assert found.score == found.metrics["bleu"] == evaluation.scores.values["bleu"]
     assert evaluation.sources == [source for source, _ in pairs]
-    assert evaluation.references == [reference for _, reference in pairs]
-    assert evaluation.scores["n_sentences"] == len(evaluation.hypotheses) == 4
+    assert evaluation.references == [(reference,) for _, reference in pairs]
+    assert evaluation.scores.n_sentences == len(evaluation.hypotheses) == 4
 
 
 @pytest.mark.parametrize("n_calls", [0, 1, 4])

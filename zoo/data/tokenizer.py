@@ -17,6 +17,7 @@ from typing import ClassVar
 from zoo.data.files import write_bytes
 from zoo.errors import RunError
 from zoo.kinds import TOKENIZER
+from zoo.special_ids import UNK
 
 
 class Tokenizer(ABC):
@@ -40,9 +41,20 @@ class Tokenizer(ABC):
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without BOS and EOS."""
 
-    @abstractmethod
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each row of ids; PAD, BOS and EOS say nothing, UNK says "⁇"."""
+        """The text of each row of ids; PAD, BOS and EOS say nothing; UNK, and an id without a token, says "⁇"."""
+        is_token = self.is_token()
+        return self._texts(
+            [[i if 0 <= i < self.vocab_size and is_token[i] else UNK for i in row] for row in rows]
+        )
+
+    @abstractmethod
+    def _texts(self, rows: list[list[int]]) -> list[str]:
+        """The text of each row of ids, all of which have tokens."""
+
+    def is_token(self) -> Sequence[bool]:
+        """Whether there is a token, a special one included, for each id below vocab_size; the others have none."""
+        return [True] * self.vocab_size
 
     @abstractmethod
     def words(self) -> list[str]:
