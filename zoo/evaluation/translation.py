@@ -32,7 +32,8 @@ class TranslationMetricSpec(Spec):
     """Whether case is ignored by BLEU and chrF. TER ignores it always, as is its custom."""
     report: Annotated[tuple[ScoreName, ...], Field(min_length=1)] = ("bleu", "chrf")
     """The scores of an evaluation, in the order they are shown in: bleu, chrf, chrf++ (words count too), ter (an
-    error rate: the less, the better; it counts characters where tokenizer is zh, ja-mecab or char)."""
+    error rate: the less, the better; with tokenizer zh, ja-mecab or char Chinese characters and stretches of kana
+    count as its words)."""
     score: ScoreName = "bleu"
     """The one that is measured in validations and chooses the best checkpoint."""
 
