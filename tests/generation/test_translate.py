@@ -5,7 +5,7 @@ import torch
 
 from zoo.generation.search import Hypothesis
 from zoo.generation.translate import length_batches, one_line, translate
-from zoo.kinds import POSITION
+from zoo.kinds import POSITION, TOKENIZER
 from zoo.special_ids import EOS, PAD
 
 
@@ -107,6 +107,23 @@ def test_every_output_is_one_line(separator):
     tokenizers = Letters(), Breaking(separator)
     [output] = translate(torch.nn.Linear(1, 1), tokenizers, ["axb"], Reversal())
     assert [hypothesis.text for hypothesis in output] == ["b a", "a b"]
+
+
+def test_a_byte_of_a_vocabulary_that_ends_a_line_is_a_space():
+    builder = TOKENIZER.build(TOKENIZER.entry("sentencepiece").spec(byte_fallback=True))
+    tokenizer = builder.train(["the dog and the cat"] * 9, vocab_size=280)
+    separators = ["\n", "\r", "\u2028"]
+    (before, *separators, after) = tokenizer.encode(["the dog", *separators, " cat"])
+    # Each of them as the bytes that it is spelled with, after the token for the space that begins a text.
+    tokens = [*before, *[number for row in separators for number in row], *after]
+    assert tokenizer.decode([tokens])[0].count("\n") == 1
+
+    def write(model, source, mask, *, is_token):
+        return [[Hypothesis(tokens, -1.0, -1.0)] for _ in source]
+
+    [[output]] = translate(torch.nn.Linear(1, 1), (tokenizer, tokenizer), ["the cat"], write)
+    assert len(output.text.splitlines()) == 1
+    assert output.text.split() == ["the", "dog", "cat"]
 
 
 def test_one_line_leaves_all_else_as_it_is():

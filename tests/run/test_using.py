@@ -233,6 +233,13 @@ def test_several_references_are_taken_and_named(run: Path, tmp_path: Path) -> No
     assert shown[3].startswith(f"{source}, {wrong}, {right}: 2 sentences in ")
 
 
+def test_samples_are_a_few_different_sentences(run: Path, tmp_path: Path) -> None:
+    assert len({sample["source"] for sample in evaluate(run)["samples"]}) == 5
+    source = written(tmp_path / "s", "the man", "the woman", "the dog")
+    samples = evaluate(run, data=(source, written(tmp_path / "r", *"abc")))["samples"]
+    assert [sample["reference"] for sample in samples] == ["a", "b", "c"]
+
+
 def test_one_file_alone_is_no_data(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a source file and one or more reference files"):
         evaluate(run, data=(written(tmp_path / "s", "the man"),))

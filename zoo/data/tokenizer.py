@@ -35,6 +35,7 @@ class Tokenizer(ABC):
     def __init__(self, data: bytes, vocab_size: int) -> None:
         self.data = data
         self.vocab_size = vocab_size
+        self._is_token = [True] * vocab_size
         self.sha256 = hashlib.sha256(data).hexdigest()
 
     @abstractmethod
@@ -43,9 +44,8 @@ class Tokenizer(ABC):
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """The text of each row of ids; PAD, BOS and EOS say nothing; UNK, and an id without a token, says "⁇"."""
-        is_token = self.is_token()
         return self._texts(
-            [[i if 0 <= i < self.vocab_size and is_token[i] else UNK for i in row] for row in rows]
+            [[i if 0 <= i < self.vocab_size and self._is_token[i] else UNK for i in row] for row in rows]
         )
 
     @abstractmethod
@@ -54,7 +54,7 @@ class Tokenizer(ABC):
 
     def is_token(self) -> Sequence[bool]:
         """Whether there is a token, a special one included, for each id below vocab_size; the others have none."""
-        return [True] * self.vocab_size
+        return self._is_token
 
     @abstractmethod
     def words(self) -> list[str]:

@@ -202,7 +202,8 @@ def _place(where: str, line: int, number: int) -> str:
 def _samples(*columns: Sequence[str]) -> list[dict[str, str]]:
     """A few of the sentences, evenly spread."""
     rows = list(zip(*columns, strict=True))
-    chosen = [rows[i * len(rows) // N_SAMPLES] for i in range(min(N_SAMPLES, len(rows)))]
+    n = min(N_SAMPLES, len(rows))
+    chosen = [rows[i * len(rows) // n] for i in range(n)]
     names = ("source", "hypothesis", "reference")
     return [dict(zip(names, map(one_line, row), strict=True)) for row in chosen]
 

@@ -110,6 +110,7 @@ class TrainedSentencePiece(Tokenizer):
         except RuntimeError as error:
             raise RunError(f"not a sentencepiece model: {error}") from None
         super().__init__(data, self._processor.get_piece_size())
+        # A vocabulary may hold places that are not in use.
         self._is_token = [not self._processor.is_unused(number) for number in range(self.vocab_size)]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -119,10 +120,6 @@ class TrainedSentencePiece(Tokenizer):
         except TypeError:
             raise DataError("text with a lone surrogate cannot be encoded; it is no valid Unicode") from None
         return rows
-
-    def is_token(self) -> Sequence[bool]:
-        """Whether there is a piece in use for each id: a vocabulary may hold places that are not."""
-        return self._is_token
 
     def _texts(self, rows: list[list[int]]) -> list[str]:
         texts: list[str] = self._processor.decode(rows)
