@@ -18,7 +18,7 @@ PACKAGES = ("registry", "presets", "zoo")
 # One place may be several modules, joined by "+".
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("registry", "presets"),
-    ("zoo.errors", "zoo.special_ids", "zoo.hardware"),
+    ("zoo.errors", "zoo.hardware", "zoo.progress", "zoo.special_ids"),
     ("zoo.masks + zoo.kernels",),
     ("zoo.kinds",),
     ("zoo.components.activations", "zoo.components.heads"),

@@ -123,7 +123,8 @@ TOKENIZER = Kind(
     context=(),
     summary="text to token ids and back",
     contract="train(lines, *, vocab_size) or restore(its saved bytes) -> a trained tokenizer with encode(list of str) "
-    "-> list of id lists, decode(list of id lists) -> list of str, save(folder, stem), vocab_size",
+    "-> list of id lists, decode(list of id lists) -> list of str, is_token() -> for each id below vocab_size whether "
+    "there is a token, save(folder, stem), vocab_size",
 )
 TASK = Kind(
     "task",
@@ -151,8 +152,9 @@ DECODING = Kind(
     package="zoo.generation.strategies",
     context=(),
     summary="how output is searched for",
-    contract="__call__(model, source [B, S], source_mask [B, S]) -> for each sentence its n-best Hypothesis list, "
-    "best first",
+    contract="__call__(model, source [B, S], source_mask [B, S], *, is_token: bool [n] | None = None) -> for each "
+    "sentence its n-best Hypothesis list, best first; is_token says which ids the vocabulary has a token for, those "
+    "from n on having none: no other id is written",
 )
 LENGTH_PENALTY = Kind(
     "length_penalty",
@@ -209,7 +211,8 @@ class Position(nn.Module):
 
     Each is given the mask of the sequence, which knows the positions: `mask.query_positions` those of the key axis,
     padding counted, and `mask.token_positions` with real tokens counted only. What all layers of a stack share is
-    worked out once a batch by `mask.once`.
+    worked out once a batch by `mask.once`. `max_len`, if it has one and that is not None: the longest sequence, padding
+    counted, that there are positions for; a search stays within it.
     """
 
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:

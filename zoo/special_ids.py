@@ -33,8 +33,8 @@ class SpecialIds(Spec):
     """Begins an encoder-decoder's output; a decoder-only model begins with its prompt."""
     end: _Id | Annotated[tuple[_Id, ...], Field(min_length=1)] = EOS
     """Ends an output; several: whichever comes first."""
-    never: tuple[int, ...] = (PAD, BOS)
-    """Ids that are never written."""
+    never: tuple[_Id, ...] = (PAD, BOS)
+    """Ids that are never written; nor are, unsaid, those that the vocabulary has no token for."""
 
     @property
     def ends(self) -> tuple[int, ...]:

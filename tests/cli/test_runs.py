@@ -87,7 +87,8 @@ def test_evaluate_takes_two_files_in_place_of_a_split(zoo: Any, run: Path, tmp_p
     expected = (run / "hypotheses.txt").read_text(encoding="utf-8").splitlines()[:4]
     result = zoo("evaluate", run, "--data", "s.txt", "r.txt")
     assert "s.txt, r.txt: 4 sentences" in result.stdout
-    assert (run / "hypotheses.txt").read_text(encoding="utf-8").splitlines() == expected
+    (hypotheses,) = run.glob("hypotheses.s.txt-*.txt")
+    assert hypotheses.read_text(encoding="utf-8").splitlines() == expected
 
 
 def test_evaluate_refuses_files_of_unequal_length(zoo: Any, run: Path, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from registry import SpecError, parse
+from registry import SpecError, check_part, parse
 from zoo.data.bad_lines import BadLines
-from zoo.data.corpus import Corpus
+from zoo.data.corpus import Corpus, referenced
 from zoo.errors import DataError
 from zoo.kinds import CORPUS
 
@@ -59,6 +59,42 @@ def test_each_layout_gives_the_same_pairs(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_corpus_may_have_no_test_split(folder: Path, name: str) -> None:
     assert build(name, folder, test=None).splits() == ["train", "dev"]
+
+
+@pytest.mark.parametrize("name", ["parallel_text", "file_pairs"])
+def test_a_corpus_may_have_several_references(folder: Path, name: str) -> None:
+    (folder / "test.en2").write_text("erste\n\n", encoding="utf-8")
+    (folder / "val.en2.gz").write_bytes(gzip.compress(b"1\n2\n3\n"))
+    home = "" if name == "parallel_text" else f"{folder}/"
+    suffix = "" if name == "parallel_text" else ".gz"
+    further = {"test_references": [f"{home}test.en2"], "dev_references": [f"{home}val.en2{suffix}"]}
+    corpus, plain = build(name, folder, **further), build(name, folder)
+    read = {split: list(referenced(corpus, split, bad_lines=BadLines("error"))) for split in corpus.splits()}
+    assert read["test"] == [("test de 0", "test en 0", "erste"), ("test de 1", "test en 1", "")]
+    assert read["dev"][2] == ("val de 2", "val en 2", "3")
+    assert read["train"] == list(plain.pairs("train", bad_lines=BadLines("error")))
+    assert list(corpus.pairs("test", bad_lines=BadLines("error"))) == [row[:2] for row in read["test"]]
+    assert corpus.fingerprint("train") == plain.fingerprint("train")
+    assert corpus.fingerprint("test") != plain.fingerprint("test")
+
+
+def test_a_line_that_is_bad_in_a_further_reference_is_left_out_of_the_pairs_too(folder: Path) -> None:
+    (folder / "test.en2").write_bytes(b"\xff\nzwei\n")
+    corpus = build("parallel_text", folder, test_references=["test.en2"])
+    assert list(corpus.pairs("test", bad_lines=BadLines("skip"))) == [("test de 1", "test en 1")]
+
+
+def test_a_corpus_of_pairs_alone_has_one_reference(folder: Path) -> None:
+    corpus = build("tab_separated", folder)
+    assert list(referenced(corpus, "test", bad_lines=BadLines("error")))[1] == ("test de 1", "test en 1")
+
+
+@pytest.mark.parametrize("name", ["parallel_text", "file_pairs"])
+def test_references_of_a_test_that_is_not_there_are_refused(folder: Path, name: str) -> None:
+    spec = parse(CORPUS.entry(name).spec, spec_of(name, folder) | {"test": None, "test_references": ["x"]})
+    assert [problem.message for problem in check_part(spec, "data")] == [
+        "test_references are given, but no test"
+    ]
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -33,6 +33,29 @@ def pairs(
     return list(read_pairs(source, target, max_characters=limit, bad_lines=policy))
 
 
+def test_further_references_follow_and_alone_may_be_empty(write: Write) -> None:
+    paths = (
+        write("s", b"a\nb\nc\n"),
+        write("t", b"A\nB\nC\n"),
+        write("u", b"1\n\n3\n"),
+        write("v", b" \n2\n\n"),
+    )
+    rows = list(read_pairs(*paths, max_characters=9, bad_lines=BadLines("error")))
+    assert rows == [("a", "A", "1", ""), ("b", "B", "", "2"), ("c", "C", "3", "")]
+
+
+def test_a_further_reference_is_read_as_strictly_as_the_first(write: Write) -> None:
+    paths = write("s", b"a\nb\n"), write("t", b"A\nB\n")
+    bad, short = write("bad", b"1\n\xff\n"), write("short", b"1\n")
+    with pytest.raises(DataError, match=r"bad:2: broken UTF-8"):
+        list(read_pairs(*paths, bad, max_characters=9, bad_lines=BadLines("error")))
+    skipping = BadLines("skip")
+    assert list(read_pairs(*paths, bad, max_characters=9, bad_lines=skipping)) == [("a", "A", "1")]
+    assert skipping.counts == {"broken UTF-8": 1}
+    with pytest.raises(DataError, match=r"s:2: this line has no partner; .*short has only 1 lines"):
+        list(read_pairs(*paths, short, max_characters=9, bad_lines=BadLines("error")))
+
+
 FAULTS = {
     "broken UTF-8": b"caf\xe9 noir",
     "broken UTF-8, a surrogate": "lone \ud800 surrogate".encode("utf-8", "surrogatepass"),

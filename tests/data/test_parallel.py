@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from registry import Spec
-from zoo.data import parallel
+from zoo import progress
+from zoo.data import cache, parallel
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora.grammar import GrammarCorpusSpec
 from zoo.data.parallel import PreparedData, prepare
@@ -234,3 +235,34 @@ def test_memory_does_not_grow_with_the_corpus(text_folder: Path) -> None:
     assert (
         peaks[300_000] - peaks[20_000] < 60
     )  # MiB; the ids alone of 280,000 more pairs would take 22 in 16 bits
+
+
+def test_preparing_says_what_it_does_and_how_far_it_is(
+    text_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "COUNT_EVERY", 40)
+    monkeypatch.setattr(cache, "CHUNK", 50)
+    said: list[tuple[str, int, int | None]] = []
+    ready(text_folder, report=lambda *now: said.append(now))
+    assert said == [
+        ("reading test", 0, None), ("reading dev", 0, None), ("reading train", 0, None), ("reading train", 40, None),
+        ("reading train", 80, None), ("reading text for the tokenizer", 0, 90),
+        ("reading text for the tokenizer", 40, 90), ("reading text for the tokenizer", 80, 90),
+        ("training the tokenizer", 0, None), ("tokenizing train", 0, 90), ("tokenizing train", 50, 90),
+        ("tokenizing train", 90, 90), ("tokenizing dev", 0, 7), ("tokenizing dev", 7, 7), ("tokenizing test", 0, 5),
+        ("tokenizing test", 5, 5),
+    ]  # fmt: skip
+    said.clear()
+    ready(text_folder, report=lambda *now: said.append(now))
+    assert said == []  # all is there
+
+
+def test_the_text_of_a_split_has_all_its_references(text_folder: Path) -> None:
+    texts = (text_folder / "dev.en").read_text(encoding="utf-8").splitlines()
+    (text_folder / "dev.en2").write_text("".join(f"{text} again\n" for text in texts), encoding="utf-8")
+    data = ready(
+        text_folder, corpus=corpus(text_folder, dev_references=["dev.en2"]), max_length=6, too_long="drop"
+    )
+    rows = list(data.text("dev"))
+    assert 0 < len(rows) < 7  # the others are too long
+    assert [further for _, _, further in rows] == [f"{reference} again" for _, reference, _ in rows]

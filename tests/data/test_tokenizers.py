@@ -59,6 +59,26 @@ def test_special_ids_say_nothing_and_the_unknown_is_seen(trained: Tokenizer) -> 
     assert UNKNOWN_TEXT in trained.decode([[*row, UNK]])[0]
 
 
+@pytest.mark.parametrize("number", [-1, -601, 1 << 20, 1 << 40])
+def test_an_id_that_no_token_has_is_shown_as_unknown(trained: Tokenizer, number: int) -> None:
+    (row,) = trained.encode([LINES[3]])
+    assert trained.decode([[*row, number]]) == trained.decode([[*row, UNK]])
+    assert trained.decode([[trained.vocab_size]]) == trained.decode([[UNK]])
+    assert list(trained.is_token()) == [True] * trained.vocab_size
+
+
+def test_a_place_of_a_sentencepiece_vocabulary_that_is_not_in_use_holds_no_token() -> None:
+    from sentencepiece import sentencepiece_model_pb2
+
+    whole = train(sentencepiece())
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(whole.data)
+    proto.pieces[600].type = proto.SentencePiece.UNUSED
+    holed = TOKENIZER.entry("sentencepiece").builder.restore(proto.SerializeToString())  # type: ignore[attr-defined]
+    assert [number for number, is_token in enumerate(holed.is_token()) if not is_token] == [600]
+    assert holed.decode([[600]]) == [UNKNOWN_TEXT] != whole.decode([[600]])
+
+
 def test_texts_encode_alone_as_they_do_together(trained: Tokenizer) -> None:
     assert [trained.encode([text])[0] for text in LINES[:9]] == trained.encode(LINES[:9])
     assert trained.encode([]) == []

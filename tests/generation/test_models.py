@@ -7,7 +7,7 @@ from registry import parse
 from zoo.assembly.decoder_only import DecoderOnlySpec
 from zoo.assembly.encoder_decoder import EncoderDecoderSpec
 from zoo.errors import DivergedError
-from zoo.generation.search import Translation
+from zoo.generation.search import Translation, n_positions
 from zoo.generation.strategies.beam import BeamSpec
 from zoo.generation.strategies.greedy import GreedySpec
 from zoo.kinds import DECODING, MODEL
@@ -39,18 +39,18 @@ def model(*, layout="post_norm", position="sinusoidal", seed=1):
     return sharpened(MODEL.build(parse(EncoderDecoderSpec, spec)))
 
 
-def language_model():
+def language_model(*, position="rotary", bias=False):
     torch.manual_seed(2)
     spec = {
         "type": "decoder_only",
         "d_model": 12,
         "tokens": {"type": "tokens", "vocab_size": V},
-        "position": "rotary",
+        "position": position,
         "decoder": {
             "n_layers": 2,
             "layer": {**LAYER, "layout": "pre_norm", "self_attention": {"type": "multi_head", "n_heads": 3}},
         },
-        "head": {"type": "language_model", "predicts": "tokens"},
+        "head": {"type": "language_model", "predicts": "tokens", "tied": False, "bias": bias},
     }
     return sharpened(MODEL.build(parse(DecoderOnlySpec, spec)))
 
@@ -79,6 +79,7 @@ class Uncached:
         self.memory = model.encode(source, source_mask=source_mask)
         self.prefixes = torch.full((source.shape[0], 1), BOS)
         self.lengths = Translation(model, source, source_mask, SpecialIds()).lengths
+        self.room = None
 
     def start(self):
         n = self.prefixes.shape[0] // self.memory.shape[0]
@@ -212,6 +213,44 @@ def test_other_special_ids_begin_end_and_forbid():
         texts.append([token for token in text if token != end])
     assert [hypotheses[0].tokens for hypotheses in found] == texts
     assert any(len(text) < 6 for text in texts)
+
+
+POSITIONS = [
+    {"type": "learned", "max_len": 9},
+    {"type": "learned", "max_len": 9, "offset": 2, "counts_padding": True},
+    {"type": "sinusoidal", "max_len": 9},
+    {"type": "sinusoidal", "max_len": 9, "counts_padding": True},
+]
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "beam"])
+@pytest.mark.parametrize("position", POSITIONS, ids=str)
+def test_an_output_never_exceeds_the_positions_of_the_model(strategy, position):
+    """Nine positions: one for what begins the output, eight for tokens, of which 50 would be allowed."""
+    search = DECODING.build(parse(DECODING.entry(strategy).spec, {"type": strategy}))
+    built = model(position=position)
+    torch.nn.init.constant_(built.head.bias, 0.0)
+    built.head.bias.data[EOS] = -1e4  # whoever may, writes on
+    source, mask = sources([9, 3, 5])
+    assert [len(hypotheses[0].tokens) for hypotheses in search(built, source, mask)] == [8, 8, 8]
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "beam"])
+@pytest.mark.parametrize("position", POSITIONS, ids=str)
+def test_a_continuation_ends_where_the_positions_of_the_model_do(strategy, position):
+    search = DECODING.build(parse(DECODING.entry(strategy).spec, {"type": strategy}))
+    built = language_model(position=position, bias=True)
+    built.head.bias.data[EOS] = -1e4
+    prompts = torch.tensor([[BOS, 5, 9, 11], [BOS, 17, 3, PAD]])
+    found = search(built, prompts, prompts != PAD)
+    assert [len(hypotheses[0].tokens) for hypotheses in found] == [5, 5]
+    full = torch.full((1, 9), 6)
+    assert search(built, full)[0][0].tokens == []
+
+
+@pytest.mark.parametrize(("position", "limit"), [*((p, 9) for p in POSITIONS), ("sinusoidal", None)], ids=str)
+def test_a_stack_knows_how_many_positions_it_has(position, limit):
+    assert n_positions(model(position=position).encoder) == limit
 
 
 def test_a_model_in_training_is_refused():

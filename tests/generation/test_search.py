@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from registry import SpecError, dump, parse
+from zoo.generation.max_length import LengthLimit
 from zoo.generation.search import kept_places, log_probabilities
 from zoo.generation.strategies.beam import Beam, BeamSpec, _best_continuations, _stay_in_place
 from zoo.generation.strategies.greedy import Greedy
 from zoo.kinds import DECODING, LENGTH_PENALTY
 from zoo.special_ids import BOS, EOS, PAD, SpecialIds
+
+NEVER = torch.tensor([PAD, BOS])
 
 
 class TableModel:
@@ -21,9 +24,9 @@ class TableModel:
     As a search's batch it holds each row's prefix, as a cache would: a wrong reorder or select shows at once.
     """
 
-    def __init__(self, *, seed, vocab_size, lengths, end_bias=0.0):
+    def __init__(self, *, seed, vocab_size, lengths, end_bias=0.0, room=None):
         self.seed, self.vocab_size, self.end_bias = seed, vocab_size, end_bias
-        self.lengths = lengths
+        self.lengths, self.room = lengths, room
         self.sentences = list(range(len(lengths)))
         self.rows = [(sentence, ()) for sentence in self.sentences]
 
@@ -35,7 +38,7 @@ class TableModel:
 
     @functools.cache  # noqa: B019
     def log_probs(self, sentence, prefix):
-        return log_probabilities(self.logits(sentence, prefix)[None], SpecialIds())[0].tolist()
+        return log_probabilities(self.logits(sentence, prefix)[None], SpecialIds(), NEVER)[0].tolist()
 
     def start(self):
         return torch.stack([self.logits(*row) for row in self.rows])
@@ -288,7 +291,7 @@ def test_of_several_ends_the_most_probable_ends_an_output():
     ids = SpecialIds(end=(3, 5))
     logits = torch.randn(4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     plain = logits.log_softmax(-1)
-    found = log_probabilities(logits, ids)
+    found = log_probabilities(logits, ids, NEVER)
     torch.testing.assert_close(found[:, 3], torch.maximum(plain[:, 3], plain[:, 5]))
     assert bool((found[:, 5] == float("-inf")).all())
     torch.testing.assert_close(found[:, [1, 4, 6, 7, 8]], plain[:, [1, 4, 6, 7, 8]])
@@ -303,6 +306,59 @@ def test_an_output_stops_at_whichever_end_comes_first():
     greedy = Greedy(max_length=9, ids=SpecialIds(end=(EOS, 4)))
     for hypotheses in greedy.search(model):
         assert not {EOS, 4} & set(hypotheses[0].tokens)
+
+
+SEARCHES = {
+    "greedy": lambda **fields: Greedy(max_length=7, ids=SpecialIds(**fields)),
+    "beam": lambda **fields: beam(beam_size=3, n_best=3, max_length=7, ids=SpecialIds(**fields)),
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+@pytest.mark.parametrize("missing", [[8, 9, 10], [5, 7], [4, 9, 10]], ids=["padded", "holes", "both"])
+@pytest.mark.parametrize("n", [11, 8, 14], ids=["all ids", "shorter", "longer"])
+def test_ids_without_a_token_are_left_out_as_forbidden_ones_are(search, missing, n):
+    is_token = torch.tensor([number not in missing for number in range(n)])
+    without = [number for number in range(4, 11) if number in missing or number >= n]
+    for seed in range(4):
+        fields = {"seed": seed, "vocab_size": 11, "lengths": [3, 1, 5], "end_bias": 1.0}
+        found = search().search(TableModel(**fields), is_token=is_token)
+        assert found == search(never=(PAD, BOS, *without)).search(TableModel(**fields))
+        assert not {t for hypotheses in found for h in hypotheses for t in h.tokens} & set(without)
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_a_vocabulary_without_holes_changes_nothing(search):
+    fields = {"seed": 2, "vocab_size": 11, "lengths": [3, 1, 5], "end_bias": 1.0}
+    found = search().search(TableModel(**fields), is_token=torch.ones(11, dtype=torch.bool))
+    assert found == search().search(TableModel(**fields))
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_an_end_is_written_though_the_vocabulary_has_no_token_for_it(search):
+    model = TableModel(seed=2, vocab_size=9, lengths=[3, 1], end_bias=3.0)
+    is_token = torch.tensor([True, True, True, False, True, True, True])
+    ended = search().search(model, is_token=is_token)
+    assert min(len(hypotheses[0].tokens) for hypotheses in ended) < 7
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+@pytest.mark.parametrize("room", [0, 1, 3])
+def test_an_output_takes_no_more_room_than_there_is(search, room):
+    fields = {"seed": 5, "vocab_size": 9, "lengths": [3, 1, 5], "end_bias": -2.0}
+    found = search().search(TableModel(**fields, room=room))
+    assert {len(h.tokens) for hypotheses in found for h in hypotheses} >= {room}
+    if room:
+        limited = search()
+        limited.limit = LengthLimit(room)
+        assert found == limited.search(TableModel(**fields))
+    else:
+        assert [h.tokens for hypotheses in found for h in hypotheses] == [[]] * 3
+
+
+def test_no_id_is_negative():
+    with pytest.raises(SpecError, match="never"):
+        parse(SpecialIds, {"never": [-1]})
 
 
 def test_no_end_at_all_is_refused():

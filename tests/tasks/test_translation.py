@@ -12,8 +12,11 @@ from torch import nn
 from registry import Spec, SpecError, parse
 from zoo.assembly.build import build
 from zoo.errors import DataError, RunError
+from zoo.evaluation.translation import TranslationMetric, TranslationMetricSpec
+from zoo.generation.translate import Output
 from zoo.kinds import DECODING, MODEL, TASK
 from zoo.special_ids import BOS, EOS, PAD
+from zoo.tasks import prepared_translation, translation
 from zoo.tasks.prepared_translation import PreparedTranslation
 from zoo.tasks.translation import Translation, TranslationSpec, load_tokenizers
 
@@ -24,7 +27,14 @@ class Parts(Spec):
     generation: Annotated[Spec, DECODING] = "greedy"  # type: ignore[assignment]
 
 
-def parts(*, target: Any = None, **task: Any) -> Parts:
+def parts(
+    *,
+    target: Any = None,
+    vocab_size: int = 120,
+    position: Any = "sinusoidal",
+    generation: Any = "greedy",
+    **task: Any,
+) -> Parts:
     layer = {
         "self_attention": {"type": "multi_head", "n_heads": 2},
         "ffn": {"type": "mlp", "d_ff": 12, "activation": "relu"},
@@ -32,15 +42,16 @@ def parts(*, target: Any = None, **task: Any) -> Parts:
     model = {
         "type": "encoder_decoder",
         "d_model": 8,
-        "source": {"type": "tokens", "vocab_size": 120},
+        "source": {"type": "tokens", "vocab_size": vocab_size},
         "target": target or {"share": "source"},
+        "position": position,
         "encoder": {"n_layers": 1, "layer": layer},
         "decoder": {"like": "encoder", "cross_attention": {"type": "multi_head", "n_heads": 2}},
         "head": {"type": "language_model", "predicts": "target"},
     }
     data = {"type": "grammar", "n_train": 41, "n_dev": 11, "n_test": 7}
     defaults = {"type": "translation", "data": data, "tokenizer": "words"}
-    return parse(Parts, {"model": model, "task": {**defaults, **task}})
+    return parse(Parts, {"model": model, "task": {**defaults, **task}, "generation": generation})
 
 
 def made(spec: Parts, folder: Path, **more: Any) -> tuple[Translation, PreparedTranslation, nn.Module]:
@@ -192,10 +203,169 @@ def test_validations_bleu_is_that_of_an_evaluation_on_the_same_sentences(tmp_pat
     pairs = list(task.pairs("dev"))[:4]
     evaluation = task.evaluate(model, pairs, decoding=spec.generation, folder=tmp_path)
     found = validate(prepared, model, spec, 4, lambda: True)
-    assert found.score == found.metrics["bleu"] == evaluation.scores["bleu"]
+    assert found.score == found.metrics["bleu"] == evaluation.scores.values["bleu"]
     assert evaluation.sources == [source for source, _ in pairs]
-    assert evaluation.references == [reference for _, reference in pairs]
-    assert evaluation.scores["n_sentences"] == len(evaluation.hypotheses) == 4
+    assert evaluation.references == [(reference,) for _, reference in pairs]
+    assert evaluation.scores.n_sentences == len(evaluation.hypotheses) == 4
+
+
+@pytest.mark.parametrize(
+    "generation", ["greedy", {"type": "beam", "beam_size": 3, "n_best": 3}], ids=["greedy", "beam"]
+)
+@pytest.mark.parametrize("tokenizer", ["characters", "words", "sentencepiece"])
+def test_a_model_wider_than_its_tokenizer_writes_only_what_there_is_a_token_for(
+    tmp_path: Path, tokenizer: str, generation: Any
+) -> None:
+    made(parts(tokenizer=tokenizer, vocab_size=110), tmp_path, tokens_per_batch=200)
+    spec = parts(tokenizer=tokenizer, vocab_size=1500, generation=generation)  # nearly all of it no tokens
+    task, prepared, model = made(spec, tmp_path, is_resumed=True, tokens_per_batch=200)
+    n_tokens = load_tokenizers(tmp_path)[1].vocab_size
+    assert n_tokens <= 110
+    pairs = list(task.pairs("test"))
+    outputs = [o for line in task.translate(model, [s for s, _ in pairs], decoding=spec.generation, folder=tmp_path)
+               for o in line]  # fmt: skip
+    batch = prepared.batch(prepared.epoch(0)[0])
+    free = DECODING.build(spec.generation)(model, batch.source, batch.source_mask)
+    assert max(token for found in free for token in found[0].tokens) >= n_tokens  # so it would, were it let
+    assert outputs[0].tokens
+    assert all(token < n_tokens for output in outputs for token in output.tokens)
+    assert len(task.evaluate(model, pairs, decoding=spec.generation, folder=tmp_path).hypotheses) == 7
+    assert validate(prepared, model, spec, 4, lambda: True).score is not None
+
+
+def test_a_source_that_the_model_cannot_take_counts_with_an_empty_translation(tmp_path: Path) -> None:
+    spec = parts(position={"type": "learned", "max_len": 9}, max_length=9)
+    task, _, model = made(spec, tmp_path)
+    tokenizer, _ = load_tokenizers(tmp_path)
+    pairs = list(task.pairs("train"))
+    lengths = [len(row) + 1 for row in tokenizer.encode([source for source, _ in pairs])]
+    evaluation = task.evaluate(model, pairs, decoding=spec.generation, folder=tmp_path)
+    assert {number: why.split()[0] for number, why in evaluation.refusals.items()} == {
+        number: str(length) for number, length in enumerate(lengths) if length > 9
+    }
+    assert 0 < len(evaluation.refusals) < len(pairs)
+    empty = {number for number, text in enumerate(evaluation.hypotheses) if not text}
+    assert empty >= set(evaluation.refusals)
+    expected = TranslationMetric(TranslationMetricSpec()).scores(evaluation.hypotheses, evaluation.references)
+    assert evaluation.scores == expected
+    assert expected.n_sentences == len(pairs)
+
+
+def test_progress_tells_how_many_of_all_sentences_are_done(tmp_path: Path) -> None:
+    spec = parts()
+    task, prepared, model = made(spec, tmp_path)
+    done: list[tuple[int, int | None]] = []
+    pairs = list(task.pairs("test"))
+    task.evaluate(
+        model, pairs, decoding=spec.generation, folder=tmp_path, progress=lambda *now: done.append(now)
+    )
+    assert done[0] == (0, 7)
+    assert done[-1] == (7, 7)
+    said: list[tuple[str, int, int | None]] = []
+    with torch.no_grad():
+        prepared.validate(
+            model, decoding=spec.generation, n_sentences=4, is_wanted=lambda: True,
+            report=lambda *now: said.append(now),
+        )  # fmt: skip
+    assert said[0][:2] == ("validating, batches", 0)
+    assert said[-1] == ("validating, sentences", 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("score", "title", "sign"),
+    [("bleu", "BLEU", 1), ("chrf", "chrF", 1), ("chrf++", "chrF++", 1), ("ter", "-TER", -1)],
+)
+def test_the_metric_says_which_score_chooses_a_checkpoint(
+    tmp_path: Path, score: str, title: str, sign: int
+) -> None:
+    spec = parts(metric={"score": score, "report": ["bleu", "chrf", "chrf++", "ter"], "lowercase": True})
+    task, prepared, model = made(spec, tmp_path)
+    evaluation = task.evaluate(model, list(task.pairs("dev"))[:4], decoding=spec.generation, folder=tmp_path)
+    found = validate(prepared, model, spec, 4, lambda: True)
+    assert prepared.score_name == title
+    assert set(found.metrics) == {"loss", "perplexity", score}
+    assert found.metrics[score] == evaluation.scores.values[score]  # type: ignore[index]
+    assert found.score == sign * found.metrics[score]
+
+
+def japanese(folder: Path) -> dict[str, Any]:
+    """A corpus in a folder, English to Japanese."""
+    pairs = {"the cat looks out": "猫が窓から外を見ている。", "a man runs": "男の人が公園を走っています。",
+             "where is the train": "東京へ行く電車はどこですか。"}  # fmt: skip
+    for stem in ("train", "dev", "test"):
+        (folder / f"{stem}.en").write_text("".join(f"{text}\n" for text in pairs), encoding="utf-8")
+        (folder / f"{stem}.ja").write_text("".join(f"{text}\n" for text in pairs.values()), encoding="utf-8")
+    return {"type": "parallel_text", "folder": str(folder), "source_language": "en", "target_language": "ja"}
+
+
+def perfect(monkeypatch: pytest.MonkeyPatch, references: list[str]) -> None:
+    """Makes every translation equal its reference."""
+    outputs = [[Output(text, 0.0, [])] for text in references]
+    monkeypatch.setattr(translation, "translate", lambda *_, **__: iter(outputs))
+
+
+def test_a_language_that_bleu_cannot_cut_is_noticed_before_training_and_in_an_evaluation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    spec = parts(data=japanese(tmp_path), tokenizer="characters")
+    task, _, model = made(spec, run)
+    task.evaluate(model, task.pairs("test"), decoding=spec.generation, folder=run)
+    advice = [record.getMessage() for record in caplog.records]
+    assert len(advice) == 2
+    assert all(text.endswith("set task.metric.tokenizer=ja-mecab, or char") for text in advice)
+    caplog.clear()
+    made(parts(data=japanese(tmp_path), tokenizer="characters", metric={"tokenizer": "char"}), run)
+    assert caplog.records == []
+
+
+def test_japanese_equal_to_its_reference_scores_100_by_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for tokenizer, expected in (("13a", 0.0), ("char", 100.0)):
+        spec = parts(data=japanese(tmp_path), tokenizer="characters", metric={"tokenizer": tokenizer})
+        task, prepared, model = made(spec, run)
+        pairs = list(task.pairs("test"))
+        perfect(monkeypatch, [reference for _, reference in pairs])
+        monkeypatch.setattr(prepared_translation, "translate", translation.translate)
+        scores = task.evaluate(model, pairs, decoding=spec.generation, folder=run).scores
+        assert scores.values["bleu"] == pytest.approx(expected)
+        assert f"tok:{tokenizer}" in scores.signatures["bleu"]
+        perfect(monkeypatch, [reference for _, reference in pairs])
+        monkeypatch.setattr(prepared_translation, "translate", translation.translate)
+        assert validate(prepared, model, spec, 3, lambda: True).score == pytest.approx(expected)
+
+
+def test_what_the_score_lacks_is_said_before_any_text_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sacrebleu.tokenizers import tokenizer_ja_mecab
+
+    monkeypatch.setattr(tokenizer_ja_mecab, "MeCab", None)
+    data = {"type": "parallel_text", "folder": "gone", "source_language": "en", "target_language": "ja"}
+    spec = parts(data=data, metric={"tokenizer": "ja-mecab"})
+    with pytest.raises(DataError, match=r"task\.metric\.tokenizer: .*pip install 'sacrebleu\[ja\]'"):
+        made(spec, tmp_path)
+    plain = parts()
+    _, _, model = made(plain, tmp_path)
+    task = TASK.build(parts(metric={"tokenizer": "ja-mecab"}).task)
+    with pytest.raises(DataError, match=r"pip install 'sacrebleu\[ja\]'"):
+        task.evaluate(model, iter(()), decoding=plain.generation, folder=tmp_path)
+
+
+def test_scores_take_the_best_of_several_references(tmp_path: Path) -> None:
+    spec = parts()
+    task, _, model = made(spec, tmp_path)
+    pairs = list(task.pairs("test"))
+    [hypotheses] = [task.evaluate(model, pairs, decoding=spec.generation, folder=tmp_path).hypotheses]
+    rows = [(*pair, text) for pair, text in zip(pairs, hypotheses, strict=True)]
+    found = task.evaluate(model, rows, decoding=spec.generation, folder=tmp_path)
+    assert found.references == [row[1:] for row in rows]
+    assert found.scores.values["bleu"] == pytest.approx(100)
+    assert found.scores.signatures["bleu"].startswith("nrefs:2|")
 
 
 @pytest.mark.parametrize("n_calls", [0, 1, 4])

@@ -58,3 +58,29 @@ def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
         display.work("validating", 1, 2)
         display.note("a note")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_validation_has_a_bar_of_its_own_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = terminal(monkeypatch, 80)
+    with Display(is_shown=True, n_steps=9) as display:
+        display.step(4, 0.4)
+        display.work("validating, sentences", 25, 200)
+        display._bar.refresh()
+        during = written.tell()
+        display.work_is_done()
+        display._bar.refresh()
+    assert "validating, sentences" in written.getvalue()[:during]
+    assert "validating" not in written.getvalue()[during:]
+
+
+def test_piped_a_long_validation_says_now_and_then_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("zoo.training.display.time.monotonic", lambda: now[0])
+    with Display(is_shown=True, n_steps=9) as display:
+        display.show(4, {"loss": "1.5"})
+        for done in range(5):
+            display.work("validating, sentences", done, 200)
+            now[0] += 4.0
+    assert capsys.readouterr().err.splitlines() == ["step 4/9  loss 1.5", "validating, sentences  3 of 200"]

@@ -74,4 +74,4 @@ def test_it_learns_to_translate(toy: ModuleType, tmp_path: Path) -> None:
     model.load_state_dict(load_weights(tmp_path))
     task: Any = TASK.build(run.task)
     evaluation = task.evaluate(model.eval(), task.pairs("test"), decoding=run.generation, folder=tmp_path)
-    assert evaluation.scores["bleu"] > 30
+    assert evaluation.scores.values["bleu"] > 30

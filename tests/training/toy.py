@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from registry import Spec, parse
 from zoo.kinds import DECODING, MODEL, TASK
+from zoo.progress import Report
 from zoo.tasks.task import Loss, Prepared, Validation
 from zoo.training.spec import TrainingSpec
 
@@ -66,7 +67,14 @@ class Toy:
         self.bad = range(bad_from, bad_from + n_bad)
 
     def prepare(
-        self, *, model: Spec, folder: Path, tokens_per_batch: int, seed: int, is_resumed: bool
+        self,
+        *,
+        model: Spec,
+        folder: Path,
+        tokens_per_batch: int,
+        seed: int,
+        is_resumed: bool,
+        report: Report | None = None,
     ) -> Prepared:
         return PreparedToy(self, seed)
 
@@ -104,7 +112,13 @@ class PreparedToy:
         return Loss(loss * float("nan") if batch.is_bad else loss, nll, n, 2 * n)
 
     def validate(
-        self, model: nn.Module, *, decoding: Spec, n_sentences: int, is_wanted: Callable[[], bool]
+        self,
+        model: nn.Module,
+        *,
+        decoding: Spec,
+        n_sentences: int,
+        is_wanted: Callable[[], bool],
+        report: Report | None = None,
     ) -> Validation | None:
         total, n = 0.0, 0
         for key in (-1, -2):

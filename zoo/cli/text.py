@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _CHUNK_BYTES = 65536
+_N_REFUSED = 5  # lines that could not be translated, of which the first are named
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool = False) -> None:
@@ -53,18 +54,32 @@ def _key_text(field: Mapping[str, Any]) -> str:
 
 
 def results_text(results: Mapping[str, Any]) -> str:
-    """The scores of an evaluation, with how they were computed and on what."""
+    """The scores of an evaluation, with how they were computed and on what, and what could not be translated."""
+    from zoo.evaluation.translation import TITLES
+
     data = results["data"]
-    what = data["split"] if "split" in data else f"{data['source']}, {data['reference']}"
+    files = [data.get("source"), data.get("reference"), *data.get("further_references", ())]
+    what = data["split"] if "split" in data else ", ".join(files)
     counts = ", ".join(f"{count} {reason}" for reason, count in results["left_out"].items())
-    left_out = f"\nbad lines left out: {counts}" if counts else ""
     speed = results["n_sentences"] / max(results["seconds"], 1e-3)
-    return (
-        f"BLEU {results['bleu']:.2f}  {results['bleu_signature']}\n"
-        f"chrF {results['chrf']:.2f}  {results['chrf_signature']}\n"
+    lines = [
+        f"{TITLES[name]} {results[name]:.2f}  {results[f'{name}_signature']}"
+        for name in results
+        if name in TITLES
+    ]
+    lines.append(
         f"{what}: {results['n_sentences']:,} sentences in {results['seconds']:.1f} s, {speed:,.0f} a second, "
-        f"{results['checkpoint']}{left_out}"
+        f"{results['checkpoint']}"
     )
+    if counts:
+        lines.append(f"bad lines left out: {counts}")
+    refused = results["refused"]
+    if refused:
+        lines.append(f"not translated, and scored as empty: {len(refused):,}")
+        lines += [f"  {one['where']}: {one['why']}" for one in refused[:_N_REFUSED]]
+    if len(refused) > _N_REFUSED:
+        lines.append("  ...")
+    return "\n".join(lines)
 
 
 def samples_text(results: Mapping[str, Any]) -> str:

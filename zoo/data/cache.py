@@ -29,6 +29,7 @@ from zoo.data.corpus import Corpus
 from zoo.data.rows import ABOUT, RowWriter, TokenPairs
 from zoo.data.tokenizer import Tokenizer
 from zoo.errors import DataError, RunError
+from zoo.progress import Report
 
 FORMAT = 1
 """Part of every entry's name: raised when the files' meaning changes."""
@@ -58,8 +59,16 @@ class Recipe:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def token_pairs(corpus: Corpus, split: str, recipe: Recipe, folder: Path) -> TokenPairs:
-    """A split's token ids, found in the cache folder or made there.
+def token_pairs(
+    corpus: Corpus,
+    split: str,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    report: Report | None = None,
+    n_pairs: int | None = None,
+) -> TokenPairs:
+    """A split's token ids, found in the cache folder or made there; report is told of the making.
 
     Raises: DataError for bad data; RunError where the folder cannot be written.
     """
@@ -73,7 +82,7 @@ def token_pairs(corpus: Corpus, split: str, recipe: Recipe, folder: Path) -> Tok
         log.info("%s: tokenizing", corpus.where(split))
         try:
             temporary.chmod(0o755)  # mkdtemp's own is for nobody else to read
-            _write(corpus, split, recipe, temporary)
+            _write(corpus, split, recipe, temporary, report, n_pairs)
             _move(temporary, entry)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -82,10 +91,14 @@ def token_pairs(corpus: Corpus, split: str, recipe: Recipe, folder: Path) -> Tok
     return TokenPairs(entry)
 
 
-def _write(corpus: Corpus, split: str, recipe: Recipe, folder: Path) -> None:
+def _write(
+    corpus: Corpus, split: str, recipe: Recipe, folder: Path, report: Report | None, n_pairs: int | None
+) -> None:
     tokenizers = recipe.source_tokenizer, recipe.target_tokenizer
     bad_lines = BadLines(recipe.bad_lines)
     n_good = n_left_out = 0
+    if report is not None:
+        report(f"tokenizing {split}", 0, n_pairs)
     with (
         RowWriter(folder, "source", tokenizers[0].vocab_size) as source,
         RowWriter(folder, "target", tokenizers[1].vocab_size) as target,
@@ -108,6 +121,8 @@ def _write(corpus: Corpus, split: str, recipe: Recipe, folder: Path) -> None:
             target.add(sides[1])
             n_good += len(lengths)
             n_left_out += len(long)
+            if report is not None:
+                report(f"tokenizing {split}", n_good, n_pairs)
     counts = bad_lines.counts + Counter({TOO_LONG: n_left_out})
     if n_good == n_left_out:
         raise DataError(f"{corpus.where(split)}: no pair is left; left out: {dict(counts)}")

@@ -84,37 +84,39 @@ def read_lines(path: Path, *, max_characters: int) -> Iterator[Line]:
 
 
 def read_pairs(
-    source: Path, target: Path, *, max_characters: int, bad_lines: BadLines
-) -> Iterator[tuple[str, str]]:
-    """Line i of one file with line i of the other.
+    source: Path, target: Path, *further: Path, max_characters: int, bad_lines: BadLines
+) -> Iterator[tuple[str, ...]]:
+    """Line i of one file with line i of the other, and of further ones, which alone may be empty there.
 
     Raises: DataError as `read_lines`; for a file without lines; for files of different length, naming the
     first surplus line; and for a bad line where the policy says so.
     """
-    lines = (
-        read_lines(source, max_characters=max_characters),
-        read_lines(target, max_characters=max_characters),
-    )
+    paths = (source, target, *further)
+    readers = [read_lines(path, max_characters=max_characters) for path in paths]
     number = 0
     while True:
-        left, right = next(lines[0], None), next(lines[1], None)
-        if left is None or right is None:
+        lines = [next(reader, None) for reader in readers]
+        if any(line is None for line in lines):
             break
         number += 1
         bad_lines.line = number
-        if left.reason or right.reason:
-            path, bad = (source, left) if left.reason else (target, right)
-            bad_lines.report(f"{path}:{number}", bad.reason, bad.detail)
+        bad = next(
+            ((path, line) for path, line in zip(paths, lines, strict=True) if line and line.reason), None
+        )
+        if bad is not None:
+            bad_lines.report(f"{bad[0]}:{number}", bad[1].reason, bad[1].detail)
             continue
-        is_empty = not left.text.strip(), not right.text.strip()
+        texts = [line.text for line in lines if line]
+        is_empty = not texts[0].strip(), not texts[1].strip()
         if any(is_empty):
             path, other = (source, target) if is_empty[0] else (target, source)
             detail = f"and so is that of {other}" if all(is_empty) else f"but that of {other} is not"
             bad_lines.report(f"{path}:{number}", "empty line", detail)
             continue
-        yield left.text, right.text
-    if left is not None or right is not None:
-        longer, shorter = (source, target) if right is None else (target, source)
+        yield (*texts[:2], *(text if text.strip() else "" for text in texts[2:]))
+    if any(line is not None for line in lines):
+        longer = next(path for path, line in zip(paths, lines, strict=True) if line is not None)
+        shorter = next(path for path, line in zip(paths, lines, strict=True) if line is None)
         have = f"only {number} lines" if number else "no lines: the file is empty"
         raise DataError(f"{longer}:{number + 1}: this line has no partner; {shorter} has {have}")
     if number == 0:

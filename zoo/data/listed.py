@@ -28,7 +28,7 @@ class ListedTokenizer(Tokenizer):
         except ValueError as error:
             raise RunError(f"not a vocabulary: {error}") from None
         super().__init__(data, N_SPECIAL + len(tokens))
-        self._texts = ["", self.unknown_text, "", "", *tokens]
+        self._shown = ["", self.unknown_text, "", "", *tokens]
         self._ids = {token: number for number, token in enumerate(tokens, N_SPECIAL)}
 
     @classmethod
@@ -44,13 +44,12 @@ class ListedTokenizer(Tokenizer):
         """The ids of each text, without BOS and EOS."""
         return [[self._ids.get(token, UNK) for token in self.split(text)] for text in texts]
 
-    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each row of ids; PAD, BOS and EOS say nothing, UNK says "⁇"."""
-        return ["".join([self._texts[number] for number in row]) for row in rows]
+    def _texts(self, rows: list[list[int]]) -> list[str]:
+        return ["".join([self._shown[number] for number in row]) for row in rows]
 
     def words(self) -> list[str]:
         """The word that each id stands for: its token, without the space before it; of a mere space, none."""
-        return [*[""] * N_SPECIAL, *(token.strip() for token in self._texts[N_SPECIAL:])]
+        return [*[""] * N_SPECIAL, *(token.strip() for token in self._shown[N_SPECIAL:])]
 
 
 def most_common(split_lines: Iterable[Iterable[str]], vocab_size: int) -> list[str]:

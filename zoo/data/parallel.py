@@ -14,11 +14,12 @@ from typing import Literal
 from registry import Spec
 from zoo.data.bad_lines import BadLines, Policy
 from zoo.data.cache import Recipe, token_pairs
-from zoo.data.corpus import Corpus
+from zoo.data.corpus import Corpus, referenced
 from zoo.data.rows import TokenPairs
 from zoo.data.tokenizer import Tokenizer, load_tokenizer
 from zoo.errors import DataError, RunError
 from zoo.kinds import CORPUS, TOKENIZER
+from zoo.progress import Report, counted
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,10 @@ class PreparedData:
         """By split, how many pairs were left out for which reason; a split without any is empty."""
         return {split: dict(pairs.counts) for split, pairs in self.splits.items()}
 
-    def text(self, split: str) -> Iterator[tuple[str, str]]:
-        """Source and reference of each pair of a split, as the corpus has them, in the order of its rows."""
+    def text(self, split: str) -> Iterator[tuple[str, ...]]:
+        """Source and references of each pair of a split, as the corpus has them, in the order of its rows."""
         left_out = frozenset(self.splits[split].left_out.tolist())
-        pairs = self.corpus.pairs(split, bad_lines=BadLines(self._bad_lines))
+        pairs = referenced(self.corpus, split, bad_lines=BadLines(self._bad_lines))
         return (pair for number, pair in enumerate(pairs) if number not in left_out)
 
 
@@ -63,11 +64,13 @@ def prepare(
     folder: Path,
     cache_folder: Path,
     is_resumed: bool = False,
+    report: Report | None = None,
 ) -> PreparedData:
     """Checks a corpus, trains the tokenizers (or loads those in `folder`), and tokenizes every split.
 
     joint: one tokenizer for both sides, learnt from both. max_length counts EOS or BOS. folder is the run's;
-    a resumed run must find its tokenizers there. cache_folder may be shared by any number of runs.
+    a resumed run must find its tokenizers there. cache_folder may be shared by any number of runs. report is told
+    what is going on, in pairs.
 
     Raises: DataError for bad data; RunError for tokenizers that are damaged, missing or not of the spec.
     """
@@ -79,16 +82,20 @@ def prepare(
     sizes = {"tokenizer": source_vocab_size}
     if not joint:
         sizes = {"tokenizer.source": source_vocab_size, "tokenizer.target": target_vocab_size}
+    n_pairs: dict[str, int] = {}  # of each split, where they were counted
     if is_resumed or all((folder / f"{stem}.json").exists() for stem in sizes):
         tokenizers = [_stored(folder, stem, tokenizer, size) for stem, size in sizes.items()]
     else:
         log.info("checking the text and training the tokenizer")
-        _check(reader, bad_lines)
-        tokenizers = _train(reader, tokenizer, list(sizes.values()), bad_lines)
+        n_pairs = _check(reader, bad_lines, report)
+        tokenizers = _train(reader, tokenizer, list(sizes.values()), bad_lines, report, n_pairs["train"])
         for trained, stem in zip(tokenizers, sizes, strict=True):
             trained.save(folder, stem)
     recipe = Recipe(tokenizers[0], tokenizers[-1], max_length, too_long, bad_lines)
-    splits = {split: token_pairs(reader, split, recipe, cache_folder) for split in reader.splits()}
+    splits = {
+        split: token_pairs(reader, split, recipe, cache_folder, report=report, n_pairs=n_pairs.get(split))
+        for split in reader.splits()
+    }
     for split, pairs in splits.items():
         for reason, count in sorted(pairs.counts.items()):
             log.warning("%s: %d pairs left out: %s", reader.where(split), count, reason)
@@ -97,18 +104,30 @@ def prepare(
     return PreparedData(reader, splits, tokenizers[0], tokenizers[-1], fingerprint, bad_lines)
 
 
-def _check(corpus: Corpus, policy: Policy) -> None:
-    """Reads every split once, so that what is wrong is said before a tokenizer is trained for minutes."""
+def _check(corpus: Corpus, policy: Policy, report: Report | None) -> dict[str, int]:
+    """Reads every split once, so that what is wrong is said before a tokenizer is trained for minutes.
+
+    Gives the number of pairs of each.
+    """
+    n_pairs = {}
     for split in reversed(corpus.splits()):
         bad_lines = BadLines(policy)
-        if not sum(1 for _ in corpus.pairs(split, bad_lines=bad_lines)):
+        pairs = corpus.pairs(split, bad_lines=bad_lines)
+        n_pairs[split] = sum(1 for _ in counted(pairs, report, f"reading {split}"))
+        if not n_pairs[split]:
             counts: Counter[str] = bad_lines.counts
             raise DataError(f"{corpus.where(split)}: no pair is left; left out: {dict(counts)}")
+    return n_pairs
 
 
-def _train(corpus: Corpus, spec: Spec, sizes: list[int], policy: Policy) -> list[Tokenizer]:
+def _train(
+    corpus: Corpus, spec: Spec, sizes: list[int], policy: Policy, report: Report | None, n_pairs: int
+) -> list[Tokenizer]:
     def pairs() -> Iterator[tuple[str, str]]:
-        return corpus.pairs("train", bad_lines=BadLines(policy))
+        read = corpus.pairs("train", bad_lines=BadLines(policy))
+        yield from counted(read, report, "reading text for the tokenizer", n_pairs)
+        if report is not None:
+            report("training the tokenizer", 0, None)
 
     builder = TOKENIZER.build(spec)
     if len(sizes) == 1:

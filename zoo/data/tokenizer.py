@@ -17,6 +17,7 @@ from typing import ClassVar
 from zoo.data.files import write_bytes
 from zoo.errors import RunError
 from zoo.kinds import TOKENIZER
+from zoo.special_ids import UNK
 
 
 class Tokenizer(ABC):
@@ -34,15 +35,26 @@ class Tokenizer(ABC):
     def __init__(self, data: bytes, vocab_size: int) -> None:
         self.data = data
         self.vocab_size = vocab_size
+        self._is_token = [True] * vocab_size
         self.sha256 = hashlib.sha256(data).hexdigest()
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without BOS and EOS."""
 
-    @abstractmethod
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each row of ids; PAD, BOS and EOS say nothing, UNK says "⁇"."""
+        """The text of each row of ids; PAD, BOS and EOS say nothing; UNK, and an id without a token, says "⁇"."""
+        return self._texts(
+            [[i if 0 <= i < self.vocab_size and self._is_token[i] else UNK for i in row] for row in rows]
+        )
+
+    @abstractmethod
+    def _texts(self, rows: list[list[int]]) -> list[str]:
+        """The text of each row of ids, all of which have tokens."""
+
+    def is_token(self) -> Sequence[bool]:
+        """Whether there is a token, a special one included, for each id below vocab_size; the others have none."""
+        return self._is_token
 
     @abstractmethod
     def words(self) -> list[str]:

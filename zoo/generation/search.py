@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.errors import DivergedError
+from zoo.generation.max_length import LengthLimit
 from zoo.kernels.cache import DecoderCache
+from zoo.kinds import Position
 from zoo.special_ids import SpecialIds
 
 
@@ -36,6 +38,8 @@ class Searchable(Protocol):
 
     lengths: list[int]
     """Tokens of each sentence's input, without its end: what a maximum length may be relative to."""
+    room: int | None
+    """The most tokens of an output, its end not counted, that the model has positions for; None: any number."""
 
     def start(self) -> Tensor:
         """Logits [B, V] of the first token of each sentence. Called once, before all others."""
@@ -58,6 +62,7 @@ class Translator(Protocol):
     """What a Translation needs of a model: see zoo.assembly.encoder_decoder."""
 
     head: Callable[[Tensor], Tensor]
+    decoder: nn.Module
 
     def encode_masked(
         self, source: Tensor, *, source_mask: Tensor | None = None
@@ -79,6 +84,7 @@ class Continuer(Protocol):
     """What a Continuation needs of a model: see zoo.assembly.decoder_only."""
 
     head: Callable[[Tensor], Tensor]
+    decoder: nn.Module
 
     def decode(
         self, tokens: Tensor, *, mask: Tensor | None = None, cache: DecoderCache | None = None
@@ -102,6 +108,7 @@ class Translation:
         self.source_mask = source_mask
         self.cache = model.new_cache()
         self.lengths = _input_lengths(source, source_mask, ids)
+        self.room = _room(model.decoder, 1)  # what begins the output has a position too
         if source_mask is not None and source.device.type == "cpu" and bool(source_mask.all()):
             self.source_mask = None  # nothing is hidden, and kernels are faster without a mask
 
@@ -132,6 +139,7 @@ class Continuation:
     """A search over how a decoder-only model continues a batch of prompts.
 
     Prompts of different lengths are set flush right, whichever side is padded, so that all go on in one column.
+    Its room is what the longest prompt of the batch leaves, for padding may have positions as well.
     Shapes: prompt [B, P], mask bool [B, P] or None, True = a real token.
     """
 
@@ -139,6 +147,7 @@ class Continuation:
         self.model = model
         self.cache = model.new_cache()
         self.lengths = _input_lengths(prompt, mask, ids)
+        self.room = _room(model.decoder, prompt.shape[1])
         if mask is not None and bool(mask.all()):
             mask = None  # nothing is hidden, and kernels are faster without a mask
         if mask is not None:
@@ -182,14 +191,42 @@ def searchable(model: Any, source: Tensor, source_mask: Tensor | None, ids: Spec
     return Continuation(model, source, source_mask, ids)
 
 
-def log_probabilities(logits: Tensor, ids: SpecialIds) -> Tensor:
-    """logits [N, V] -> log softmax [N, V], at least in float32, -inf for the ids that are never written.
+def n_positions(stack: nn.Module) -> int | None:
+    """The longest sequence that a stack can take, by all of its positional encodings; None: any."""
+    limits = [getattr(part, "max_len", None) for part in stack.modules() if isinstance(part, Position)]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def length_limits(batch: Searchable, rule: LengthLimit) -> list[int]:
+    """The most tokens of each sentence's output, its end not counted: by the rule, and by the model's positions."""
+    limits = [rule(length) for length in batch.lengths]
+    return limits if batch.room is None else [min(limit, batch.room) for limit in limits]
+
+
+def never_written(ids: SpecialIds, is_token: Tensor | None, vocab_size: int, device: torch.device) -> Tensor:
+    """The ids that a search leaves out: those that `ids` says and those without a token: int64 [n].
+
+    is_token is bool [n]: a model may be wider than its vocabulary, which may have holes as well. An end is written
+    in any case.
+    """
+    is_left_out = torch.zeros(vocab_size, dtype=torch.bool)
+    if is_token is not None:
+        known = is_token[:vocab_size].cpu()
+        is_left_out[: len(known)] = ~known
+        is_left_out[len(known) :] = True
+        is_left_out[[end for end in ids.ends if end < vocab_size]] = False
+    is_left_out[[number for number in ids.never if number < vocab_size]] = True
+    return is_left_out.nonzero().squeeze(1).to(device)
+
+
+def log_probabilities(logits: Tensor, ids: SpecialIds, never: Tensor) -> Tensor:
+    """logits [N, V] -> log softmax [N, V], at least in float32, -inf for the ids that are never written: [n].
 
     Those are taken out after normalising, so that a hypothesis has the probability the model gives it. Of several
     ends the most probable one speaks for all, in the place of the first: no output is found twice.
     """
     log_probs = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    log_probs[:, list(ids.never)] = float("-inf")
+    log_probs.index_fill_(1, never, -math.inf)
     if len(ids.ends) > 1:
         best = log_probs[:, list(ids.ends)].amax(-1)  # [N]
         log_probs[:, list(ids.ends)] = float("-inf")
@@ -214,6 +251,11 @@ def checked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
     if not hypotheses or not math.isfinite(hypotheses[0].log_probability):
         raise DivergedError("no output has a probability: the model's logits are not finite")
     return hypotheses
+
+
+def _room(decoder: nn.Module, n_given: int) -> int | None:
+    limit = n_positions(decoder)
+    return None if limit is None else max(limit - n_given, 0)
 
 
 def _input_lengths(tokens: Tensor, mask: Tensor | None, ids: SpecialIds) -> list[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -10,10 +11,21 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from zoo.generation.search import Hypothesis
+from zoo.generation.search import Hypothesis, n_positions
 from zoo.special_ids import EOS, PAD
 
-Decoding = Callable[[nn.Module, Tensor, Tensor], list[list[Hypothesis]]]
+Progress = Callable[[int, int | None], None]
+"""Called with how many lines are done, and of how many where that is known."""
+
+_LINE_END = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")  # where str.splitlines() splits
+
+
+class Decoding(Protocol):
+    """What is needed of a search: see DECODING in zoo.kinds."""
+
+    def __call__(
+        self, model: nn.Module, source: Tensor, source_mask: Tensor, *, is_token: Tensor
+    ) -> list[list[Hypothesis]]: ...
 
 
 class Tokenizer(Protocol):
@@ -23,15 +35,20 @@ class Tokenizer(Protocol):
 
     def decode(self, tokens: list[list[int]]) -> list[str]: ...
 
+    def is_token(self) -> Sequence[bool]: ...
+
 
 @dataclass(frozen=True)
 class Output:
     """One translation of a line."""
 
     text: str
+    """On one line, whatever the tokens say: see `one_line`."""
     score: float
-    """Log probability divided by the length penalty; 0 for an empty line."""
+    """Log probability divided by the length penalty; 0 for a refused line."""
     tokens: list[int]
+    refusal: str = ""
+    """Why the line could not be translated, in which case the text is empty; "" where it was."""
 
 
 def translate(
@@ -42,18 +59,36 @@ def translate(
     *,
     batch_tokens: int = 2048,
     chunk_lines: int = 16384,
+    progress: Progress | None = None,
 ) -> Iterator[list[Output]]:
     """Yields for each line, in order, its translations, best first.
 
     tokenizers are the source's and the target's. Lines are taken `chunk_lines` at a time, so an endless input
     is translated as it comes; within a chunk those of like length share a batch of at most batch_tokens
-    source tokens, padding and ends included (a longer line is a batch of its own). A line without tokens
-    gives one empty Output. What a line gives depends neither on its batch nor on its chunk, but for the
-    rounding of floating-point sums.
+    source tokens, padding and ends included (a longer line is a batch of its own). A line that no model can take,
+    for it has no token, or this one cannot, for it has fewer positions, gives one empty Output that says so. What
+    a line gives depends neither on its batch nor on its chunk, but for the rounding of floating-point sums.
+    progress is called whenever lines are done, which within a chunk are the longest first.
     """
     remaining = iter(lines)
+    total = len(lines) if isinstance(lines, Sized) else None
+    n_before = 0
     while chunk := list(islice(remaining, chunk_lines)):
-        yield from _translate_chunk(model, tokenizers, chunk, decoding, batch_tokens)
+
+        def count(n_done: int, n_before: int = n_before) -> None:
+            if progress is not None:
+                progress(n_before + n_done, total)
+
+        yield from _translate_chunk(model, tokenizers, chunk, decoding, batch_tokens, count)
+        n_before += len(chunk)
+
+
+def one_line(text: str) -> str:
+    """The text with a space for each line break in it, so that a file of such texts has one on each line.
+
+    A break is what any program may take for one: str.splitlines() names them. \\r\\n is one.
+    """
+    return _LINE_END.sub(" ", text)
 
 
 def _translate_chunk(
@@ -62,20 +97,39 @@ def _translate_chunk(
     lines: list[str],
     decoding: Decoding,
     batch_tokens: int,
+    count: Callable[[int], None],
 ) -> list[list[Output]]:
     source_tokenizer, target_tokenizer = tokenizers
     device = next(model.parameters()).device
-    sources = [[*tokens, EOS] if tokens else [] for tokens in source_tokenizer.encode(lines)]
-    outputs: list[list[Output]] = [[Output("", 0.0, [])] for _ in lines]
-    for batch in length_batches([len(source) for source in sources], batch_tokens):
+    is_token = torch.tensor(target_tokenizer.is_token(), dtype=torch.bool)
+    encoder = getattr(model, "encoder", None)
+    longest = n_positions(encoder) if isinstance(encoder, nn.Module) else None
+    sources = [[*tokens, EOS] for tokens in source_tokenizer.encode(lines)]
+    refusals = [_refusal(len(source), longest) for source in sources]
+    outputs = [[Output("", 0.0, [], refusal)] for refusal in refusals]
+    lengths = [0 if refusal else len(source) for source, refusal in zip(sources, refusals, strict=True)]
+    n_done = lengths.count(0)
+    count(n_done)
+    for batch in length_batches(lengths, batch_tokens):
         source, mask = _padded([sources[i] for i in batch], device)
-        for i, hypotheses in zip(batch, decoding(model, source, mask), strict=True):
+        for i, hypotheses in zip(batch, decoding(model, source, mask, is_token=is_token), strict=True):
             texts = target_tokenizer.decode([hypothesis.tokens for hypothesis in hypotheses])
             outputs[i] = [
-                Output(text, hypothesis.score, hypothesis.tokens)
+                Output(one_line(text), hypothesis.score, hypothesis.tokens)
                 for text, hypothesis in zip(texts, hypotheses, strict=True)
             ]
+        n_done += len(batch)
+        count(n_done)
     return outputs
+
+
+def _refusal(length: int, longest: int | None) -> str:
+    """Why a source of so many tokens, its end included, cannot be translated; "" if it can."""
+    if length == 1:
+        return "no token in it"
+    if longest is not None and length > longest:
+        return f"{length} tokens, its end included, but the model has positions for {longest}"
+    return ""
 
 
 def length_batches(lengths: list[int], batch_tokens: int) -> list[list[int]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +17,19 @@ from torch import nn
 from registry import Problem, SpecError, dump, suggest
 from zoo.assembly.build import build
 from zoo.data.bad_lines import BadLines
-from zoo.data.corpus import Corpus
+from zoo.data.corpus import Corpus, referenced
 from zoo.data.lines import read_pairs
-from zoo.errors import DataError, RunError
-from zoo.generation.translate import Output
+from zoo.errors import DataError
+from zoo.generation.translate import Output, Progress, one_line
 from zoo.kinds import CORPUS, TASK
+from zoo.progress import Bar
 from zoo.run.folder import require, run_in
 from zoo.training import files
 from zoo.training.randomness import untouched
 from zoo.training.selection import load_weights, weights_folder
 
-HYPOTHESES_FILE = "hypotheses.txt"
-RESULTS_FILE = "results.json"
+HYPOTHESES, RESULTS = ("hypotheses", ".txt"), ("results", ".json")
+"""Stem and ending of the files of an evaluation; what stands between says on which data, nothing for the test set."""
 N_SAMPLES = 5
 MAX_CHARACTERS = 100_000
 """Longest line of a file to evaluate on."""
@@ -62,10 +66,13 @@ class TrainedRun:
         self.model.load_state_dict(load_weights(self.folder, step_or_name))
         self.model.to(self.device).eval()
 
-    def translate(self, lines: Iterable[str]) -> Iterator[list[Output]]:
-        """For each line, in order, its translations, best first."""
+    def translate(self, lines: Iterable[str], *, progress: Progress | None = None) -> Iterator[list[Output]]:
+        """For each line, in order, its translations, best first; progress is called as lines are done.
+
+        A line that the model cannot take gives one empty Output whose `refusal` says why.
+        """
         translations: Iterator[list[Output]] = self.task.translate(
-            self.model, lines, decoding=self.run.generation, folder=self.folder
+            self.model, lines, decoding=self.run.generation, folder=self.folder, progress=progress
         )
         return translations
 
@@ -77,7 +84,10 @@ def generate(
     checkpoint: str | int = "result",
     device: str = "auto",
 ) -> list[str]:
-    """The best translation of each line by a run's trained model; the rest as for TrainedRun."""
+    """The best translation of each line by a run's trained model, "" for a line that it cannot take.
+
+    The rest as for TrainedRun.
+    """
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
     return [outputs[0].text for outputs in trained.translate(lines)]
 
@@ -86,24 +96,27 @@ def evaluate(
     folder: str | Path,
     *overrides: str,
     split: str | None = None,
-    data: tuple[str | Path, str | Path] | None = None,
+    data: Sequence[str | Path] | None = None,
     checkpoint: str | int = "result",
     device: str = "auto",
+    progress: bool = False,
 ) -> dict[str, Any]:
-    """Translates and scores a split of the run's corpus, or `data`: a source file and a reference file.
+    """Translates and scores a split of the run's corpus, or `data`: a source file and one or more reference files.
 
-    Without either the split is `test`, or `dev` of a corpus without one. The translations are written to
-    hypotheses.txt in the run folder, what is returned to results.json: bleu and chrf, each with its
-    signature, what was translated and left out, with which checkpoint and decoding, the time it took, and a
-    few samples.
-    Raises: as TrainedRun; DataError for data that is not there or bad.
+    Without either the split is `test`, or `dev` of a corpus without one. What is returned are the scores that
+    `task.metric` asks for, each with its signature, what was translated and left out, which sources the model cannot
+    take (`refused`: where and why), with which checkpoint and decoding, the time it took, and a few samples. It is
+    written to the run folder, and the translations beside it: to results.json and hypotheses.txt for the test set, to
+    results.dev.json and hypotheses.dev.txt for `dev`, to files of a name of their own for any other data. What cannot
+    be written is only named, in `not_written`: the scores are not lost.
+    progress shows how far it is on standard error.
+    Raises: as TrainedRun; DataError for data that is not there or bad, or where a score needs what is not installed.
     """
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
     bad_lines = BadLines(trained.task.bad_lines)
     if data is not None:
-        source, reference = Path(data[0]), Path(data[1])
-        pairs = read_pairs(source, reference, max_characters=MAX_CHARACTERS, bad_lines=bad_lines)
-        about = {"source": str(source), "reference": str(reference)}
+        rows, where, about = _rows_of_files([Path(path) for path in data], bad_lines)
+        label = _label(Path(data[0]).name.removesuffix(".gz"), [str(Path(path).resolve()) for path in data])
     else:
         corpus: Corpus = CORPUS.build(trained.task.data)
         split = split or ("test" if "test" in corpus.splits() else "dev")
@@ -111,43 +124,97 @@ def evaluate(
             raise DataError(
                 f"the data has no split '{split}'; {suggest(split, corpus.splits(), listed=True)}"
             )
-        pairs = corpus.pairs(split, bad_lines=bad_lines)
-        about = {"split": split}
+        rows, where, about = (
+            referenced(corpus, split, bad_lines=bad_lines),
+            corpus.where(split),
+            {"split": split},
+        )
+        label = "" if split == "test" else _label(split)
+        if (other := dump(trained.task.data)) != dump(run_in(trained.folder).task.data):  # type: ignore[union-attr]
+            label = _label(split, other)
+    numbered = [(row, bad_lines.line) for row in rows]
     started = time.monotonic()
-    evaluation = trained.task.evaluate(
-        trained.model, pairs, decoding=trained.run.generation, folder=trained.folder
-    )
+    with Bar(is_shown=progress) as bar:
+        evaluation = trained.task.evaluate(
+            trained.model,
+            [row for row, _ in numbered],
+            decoding=trained.run.generation,
+            folder=trained.folder,
+            progress=partial(bar, "translating"),
+        )
     seconds = time.monotonic() - started
-    scores = dict(evaluation.scores)
-    signatures = scores.pop("signatures")
+    scores = evaluation.scores
+    refused = [
+        {"where": _place(where, numbered[number][1], number), "why": why}
+        for number, why in evaluation.refusals.items()
+    ]
     results = {
-        **scores,
-        **{f"{name}_signature": signature for name, signature in signatures.items()},
+        **scores.values,
+        "sacrebleu": scores.sacrebleu,
+        "n_sentences": scores.n_sentences,
+        **{f"{name}_signature": signature for name, signature in scores.signatures.items()},
         "data": about,
         "left_out": dict(bad_lines.counts),
+        "refused": refused,
         "checkpoint": trained.checkpoint,
         "generation": dump(trained.run.generation),  # type: ignore[arg-type]
         "device": str(trained.device),
         "seconds": round(seconds, 3),
-        "samples": _samples(evaluation.sources, evaluation.hypotheses, evaluation.references),
+        "samples": _samples(
+            evaluation.sources, evaluation.hypotheses, [texts[0] for texts in evaluation.references]
+        ),
     }
-    _write(trained.folder / HYPOTHESES_FILE, "".join(f"{text}\n" for text in evaluation.hypotheses))
-    _write(trained.folder / RESULTS_FILE, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    return results
+    written = {
+        HYPOTHESES: "".join(f"{text}\n" for text in evaluation.hypotheses),
+        RESULTS: json.dumps(results, indent=1, ensure_ascii=False) + "\n",
+    }
+    not_written = [
+        refusal
+        for (stem, suffix), text in written.items()
+        if (refusal := _refusal_to_write(trained.folder / f"{stem}{label}{suffix}", text))
+    ]
+    return {**results, "not_written": not_written} if not_written else results
+
+
+def _rows_of_files(
+    paths: Sequence[Path], bad_lines: BadLines
+) -> tuple[Iterator[tuple[str, ...]], str, dict[str, Any]]:
+    """The rows of a source file and its reference files, what to call them, and what results say of them."""
+    if len(paths) < 2:
+        raise DataError("data needs a source file and one or more reference files")
+    rows = read_pairs(*paths, max_characters=MAX_CHARACTERS, bad_lines=bad_lines)
+    source, reference, *further = map(str, paths)
+    about: dict[str, Any] = {"source": source, "reference": reference}
+    return rows, source, {**about, "further_references": further} if further else about
+
+
+def _label(name: str, *what: object) -> str:
+    """What stands between stem and ending of a file's name: `.name`, and a hash of what else tells data apart."""
+    digest = f"-{hashlib.sha256(repr(what).encode()).hexdigest()[:7]}" if what else ""
+    return f".{re.sub('[^A-Za-z0-9._-]', '_', name)[:60]}{digest}"
+
+
+def _place(where: str, line: int, number: int) -> str:
+    """Where a pair stands: its line, or in a corpus without lines its number, from 1."""
+    return f"{where}:{line}" if line else f"{where}, pair {number + 1}"
 
 
 def _samples(*columns: Sequence[str]) -> list[dict[str, str]]:
     """A few of the sentences, evenly spread."""
     rows = list(zip(*columns, strict=True))
-    chosen = [rows[i * len(rows) // N_SAMPLES] for i in range(min(N_SAMPLES, len(rows)))]
-    return [dict(zip(("source", "hypothesis", "reference"), row, strict=True)) for row in chosen]
+    n = min(N_SAMPLES, len(rows))
+    chosen = [rows[i * len(rows) // n] for i in range(n)]
+    names = ("source", "hypothesis", "reference")
+    return [dict(zip(names, map(one_line, row), strict=True)) for row in chosen]
 
 
-def _write(path: Path, text: str) -> None:
+def _refusal_to_write(path: Path, text: str) -> str | None:
+    """Writes a file; what is wrong if that cannot be done."""
     try:
         files.write_text(path, text)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+        return f"{path}: cannot be written: {error.strerror}"
+    return None
 
 
 def _device(name: str) -> torch.device:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -17,9 +18,10 @@ from zoo.data.batches import BatchPlan, Integers
 from zoo.data.collate import collate
 from zoo.data.parallel import PreparedData
 from zoo.data.rows import TokenPairs
-from zoo.evaluation.translation import score
+from zoo.evaluation.translation import TITLES, TranslationMetric
 from zoo.generation.translate import Decoding, translate
 from zoo.kinds import DECODING
+from zoo.progress import Report
 from zoo.tasks.task import Loss, Validation
 from zoo.tasks.word_vectors import fill_embedding
 
@@ -103,19 +105,22 @@ class PreparedTranslation:
     files included.
     """
 
-    score_name = "BLEU"
     size_keys = ("training.tokens_per_batch", "task.max_length")
 
     def __init__(
         self,
         data: PreparedData,
         *,
+        metric: TranslationMetric,
         word_vectors: Mapping[str, Path],
         fingerprint: str,
         tokens_per_batch: int,
         seed: int,
     ) -> None:
         self.fingerprint = fingerprint
+        # Of an error rate the negative: the higher the better.
+        self.score_name = f"{'-' if metric.sign < 0 else ''}{TITLES[metric.spec.score]}"
+        self._metric = metric
         self._data = data
         self._word_vectors = word_vectors
         self._tokens_per_batch = tokens_per_batch
@@ -158,15 +163,27 @@ class PreparedTranslation:
         return Loss(loss, nll, n_tokens, n_tokens + batch.n_source_tokens)
 
     def validate(
-        self, model: nn.Module, *, decoding: Spec, n_sentences: int, is_wanted: Callable[[], bool]
+        self,
+        model: nn.Module,
+        *,
+        decoding: Spec,
+        n_sentences: int,
+        is_wanted: Callable[[], bool],
+        report: Report | None = None,
     ) -> Validation | None:
-        """Loss of a token over the whole validation set, and BLEU of its first n_sentences."""
+        """Loss of a token over the whole validation set, and the score of its first n_sentences.
+
+        Raises: DataError where BLEU's tokenizer needs what is not installed.
+        """
         device = next(model.parameters()).device
         dev = self._data.splits["dev"]
         nll, n_tokens = 0.0, 0
-        for key in _plan(dev, self._tokens_per_batch, 0).epoch(0):
+        keys = _plan(dev, self._tokens_per_batch, 0).epoch(0)
+        for number, key in enumerate(keys):
             if not is_wanted():
                 return None
+            if report is not None:
+                report("validating, batches", number, len(keys))
             loss = self.loss(model, _batch(dev, key).to(device), label_smoothing=0.0)
             nll, n_tokens = nll + loss.nll.item(), n_tokens + loss.n_tokens
         mean = nll / n_tokens
@@ -174,23 +191,29 @@ class PreparedTranslation:
         if not n_sentences:
             return Validation(mean, None, metrics)
         try:
-            bleu = self._bleu(model, DECODING.build(decoding), n_sentences, is_wanted)
+            value = self._score(model, DECODING.build(decoding), n_sentences, is_wanted, report)
         except _UnwantedError:
             return None
-        return Validation(mean, bleu, {**metrics, "bleu": bleu})
+        return Validation(mean, self._metric.sign * value, {**metrics, self._metric.spec.score: value})
 
-    def _bleu(
-        self, model: nn.Module, decoding: Decoding, n_sentences: int, is_wanted: Callable[[], bool]
+    def _score(
+        self,
+        model: nn.Module,
+        decoding: Decoding,
+        n_sentences: int,
+        is_wanted: Callable[[], bool],
+        report: Report | None,
     ) -> float:
-        def decode(model: nn.Module, source: Tensor, mask: Tensor) -> Any:
+        def decode(model: nn.Module, source: Tensor, source_mask: Tensor, *, is_token: Tensor) -> Any:
             if not is_wanted():
                 raise _UnwantedError
-            return decoding(model, source, mask)
+            return decoding(model, source, source_mask, is_token=is_token)
 
         sources, references = unzipped(islice(self._data.text("dev"), n_sentences))
         tokenizers = self._data.source_tokenizer, self._data.target_tokenizer
-        outputs = translate(model, tokenizers, sources, decode)
-        return score([output[0].text for output in outputs], references)["bleu"]
+        progress = None if report is None else partial(report, "validating, sentences")
+        outputs = translate(model, tokenizers, sources, decode, progress=progress)
+        return self._metric.chosen([output[0].text for output in outputs], references)
 
 
 class _UnwantedError(Exception):
@@ -217,10 +240,10 @@ def _batch(pairs: TokenPairs, key: Integers) -> TranslationBatch:
     )
 
 
-def unzipped(pairs: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    """Sources and references, each in a list."""
-    both = list(pairs)
-    return [source for source, _ in both], [target for _, target in both]
+def unzipped(rows: Iterable[tuple[str, ...]]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Sources, and the references of each."""
+    all_rows = list(rows)
+    return [row[0] for row in all_rows], [row[1:] for row in all_rows]
 
 
 def shortened(text: str, longest: int = 60) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.progress import Report
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Prepared(Protocol):
     size_keys: Sequence[str]
     """The keys of a run's spec that bound a batch's size."""
     score_name: str
-    """What the score of a validation is called: BLEU."""
+    """What the score of a validation is called, such as BLEU."""
 
     def epoch(self, number: int) -> Sequence[Any]:
         """The keys of an epoch's batches, in order: a pure function of the number, the first being 0."""
@@ -86,11 +87,17 @@ class Prepared(Protocol):
         ...
 
     def validate(
-        self, model: nn.Module, *, decoding: Spec, n_sentences: int, is_wanted: Callable[[], bool]
+        self,
+        model: nn.Module,
+        *,
+        decoding: Spec,
+        n_sentences: int,
+        is_wanted: Callable[[], bool],
+        report: Report | None = None,
     ) -> Validation | None:
         """Measures a model in evaluation mode, on its device; None as soon as `is_wanted` says no.
 
-        n_sentences are used for the score, all of the validation set for the loss.
+        n_sentences are used for the score, all of the validation set for the loss. report is told how far it is.
         """
         ...
 
@@ -111,10 +118,19 @@ class Task(Protocol):
     """What is learnt, from which data."""
 
     def prepare(
-        self, *, model: Spec, folder: Path, tokens_per_batch: int, seed: int, is_resumed: bool
+        self,
+        *,
+        model: Spec,
+        folder: Path,
+        tokens_per_batch: int,
+        seed: int,
+        is_resumed: bool,
+        report: Report | None = None,
     ) -> Prepared:
         """Reads, checks and tokenizes the data for a model; the tokenizer is stored in the run folder.
 
-        Raises: DataError for bad data; RunError where the run folder's tokenizer is missing or damaged.
+        report is told what is going on, and how far it is.
+        Raises: DataError for bad data, or where the score needs what is not installed; RunError where the run
+            folder's tokenizer is missing or damaged.
         """
         ...

@@ -1,9 +1,11 @@
-"""Translation: sentence pairs in, summed cross-entropy out; BLEU on the validation set."""
+"""Translation: sentence pairs in, summed cross-entropy out; BLEU, or another score, on the validation set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -16,13 +18,17 @@ from zoo.data.corpus import Corpus
 from zoo.data.parallel import prepare
 from zoo.data.tokenizer import Tokenizer, load_tokenizer
 from zoo.errors import DataError
-from zoo.evaluation.translation import Scores, score
-from zoo.generation.translate import Output, translate
+from zoo.evaluation.scripts import tokenizer_advice
+from zoo.evaluation.translation import Scores, TranslationMetric, TranslationMetricSpec
+from zoo.generation.translate import Output, Progress, translate
 from zoo.kinds import CORPUS, DECODING, TASK, TOKENIZER
+from zoo.progress import Report
 from zoo.tasks.prepared_translation import PreparedTranslation, unzipped
 from zoo.tasks.word_vectors import WordVectorsSpec, check_widths, sha256_of, with_sha256s
 
 CACHE_FOLDER = "tokens"
+N_LOOKED_AT = 200  # references by which a language is noticed
+log = logging.getLogger(__name__)
 
 
 class TranslationSpec(Spec):
@@ -44,6 +50,8 @@ class TranslationSpec(Spec):
     word_vectors: WordVectorsSpec | None = None
     """Files of pretrained word vectors that a new run's embeddings start from, such as `{source: en.vec}`, and
     target for an embedding of its own; null: none."""
+    metric: TranslationMetricSpec = TranslationMetricSpec()
+    """How translations are scored, and which score chooses the best checkpoint."""
 
     def check(self, *, model: Spec) -> None:
         _vocabularies(model)
@@ -51,7 +59,8 @@ class TranslationSpec(Spec):
             self.word_vectors.check(is_joint=_is_joint(model))
 
     def problems(self, path: str) -> list[Problem]:
-        return [*check_part(self.data, f"{path}.data"), *check_part(self.tokenizer, f"{path}.tokenizer")]
+        parts = {"data": self.data, "tokenizer": self.tokenizer, "metric": self.metric}
+        return [problem for key, part in parts.items() for problem in check_part(part, f"{path}.{key}")]
 
 
 @dataclass(frozen=True)
@@ -59,9 +68,12 @@ class Evaluation:
     """How well a model translates a set of pairs."""
 
     sources: list[str]
-    references: list[str]
+    references: list[tuple[str, ...]]
+    """Of each source one or more, further ones perhaps empty."""
     hypotheses: list[str]
-    """The best translation of each source."""
+    """The best translation of each source; empty for one that the model cannot take."""
+    refusals: dict[int, str]
+    """Which sources, counted from 0, the model cannot take, and why."""
     scores: Scores
 
 
@@ -86,6 +98,7 @@ class Translation:
         bad_lines: Literal["error", "skip"],
         cache: str | None,
         word_vectors: WordVectorsSpec | None,
+        metric: TranslationMetricSpec,
     ) -> None:
         self.data = data
         self.tokenizer = tokenizer
@@ -94,16 +107,26 @@ class Translation:
         self.bad_lines = bad_lines
         self.cache = cache
         self.word_vectors = word_vectors or WordVectorsSpec()
+        self.metric = metric
 
     def prepare(
-        self, *, model: Spec, folder: Path, tokens_per_batch: int, seed: int, is_resumed: bool
+        self,
+        *,
+        model: Spec,
+        folder: Path,
+        tokens_per_batch: int,
+        seed: int,
+        is_resumed: bool,
+        report: Report | None = None,
     ) -> PreparedTranslation:
         """Checks text and word vectors, learns or loads the tokenizer, tokenizes.
 
-        Raises: SpecError for a model that does not translate tokens; DataError for bad data; RunError where
-            the run folder's tokenizer, or its record of the word vectors, is missing or damaged.
+        Raises: SpecError for a model that does not translate tokens; DataError for bad data, or where the score
+            needs what is not installed; RunError where the run folder's tokenizer, or its record of the word
+            vectors, is missing or damaged.
         """
         source, target = _vocabularies(model)
+        metric = TranslationMetric(self.metric)
         files = self.word_vectors.files
         if not is_resumed:
             check_widths(files, model)
@@ -119,10 +142,13 @@ class Translation:
             folder=folder,
             cache_folder=folder / CACHE_FOLDER if self.cache is None else Path(self.cache).expanduser(),
             is_resumed=is_resumed,
+            report=report,
         )
+        self._advise([row[1] for row in islice(data.text("dev"), N_LOOKED_AT)])
         sha256s = sha256_of(files, folder, is_resumed=is_resumed)
         return PreparedTranslation(
             data,
+            metric=metric,
             word_vectors=files,
             fingerprint=with_sha256s(data.fingerprint, sha256s),
             tokens_per_batch=tokens_per_batch,
@@ -147,31 +173,55 @@ class Translation:
         decoding: Spec,
         folder: Path,
         batch_tokens: int = 2048,
+        progress: Progress | None = None,
     ) -> Iterator[list[Output]]:
         """The translations of each line, best first, by a run's model in evaluation mode; see zoo.generation.
 
+        progress is called with how many lines are done, and of how many where that is known.
         Raises: RunError where the run folder's tokenizer is missing or damaged.
         """
         tokenizers = load_tokenizers(folder)
-        return translate(model, tokenizers, lines, DECODING.build(decoding), batch_tokens=batch_tokens)
+        return translate(
+            model,
+            tokenizers,
+            lines,
+            DECODING.build(decoding),
+            batch_tokens=batch_tokens,
+            progress=progress,
+        )
 
     def evaluate(
         self,
         model: nn.Module,
-        pairs: Iterable[tuple[str, str]],
+        rows: Iterable[tuple[str, ...]],
         *,
         decoding: Spec,
         folder: Path,
         batch_tokens: int = 2048,
+        progress: Progress | None = None,
     ) -> Evaluation:
-        """Translates the sources of some pairs and scores the best translations against the references.
+        """Translates the first text of each row and scores the best translation against the others.
 
-        Raises: DataError when there are no pairs; RunError as `translate`.
+        A source that the model cannot take counts with an empty translation.
+        Raises: DataError when there are no rows, or BLEU's tokenizer needs what is not installed; RunError as
+            `translate`.
         """
-        sources, references = unzipped(pairs)
-        outputs = self.translate(model, sources, decoding=decoding, folder=folder, batch_tokens=batch_tokens)
-        hypotheses = [output[0].text for output in outputs]
-        return Evaluation(sources, references, hypotheses, score(hypotheses, references))
+        metric = TranslationMetric(self.metric)
+        sources, references = unzipped(rows)
+        self._advise([texts[0] for texts in references[:N_LOOKED_AT]])
+        outputs = self.translate(
+            model, sources, decoding=decoding, folder=folder, batch_tokens=batch_tokens, progress=progress
+        )
+        best = [output[0] for output in outputs]
+        hypotheses = [output.text for output in best]
+        refusals = {number: output.refusal for number, output in enumerate(best) if output.refusal}
+        scores = metric.scores(hypotheses, references)
+        return Evaluation(sources, references, hypotheses, refusals, scores)
+
+    def _advise(self, references: Sequence[str]) -> None:
+        advice = tokenizer_advice(self.metric.tokenizer, references)
+        if advice is not None:
+            log.warning("%s", advice)  # a warning, for that is what is seen without any setting of loggers
 
 
 def load_tokenizers(folder: Path) -> tuple[Tokenizer, Tokenizer]:

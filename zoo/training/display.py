@@ -67,14 +67,20 @@ class Display:
         """Shows what a validation found; it stays to be read."""
         self._line(step, facts)
 
-    def work(self, what: str, done: int, total: int) -> None:
-        """Something between two steps is under way; it leaves the bar when it is done."""
+    def work(self, what: str, done: int, total: int | None) -> None:
+        """How far something between two steps is, such as a validation; a bar of its own until it is done."""
         if self._bar.disable:
+            if time.monotonic() - self._last_line >= LINE_EVERY_S:
+                self._last_line = time.monotonic()
+                self.note(f"{what}  {done:,}" + ("" if total is None else f" of {total:,}"))
             return
         if self._work is None:
             self._work = self._bar.add_task(what, total=total, facts="")
         self._bar.update(self._work, completed=done, total=total, description=what)
-        if done >= total:
+
+    def work_is_done(self) -> None:
+        """Takes that bar away."""
+        if self._work is not None:
             self._bar.remove_task(self._work)
             self._work = None
 

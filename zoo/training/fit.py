@@ -23,6 +23,7 @@ from zoo import hardware
 from zoo.assembly.build import build
 from zoo.errors import RunError
 from zoo.kinds import SCHEDULE, TASK
+from zoo.progress import Bar, Report
 from zoo.tasks.task import Starts, Task
 from zoo.training import files
 from zoo.training.averaging import average
@@ -101,7 +102,8 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True) -> Train
         device_type(run.training)  # before anything is made
         _enter(folder, is_new=is_first and not resume)
         with owned(folder) if is_first else nullcontext():
-            session = _Session(run, folder, is_first=is_first, is_new=is_first and not resume)
+            with Bar(is_shown=progress and is_first) as bar:
+                session = _Session(run, folder, is_first=is_first, is_new=is_first and not resume, report=bar)
             result = session.train(stop, progress=progress)
     stop.raise_if_received()
     return result
@@ -110,7 +112,9 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True) -> Train
 class _Session:
     """One process's part in a run, from opening its folder to the result."""
 
-    def __init__(self, run: Run, folder: Path, *, is_first: bool, is_new: bool) -> None:
+    def __init__(
+        self, run: Run, folder: Path, *, is_first: bool, is_new: bool, report: Report | None = None
+    ) -> None:
         asked = run.training.precision == "bf16-mixed" and is_first
         if asked and (cost := hardware.emulation_warning(device_type(run.training))):
             log.warning("%s", cost)
@@ -132,6 +136,7 @@ class _Session:
             seed=self.spec.seed,
             # A run that was killed while it was prepared has no tokenizer to find yet.
             is_resumed=not is_first or bool(self.checkpoints.steps()),
+            report=report,
         )
         self.state = self._newest_state()
         self.progress = Progress.load(self.state["progress"]) if self.state else Progress()

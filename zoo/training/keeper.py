@@ -194,8 +194,10 @@ class Keeper(Callback):
                         decoding=self.decoding,
                         n_sentences=self.spec.validation_sentences,
                         is_wanted=lambda: self.stop.received is None,
+                        report=self.display.work,
                     )
             finally:
+                self.display.work_is_done()
                 module.model.train()
         result = trainer.strategy.broadcast(result)
         if result is not None:

@@ -17,6 +17,14 @@ class FilePairsSpec(TextFilesSpec):
     """Files to validate on."""
     test: tuple[str, str] | None = None
     """Files to test on; null for none."""
+    dev_references: tuple[str, ...] = ()
+    """Further reference files to validate with, line i translating line i again; a line may be empty there."""
+    test_references: tuple[str, ...] = ()
+    """Further reference files to test with."""
+
+    def check(self) -> None:
+        if self.test is None and self.test_references:
+            raise ValueError("test_references are given, but no test")
 
 
 @CORPUS.register(
@@ -33,11 +41,18 @@ class FilePairs(PairedFiles):
         train: tuple[str, str],
         dev: tuple[str, str],
         test: tuple[str, str] | None,
+        dev_references: tuple[str, ...],
+        test_references: tuple[str, ...],
         max_characters: int,
     ) -> None:
         named = {"train": train, "dev": dev, "test": test}
+        further = {"train": (), "dev": dev_references, "test": test_references}
         paths = {
-            split: (Path(pair[0]).expanduser(), Path(pair[1]).expanduser())
+            split: (
+                Path(pair[0]).expanduser(),
+                Path(pair[1]).expanduser(),
+                *(Path(path).expanduser() for path in further[split]),
+            )
             for split, pair in named.items()
             if pair is not None
         }

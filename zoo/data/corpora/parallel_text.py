@@ -27,8 +27,15 @@ class ParallelTextSpec(TextFilesSpec):
     """Stem of the files to validate on."""
     test: str | None = "test"
     """Stem of the files to test on; null for none."""
+    dev_references: tuple[str, ...] = ()
+    """Further reference files to validate with, such as `dev.en2`: names in the folder, or with `.gz`. Line i
+    translates line i again; a line may be empty there."""
+    test_references: tuple[str, ...] = ()
+    """Further reference files to test with."""
 
     def check(self) -> None:
+        if self.test is None and self.test_references:
+            raise ValueError("test_references are given, but no test")
         if self.source_language == self.target_language:
             raise ValueError(f"source_language and target_language are both {self.source_language!r}")
 
@@ -52,21 +59,27 @@ class ParallelText(PairedFiles):
         train: str,
         dev: str,
         test: str | None,
+        dev_references: tuple[str, ...],
+        test_references: tuple[str, ...],
         max_characters: int,
     ) -> None:
         home = Path(folder).expanduser()
         stems = {"train": train, "dev": dev, "test": test}
+        further = {"train": (), "dev": dev_references, "test": test_references}
         paths = {
-            split: (_find(home, stem, source_language), _find(home, stem, target_language))
+            split: (
+                _find(home, f"{stem}.{source_language}"),
+                _find(home, f"{stem}.{target_language}"),
+                *(_find(home, name) for name in further[split]),
+            )
             for split, stem in stems.items()
             if stem is not None
         }
         super().__init__(paths, max_characters)
 
 
-def _find(folder: Path, stem: str, language: str) -> Path:
-    plain = folder / f"{stem}.{language}"
-    zipped = folder / f"{stem}.{language}.gz"
+def _find(folder: Path, name: str) -> Path:
+    plain, zipped = folder / name, folder / f"{name}.gz"
     if plain.exists() and zipped.exists():
         raise DataError(f"{plain}: there is {zipped.name} too; remove one, or name the files with file_pairs")
     if zipped.exists():

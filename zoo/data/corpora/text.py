@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -18,9 +18,9 @@ class TextFilesSpec(Spec):
 
 
 class PairedFiles:
-    """Splits of two files each, line i of one translated by line i of the other."""
+    """Splits of two files each, line i of one translated by line i of the other, and by that of further references."""
 
-    def __init__(self, paths: Mapping[str, tuple[Path, Path]], max_characters: int) -> None:
+    def __init__(self, paths: Mapping[str, Sequence[Path]], max_characters: int) -> None:
         self._paths = dict(paths)
         self._max_characters = max_characters
 
@@ -33,7 +33,11 @@ class PairedFiles:
         return str(self._paths[split][0])
 
     def pairs(self, split: str, *, bad_lines: BadLines) -> Iterator[tuple[str, str]]:
-        """The pairs of a split, as `read_pairs` reads them."""
+        """The pairs of a split; a line that is bad in a further reference is bad."""
+        return ((row[0], row[1]) for row in self.with_references(split, bad_lines=bad_lines))
+
+    def with_references(self, split: str, *, bad_lines: BadLines) -> Iterator[tuple[str, ...]]:
+        """Source, reference and further references of each pair, as `read_pairs` reads them."""
         return read_pairs(*self._paths[split], max_characters=self._max_characters, bad_lines=bad_lines)
 
     def fingerprint(self, split: str) -> str:

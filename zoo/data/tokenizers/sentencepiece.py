@@ -110,6 +110,8 @@ class TrainedSentencePiece(Tokenizer):
         except RuntimeError as error:
             raise RunError(f"not a sentencepiece model: {error}") from None
         super().__init__(data, self._processor.get_piece_size())
+        # A vocabulary may hold places that are not in use.
+        self._is_token = [not self._processor.is_unused(number) for number in range(self.vocab_size)]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without BOS and EOS. Raises: DataError for a lone surrogate."""
@@ -119,9 +121,8 @@ class TrainedSentencePiece(Tokenizer):
             raise DataError("text with a lone surrogate cannot be encoded; it is no valid Unicode") from None
         return rows
 
-    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each row of ids; PAD, BOS and EOS say nothing, UNK says "⁇"."""
-        texts: list[str] = self._processor.decode([list(row) for row in rows])
+    def _texts(self, rows: list[list[int]]) -> list[str]:
+        texts: list[str] = self._processor.decode(rows)
         return texts
 
     def words(self) -> list[str]:

@@ -17,7 +17,9 @@ from zoo.generation.search import (
     Searchable,
     checked,
     kept_places,
+    length_limits,
     log_probabilities,
+    never_written,
     searchable,
 )
 from zoo.kinds import DECODING, LENGTH_PENALTY
@@ -68,8 +70,9 @@ class Beam:
     Source: Wu et al. 2016, section 7, with tensor2tensor's 2·beam_size candidates and stopping rule.
     Differs: tensor2tensor finishes all of the 2·beam_size that end, here as in fairseq and transformers only
         those among the first beam_size.
-    Shapes: source [B, S], source_mask bool [B, S] or None -> for each of B sentences up to n_best Hypotheses,
-        best first. For a decoder-only model source is the prompt.
+    Shapes: source [B, S], source_mask bool [B, S] or None, is_token bool [n] or None: which ids there is a token
+        for, none from n on -> for each of B sentences up to n_best Hypotheses, best first. For a decoder-only model
+        source is the prompt.
     Raises: ValueError for a model in training mode or without a decoder; DivergedError when its logits are
         not finite.
     """
@@ -93,21 +96,26 @@ class Beam:
         self.n_kept = n_best if self.stop == "exact" else beam_size
 
     def __call__(
-        self, model: nn.Module, source: Tensor, source_mask: Tensor | None = None
+        self,
+        model: nn.Module,
+        source: Tensor,
+        source_mask: Tensor | None = None,
+        *,
+        is_token: Tensor | None = None,
     ) -> list[list[Hypothesis]]:
-        return self.search(searchable(model, source, source_mask, self.ids))
+        return self.search(searchable(model, source, source_mask, self.ids), is_token=is_token)
 
     @torch.no_grad()
-    def search(self, batch: Searchable) -> list[list[Hypothesis]]:
+    def search(self, batch: Searchable, *, is_token: Tensor | None = None) -> list[list[Hypothesis]]:
         """Searches for the sentences of a batch that is at its start."""
         found: list[list[Hypothesis]] = [[] for _ in batch.lengths]
         sentences = list(range(len(found)))  # which sentence stands at each place of the batch
-        log_probs = log_probabilities(
-            batch.start(), self.ids
-        )  # [B, V]: one row a sentence at first, later beam_size
+        logits = batch.start()  # [B, V]: one row a sentence at first, later beam_size
+        never = never_written(self.ids, is_token, logits.shape[1], logits.device)
+        log_probs = log_probabilities(logits, self.ids, never)
         device = log_probs.device
         # What follows is small and stays on the CPU: a step waits for the device once, not at each question.
-        limits = torch.tensor([self.limit(length) for length in batch.lengths])  # [B]
+        limits = torch.tensor(length_limits(batch, self.limit))  # [B]
         totals = log_probs.new_zeros(len(found), 1, device="cpu")  # [B, n rows], log probabilities so far
         tokens = limits.new_empty(len(found), 0)  # [N, n - 1], written so far
         while True:
@@ -135,7 +143,7 @@ class Beam:
             if len(places) < len(is_done):
                 batch.select(places.to(device))
             tokens = torch.cat([tokens[rows], token[:, None]], dim=1)
-            log_probs = log_probabilities(batch.step(token.to(device)), self.ids)
+            log_probs = log_probabilities(batch.step(token.to(device)), self.ids, never)
 
     def _collect(
         self,

@@ -14,7 +14,9 @@ from zoo.generation.search import (
     Searchable,
     checked,
     kept_places,
+    length_limits,
     log_probabilities,
+    never_written,
     searchable,
 )
 from zoo.kinds import DECODING
@@ -34,8 +36,9 @@ class Greedy:
     """Writes the most probable token until that is the end of the sentence, or the maximum length is reached.
 
     Source: the search for one best token at a time; equal to a beam of size 1.
-    Shapes: source [B, S], source_mask bool [B, S] or None -> for each of B sentences a list of one
-        Hypothesis, whose score is its log probability. For a decoder-only model source is the prompt.
+    Shapes: source [B, S], source_mask bool [B, S] or None, is_token bool [n] or None: which ids there is a token
+        for, none from n on -> for each of B sentences a list of one Hypothesis, whose score is its log
+        probability. For a decoder-only model source is the prompt.
     Raises: ValueError for a model in training mode or without a decoder; DivergedError when its logits are
         not finite.
     """
@@ -45,22 +48,28 @@ class Greedy:
         self.ids = ids
 
     def __call__(
-        self, model: nn.Module, source: Tensor, source_mask: Tensor | None = None
+        self,
+        model: nn.Module,
+        source: Tensor,
+        source_mask: Tensor | None = None,
+        *,
+        is_token: Tensor | None = None,
     ) -> list[list[Hypothesis]]:
-        return self.search(searchable(model, source, source_mask, self.ids))
+        return self.search(searchable(model, source, source_mask, self.ids), is_token=is_token)
 
     @torch.no_grad()
-    def search(self, batch: Searchable) -> list[list[Hypothesis]]:
+    def search(self, batch: Searchable, *, is_token: Tensor | None = None) -> list[list[Hypothesis]]:
         """Writes the sentences of a batch that is at its start."""
         found: list[Hypothesis | None] = [None] * len(batch.lengths)
         logits = batch.start()  # [B, V]
         device = logits.device
+        never = never_written(self.ids, is_token, logits.shape[1], device)
         sentences = torch.arange(len(found), device=device)  # [N], which sentence each row is
-        limits = torch.tensor([self.limit(length) for length in batch.lengths], device=device)  # [N]
+        limits = torch.tensor(length_limits(batch, self.limit), device=device)  # [N]
         tokens = sentences.new_empty(len(found), 0)  # [N, n], written so far
         totals: Tensor | float = 0.0  # [N], log probabilities so far
         while True:
-            log_probs = log_probabilities(logits, self.ids)
+            log_probs = log_probabilities(logits, self.ids, never)
             best, token = log_probs.max(-1)
             # At the limit only the end may follow, at its own probability.
             is_full = limits <= tokens.shape[1]
