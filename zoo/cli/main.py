@@ -113,7 +113,8 @@ def show(words: Words, scale: Scale = None, plugin: Plugins = None) -> None:
     """Print a spec resolved, every default written out, as YAML that `check` and `train` accept."""
     sources, overrides = split(words)
     name, spec = load(one(sources, "SPEC"), overrides, scale, plugin)
-    from zoo.run.spec import n_parameters, to_yaml
+    from zoo.analysis.size import n_parameters
+    from zoo.run.spec import to_yaml
 
     print(f"# {name}: {n_parameters(spec.model):,} parameters\n{to_yaml(spec)}", end="")
 
@@ -138,7 +139,7 @@ def check(
         except (SpecError, PresetError) as error:
             mistakes.append(str(error))
             continue
-        from zoo.run.spec import n_parameters
+        from zoo.analysis.size import n_parameters
 
         print(f"{source}: ok, {n_parameters(spec.model):,} parameters")
     if mistakes:

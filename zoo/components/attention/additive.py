@@ -36,6 +36,12 @@ class AdditiveAttentionSpec(HeadsSpec):
                 "embeddings (sinusoidal, learned) or bias the scores (relative_buckets, alibi)"
             )
 
+    def n_parameters(self, *, d_model: int) -> int:
+        return self.n_projected(d_model) + self.n_heads * self.head_sizes(d_model)[0]
+
+    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+        return self.n_kept_with(d_model, n_tokens, n_scores=3 * length)
+
 
 @ATTENTION.register(
     "additive",

@@ -27,6 +27,13 @@ class LinearAttentionSpec(HeadsSpec):
                 "use positions that add to the embeddings, such as sinusoidal or learned"
             )
 
+    def n_parameters(self, *, d_model: int) -> int:
+        return self.n_projected(d_model)
+
+    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+        d_k, _ = self.head_sizes(d_model)
+        return self.n_kept_with(d_model, n_tokens) + 4 * n_tokens * self.n_heads * d_k  # features of q and k
+
 
 @ATTENTION.register(
     "linear",

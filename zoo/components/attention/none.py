@@ -16,6 +16,12 @@ from zoo.masks import Mask
 class NoAttentionSpec(Spec):
     type: Literal["none"] = "none"
 
+    def n_parameters(self, *, d_model: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+        return 0
+
 
 @ATTENTION.register("none", spec=NoAttentionSpec, examples=[{}])
 class NoAttention(nn.Module):

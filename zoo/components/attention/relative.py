@@ -34,6 +34,13 @@ class RelativeAttentionSpec(HeadsSpec):
                 "relative attention needs queries and keys on one axis; use it for self-attention"
             )
 
+    def n_parameters(self, *, d_model: int) -> int:
+        return self.n_projected(d_model) + (2 * self.radius + 1) * sum(self.head_sizes(d_model))
+
+    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+        by_distance = 2 * (2 * self.radius + 1)
+        return self.n_kept_with(d_model, n_tokens, n_scores=3 * length + by_distance)
+
 
 @ATTENTION.register(
     "relative",

@@ -27,6 +27,12 @@ class RestrictedAttentionSpec(MultiHeadSpec):
                 "restricted attention needs queries and keys on one axis; use it for self-attention"
             )
 
+    def n_parameters(self, *, d_model: int) -> int:
+        return self.n_in_heads(d_model)
+
+    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+        return self.n_kept_of(d_model, n_tokens, length, min(length, 2 * self.radius + 64))
+
 
 @ATTENTION.register(
     "restricted",

@@ -14,6 +14,12 @@ from zoo.kinds import FFN
 class NoFFNSpec(Spec):
     type: Literal["none"] = "none"
 
+    def n_parameters(self, *, d_model: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+        return 0
+
 
 @FFN.register("none", spec=NoFFNSpec, examples=[{}])
 class NoFFN(nn.Module):

@@ -14,6 +14,12 @@ from zoo.kinds import HEAD
 class NoHeadSpec(Spec):
     type: Literal["none"] = "none"
 
+    def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], n_tokens: int, length: int) -> int:
+        return 0
+
 
 @HEAD.register("none", spec=NoHeadSpec, examples=[{}])
 class NoHead(nn.Module):

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.components.norms import n_kept_of_norms, n_of_norms
 from zoo.kernels.dropout import dropout_add
 from zoo.kinds import LAYOUT, NORM, LayoutSpec
 
@@ -15,6 +16,12 @@ from zoo.kinds import LAYOUT, NORM, LayoutSpec
 class PreNormSpec(LayoutSpec):
     type: Literal["pre_norm"] = "pre_norm"
     ends_normed: ClassVar[bool] = False
+
+    def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
+        return n_of_norms(norms, d_model)
+
+    def n_kept(self, *, d_model: int, norms: Sequence[Spec], n_tokens: int, length: int) -> int:
+        return n_kept_of_norms(norms, d_model, n_tokens, length)
 
 
 @LAYOUT.register("pre_norm", spec=PreNormSpec, examples=[{}])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.components.norms import n_kept_of_norms, n_of_norms
 from zoo.kernels.dropout import dropout_add
 from zoo.kinds import LAYOUT, NORM, LayoutSpec
 
@@ -16,6 +17,12 @@ from zoo.kinds import LAYOUT, NORM, LayoutSpec
 class ReZeroSpec(LayoutSpec):
     type: Literal["rezero"] = "rezero"
     ends_normed: ClassVar[bool] = False
+
+    def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
+        return n_of_norms(norms, d_model) + 1
+
+    def n_kept(self, *, d_model: int, norms: Sequence[Spec], n_tokens: int, length: int) -> int:
+        return n_kept_of_norms(norms, d_model, n_tokens, length) + len(norms) * n_tokens * d_model
 
 
 @LAYOUT.register("rezero", spec=ReZeroSpec, examples=[{}])

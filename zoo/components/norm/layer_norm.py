@@ -22,6 +22,12 @@ class LayerNormSpec(Spec):
     bias: bool = True
     """Whether a learned shift is added at the end."""
 
+    def n_parameters(self, *, d_model: int) -> int:
+        return (self.gain + self.bias) * d_model
+
+    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+        return n_tokens * (d_model + 2)
+
 
 @NORM.register(
     "layer_norm",

@@ -13,6 +13,12 @@ from zoo.kinds import NORM
 class NoNormSpec(Spec):
     type: Literal["none"] = "none"
 
+    def n_parameters(self, *, d_model: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+        return 0
+
 
 @NORM.register("none", spec=NoNormSpec, examples=[{}])
 class NoNorm(nn.Module):

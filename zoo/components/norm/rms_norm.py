@@ -23,6 +23,12 @@ class RMSNormSpec(Spec):
     """Whether the normalised vector is rounded to the input's dtype before the gain (LLaMA, T5), instead of after it
     (Gemma, OLMo 2); in float32 both are the same."""
 
+    def n_parameters(self, *, d_model: int) -> int:
+        return d_model
+
+    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+        return n_tokens * (d_model + 1)
+
 
 @NORM.register(
     "rms_norm",

@@ -17,6 +17,12 @@ class ScaleNormSpec(Spec):
     eps: float = Field(1e-5, gt=0, le=1)
     """The least length that a vector is divided by."""
 
+    def n_parameters(self, *, d_model: int) -> int:
+        return 1
+
+    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+        return n_tokens * (d_model + 3)
+
 
 @NORM.register("scale_norm", spec=ScaleNormSpec, examples=[{}, {"eps": 1e-3}])
 class ScaleNorm(nn.Module):

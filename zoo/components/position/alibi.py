@@ -15,6 +15,12 @@ class AlibiSpec(PositionSpec):
     type: Literal["alibi"] = "alibi"
     is_per_head: ClassVar[bool] = True
 
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+        return n_heads * length**2  # one bias for the whole batch
+
 
 @POSITION.register("alibi", spec=AlibiSpec, examples=[{}])
 class Alibi(Position):

@@ -31,6 +31,13 @@ class ConvolutionalSpec(PositionSpec):
         if role == "causal":
             raise ValueError(_SEES_AHEAD)
 
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return d_model * (d_model // self.n_groups) * self.kernel_size + self.kernel_size + d_model
+
+    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+        weight = 3 * d_model * (d_model // self.n_groups) * self.kernel_size
+        return 2 * n_tokens * d_model + weight
+
 
 @POSITION.register(
     "convolutional",

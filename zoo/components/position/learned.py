@@ -20,6 +20,12 @@ class LearnedSpec(PositionSpec):
     counts_padding: bool = False
     """Whether padding before a token counts (BERT, GPT-2, BART); if not, a padded row gives what it gives alone."""
 
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return (self.max_len + self.offset) * d_model
+
+    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+        return 2 * n_tokens  # their places, int64
+
 
 @POSITION.register(
     "learned",

@@ -10,6 +10,12 @@ from zoo.kinds import POSITION, Position, PositionSpec
 class NoPositionSpec(PositionSpec):
     type: Literal["none"] = "none"
 
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+        return 0
+
 
 @POSITION.register("none", spec=NoPositionSpec, examples=[{}])
 class NoPosition(Position):

@@ -31,6 +31,12 @@ class RelativeBucketsSpec(PositionSpec):
                 f"the distances that have a bucket of their own with n_buckets ({self.n_buckets})"
             )
 
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return self.n_buckets * n_heads
+
+    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+        return (n_heads + 2) * length**2  # one bias for the whole batch, and its places
+
 
 @POSITION.register(
     "relative_buckets",

@@ -26,6 +26,12 @@ class ShawSpec(PositionSpec):
             given = "" if self.d_k else f"; give shaw the field d_k: {d_k}"
             raise ValueError(f"vectors of size {own} cannot meet queries of the head size d_k ({d_k}){given}")
 
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return (2 * self.radius + 1) * (self.d_k or d_model // n_heads)
+
+    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+        return 2 * length**2  # the places of the distances, int64
+
 
 @POSITION.register("shaw", spec=ShawSpec, examples=[{"radius": 3}, {"radius": 0, "d_k": 4}])
 class Shaw(Position):

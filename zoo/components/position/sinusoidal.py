@@ -32,6 +32,12 @@ class SinusoidalSpec(PositionSpec):
         if self.layout == "concatenated_inclusive" and d_model < 4:
             raise ValueError(f"{self.layout} needs two wavelengths: d_model ({d_model}) must be at least 4")
 
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+        return 0
+
 
 @POSITION.register(
     "sinusoidal",

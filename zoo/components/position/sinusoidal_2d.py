@@ -37,6 +37,12 @@ class Sinusoidal2DSpec(PositionSpec):
         if self.layout == "concatenated_inclusive" and d_model < 8:
             raise ValueError(f"{self.layout} needs two wavelengths: d_model ({d_model}) must be at least 8")
 
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+        return 0
+
 
 @POSITION.register(
     "sinusoidal_2d",
