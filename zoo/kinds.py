@@ -20,7 +20,7 @@ from zoo.masks import Mask
 
 def _sized(*context: str) -> dict[str, tuple[str, ...]]:
     """The two methods by which a spec may say how large its part is, with what they are called with: zoo.sizes."""
-    return {"n_parameters": context, "n_kept": (*context, "n_tokens", "length")}
+    return {"n_parameters": context, "n_kept": (*context, "batch")}
 
 
 ATTENTION = Kind(

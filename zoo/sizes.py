@@ -2,15 +2,15 @@
 
 A spec may have two methods, which its kind calls with the names that it lists:
     n_parameters(...) -> int: the values of the module, trained and frozen, those of other parts (a tied matrix) not.
-    n_kept(..., n_tokens, length) -> int: the values that a training step keeps of n_tokens tokens, in sequences of
-        that length, from the forward to the backward pass: what is read by the part's products and functions, its
-        parameters not; no less than the truth, where it is not known.
+    n_kept(..., batch) -> int: the values that a training step keeps of a batch from the forward to the backward pass:
+        what the part's products and functions read, its parameters not; rather more than less.
 A formula is that of the class it stands in: a subclass may have further weights, so what it inherits is not asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,18 @@ from registry import Kind, Spec
 from zoo.kinds import EMBEDDING
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What a training step is taken on."""
+
+    n_tokens: int
+    """Tokens of all its sequences."""
+    length: int
+    """Tokens of each sequence."""
+    is_half: bool = False
+    """Whether products are computed in a type of two bytes."""
+
+
 def n_parameters(kind: Kind, spec: Spec, **context: Any) -> int:
     """The values of the part that a spec describes, in the context that its kind names."""
     formula = _formula(spec, "n_parameters")
@@ -30,14 +42,14 @@ def n_parameters(kind: Kind, spec: Spec, **context: Any) -> int:
     return _counted(kind, spec, tuple((name, _frozen(value)) for name, value in context.items()))
 
 
-def n_kept(kind: Kind, spec: Spec, *, n_tokens: int, length: int, **context: Any) -> int:
+def n_kept(kind: Kind, spec: Spec, *, batch: Batch, **context: Any) -> int:
     """The values that a training step keeps of a part; for one that says nothing, its input and its products'."""
     formula = _formula(spec, "n_kept")
     if formula is not None:
-        return formula(n_tokens=n_tokens, length=length, **context)
-    d_model: int = context.get("d_model", 1)
+        return formula(batch=batch, **context)
+    d_model = int(context["d_model"] if "d_model" in context else getattr(spec, "d_model", 1))
     # A matrix [N, D] gives N values a token for each D of its own.
-    return n_tokens * (d_model + n_parameters(kind, spec, **context) // d_model)
+    return batch.n_tokens * (d_model + n_parameters(kind, spec, **context) // d_model)
 
 
 def linear_size(n_in: int, n_out: int, *, bias: bool) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry import Kind, Spec
-from zoo.sizes import n_kept, n_parameters
+from zoo.sizes import Batch, n_kept, n_parameters
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Part:
         """The values of all of them."""
         return self.n_times * n_parameters(self.kind, self.spec, **self.context)
 
-    def n_kept(self, *, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, batch: Batch) -> int:
         """What a training step keeps of all of them, in values: see zoo.sizes."""
-        kept = n_kept(self.kind, self.spec, n_tokens=n_tokens, length=length, **self.context)
+        kept = n_kept(self.kind, self.spec, batch=batch, **self.context)
         return self.n_times * kept

@@ -12,7 +12,7 @@ from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.linear import Linear
 from zoo.kinds import POSITION, Position
 from zoo.masks import Mask
-from zoo.sizes import linear_size
+from zoo.sizes import Batch, linear_size
 
 Projection = Literal["query", "key", "value", "output"]
 
@@ -46,11 +46,11 @@ class HeadsSpec(Spec):
         return found + sum(linear_size(d_model, n, bias=adds_bias(self.bias, name)) for name, n in sizes)
 
     def n_kept_with(
-        self, d_model: int, n_tokens: int, *, n_kv_heads: int | None = None, n_scores: float = 0
+        self, d_model: int, batch: Batch, *, n_kv_heads: int | None = None, n_scores: float = 0
     ) -> int:
         """What is kept of the input, queries, keys, values and output, and n_scores numbers a head and query."""
         H, G, (d_k, d_v) = self.n_heads, n_kv_heads or self.n_heads, self.head_sizes(d_model)
-        return n_tokens * (d_model + H * (d_k + d_v) + G * (d_k + d_v) + int(H * n_scores))
+        return batch.n_tokens * (d_model + H * (d_k + d_v) + G * (d_k + d_v) + int(H * n_scores))
 
 
 class Heads(nn.Module):

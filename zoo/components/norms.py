@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from registry import Spec
 from zoo.kinds import NORM
-from zoo.sizes import n_kept, n_parameters
+from zoo.sizes import Batch, n_kept, n_parameters
 
 
 def n_of_norms(norms: Sequence[Spec], d_model: int) -> int:
@@ -14,9 +14,7 @@ def n_of_norms(norms: Sequence[Spec], d_model: int) -> int:
     return sum(n_parameters(NORM, norm, d_model=d_model) for norm in norms)
 
 
-def n_kept_of_norms(norms: Sequence[Spec], d_model: int, n_tokens: int, length: int) -> int:
+def n_kept_of_norms(norms: Sequence[Spec], d_model: int, batch: Batch) -> int:
     """What is kept of the norms, and a byte for each value that a sublayer gives, whether dropout keeps it."""
-    dropped = len(norms) * n_tokens * d_model // 4
-    return dropped + sum(
-        n_kept(NORM, norm, d_model=d_model, n_tokens=n_tokens, length=length) for norm in norms
-    )
+    dropped = len(norms) * batch.n_tokens * d_model // 4
+    return dropped + sum(n_kept(NORM, norm, d_model=d_model, batch=batch) for norm in norms)

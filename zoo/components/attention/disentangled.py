@@ -16,7 +16,7 @@ from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
-from zoo.sizes import linear_size
+from zoo.sizes import Batch, linear_size
 
 Term = Literal["c2p", "p2c"]
 
@@ -67,8 +67,8 @@ class DisentangledAttentionSpec(HeadsSpec):
             found += linear_size(d_model, size, bias=adds_bias(self.bias, projections[term]))
         return found
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
-        return self.n_kept_with(d_model, n_tokens, n_scores=(1 + len(self.position_terms)) * length)
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return self.n_kept_with(d_model, batch, n_scores=(1 + 0.2 * len(self.position_terms)) * batch.length)
 
 
 @ATTENTION.register(

@@ -17,7 +17,7 @@ from zoo.kernels.global_tokens import Places, attend_everywhere, places
 from zoo.kernels.linear import Linear
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
-from zoo.sizes import linear_size
+from zoo.sizes import Batch, linear_size
 
 
 class GlobalLocalAttentionSpec(HeadsSpec):
@@ -44,10 +44,10 @@ class GlobalLocalAttentionSpec(HeadsSpec):
         )
         return self.n_projected(d_model) + further
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
         d_k, d_v = self.head_sizes(d_model)
-        further = n_tokens * self.n_heads * (2 * d_k + d_v)  # of the global tokens, whichever those are
-        return further + self.n_kept_with(d_model, n_tokens, n_scores=min(length, 2 * self.radius + 64))
+        further = batch.n_tokens * self.n_heads * (2 * d_k + d_v)  # of the global tokens, whichever those are
+        return further + self.n_kept_with(d_model, batch, n_scores=min(batch.length, 2 * self.radius + 64))
 
 
 @ATTENTION.register(

@@ -11,6 +11,7 @@ from registry import Spec
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class NoAttentionSpec(Spec):
@@ -19,7 +20,7 @@ class NoAttentionSpec(Spec):
     def n_parameters(self, *, d_model: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return 0
 
 

@@ -16,6 +16,7 @@ from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.eager import masked_softmax
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class RelativeAttentionSpec(HeadsSpec):
@@ -37,9 +38,9 @@ class RelativeAttentionSpec(HeadsSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_projected(d_model) + (2 * self.radius + 1) * sum(self.head_sizes(d_model))
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
         by_distance = 2 * (2 * self.radius + 1)
-        return self.n_kept_with(d_model, n_tokens, n_scores=3 * length + by_distance)
+        return self.n_kept_with(d_model, batch, n_scores=3 * batch.length + by_distance)
 
 
 @ATTENTION.register(

@@ -13,6 +13,7 @@ from zoo.components.heads import Projection
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class RestrictedAttentionSpec(MultiHeadSpec):
@@ -30,8 +31,8 @@ class RestrictedAttentionSpec(MultiHeadSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_in_heads(d_model)
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
-        return self.n_kept_of(d_model, n_tokens, length, min(length, 2 * self.radius + 64))
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return self.n_kept_of(d_model, batch, min(batch.length, 2 * self.radius + 64))
 
 
 @ATTENTION.register(

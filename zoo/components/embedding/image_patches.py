@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.kernels.linear import Linear
 from zoo.kinds import EMBEDDING
-from zoo.sizes import linear_size
+from zoo.sizes import Batch, linear_size
 
 Side = Annotated[int, Field(ge=1, le=65536)]
 
@@ -55,8 +55,8 @@ class ImagePatchesSpec(Spec):
         first = (self.class_token + self.n_registers) * d_model
         return first + linear_size(self.n_channels * self.patch_size**2, d_model, bias=self.bias)
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
-        return n_tokens * self.n_channels * self.patch_size**2
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * self.n_channels * self.patch_size**2
 
 
 @EMBEDDING.register(

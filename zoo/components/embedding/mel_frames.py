@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import EMBEDDING
+from zoo.sizes import Batch
 
 
 class MelFramesSpec(Spec):
@@ -30,8 +31,8 @@ class MelFramesSpec(Spec):
     def n_parameters(self, *, d_model: int) -> int:
         return (3 * self.n_mels + 1) * d_model + (3 * d_model + 1) * d_model
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
-        return n_tokens * (
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * (
             2 * self.n_mels + 5 * d_model
         )  # two frames a vector, before the second convolution
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.kernels.linear import Linear
 from zoo.kinds import EMBEDDING
-from zoo.sizes import linear_size
+from zoo.sizes import Batch, linear_size
 
 
 class TokensSpec(Spec):
@@ -51,8 +51,8 @@ class TokensSpec(Spec):
             found += linear_size(self.d_embedding, d_model, bias=self.projection_bias)
         return found
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
-        return n_tokens * (2 + (self.d_embedding or 0))  # ids, int64
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * (2 + (self.d_embedding or 0))  # ids, int64
 
 
 @EMBEDDING.register(

@@ -12,7 +12,7 @@ from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import FFN
-from zoo.sizes import linear_size
+from zoo.sizes import Batch, linear_size
 
 
 class GLUSpec(Spec):
@@ -43,9 +43,9 @@ class GLUSpec(Spec):
         F = self.width(d_model)
         return 2 * linear_size(d_model, F, bias=self.bias) + linear_size(F, d_model, bias=self.bias)
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
         F = self.width(d_model)
-        return n_tokens * (d_model + 4 * F + (F * 5 // 4 if self.dropout else 0))
+        return batch.n_tokens * (d_model + 4 * F + (F * 5 // 4 if self.dropout else 0))
 
 
 @FFN.register(

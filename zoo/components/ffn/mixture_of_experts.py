@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.kernels.linear import Linear
 from zoo.kinds import FFN
-from zoo.sizes import linear_size, n_kept, n_parameters
+from zoo.sizes import Batch, linear_size, n_kept, n_parameters
 
 
 class MixtureOfExpertsSpec(Spec):
@@ -46,12 +47,12 @@ class MixtureOfExpertsSpec(Spec):
             found += n_parameters(FFN, self.shared_expert, d_model=d_model)
         return found
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
-        routed = n_tokens * self.top_k
-        found = n_tokens * (d_model + 2 * self.n_experts) + routed * d_model
-        found += n_kept(FFN, self.expert, d_model=d_model, n_tokens=routed, length=length)
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        routed = batch.n_tokens * self.top_k
+        found = batch.n_tokens * (d_model + 2 * self.n_experts) + routed * d_model
+        found += n_kept(FFN, self.expert, d_model=d_model, batch=replace(batch, n_tokens=routed))
         if self.shared_expert is not None:
-            found += n_kept(FFN, self.shared_expert, d_model=d_model, n_tokens=n_tokens, length=length)
+            found += n_kept(FFN, self.shared_expert, d_model=d_model, batch=batch)
         return found
 
 

@@ -12,7 +12,7 @@ from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import FFN
-from zoo.sizes import linear_size
+from zoo.sizes import Batch, linear_size
 
 
 class MLPSpec(Spec):
@@ -34,9 +34,9 @@ class MLPSpec(Spec):
             self.d_ff, d_model, bias=self.bias
         )
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
         hidden = self.d_ff * (1 if self.activation == "relu" else 2)
-        return n_tokens * (d_model + hidden + (self.d_ff * 5 // 4 if self.dropout else 0))
+        return batch.n_tokens * (d_model + hidden + (self.d_ff * 5 // 4 if self.dropout else 0))
 
 
 @FFN.register(

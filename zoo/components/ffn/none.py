@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import FFN
+from zoo.sizes import Batch
 
 
 class NoFFNSpec(Spec):
@@ -17,7 +18,7 @@ class NoFFNSpec(Spec):
     def n_parameters(self, *, d_model: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return 0
 
 

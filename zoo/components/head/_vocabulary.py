@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from registry import Spec
+from zoo.sizes import Batch
 
 _CHUNK = 1 << 26
 """Most logits that the loss has in memory at once: see zoo.kernels.cross_entropy."""
@@ -36,10 +37,10 @@ class VocabularySpec(Spec):
         embedding = embeddings[self.predicts]
         return embedding.vocab_size, getattr(embedding, "d_embedding", None) or d_model  # type: ignore[attr-defined]
 
-    def n_kept_by_loss(self, d_model: int, embeddings: Mapping[str, Spec], n_tokens: int) -> int:
+    def n_kept_by_loss(self, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
         """What the loss works with: the gradients of its input and of the matrix, and the logits of a chunk."""
         V, E = self.shape(d_model, embeddings)
-        return n_tokens * (d_model + E) + V * E + min(n_tokens * V, _CHUNK)
+        return batch.n_tokens * (d_model + E) + V * E + min(batch.n_tokens * V, _CHUNK)
 
 
 def vocabulary_matrix(embedding: nn.Module, *, tied: bool) -> nn.Parameter:

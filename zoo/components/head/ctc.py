@@ -14,7 +14,7 @@ from registry import Spec
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD
-from zoo.sizes import linear_size
+from zoo.sizes import Batch, linear_size
 
 
 class CTCSpec(Spec):
@@ -35,8 +35,8 @@ class CTCSpec(Spec):
     def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
         return linear_size(d_model, self.vocab_size, bias=self.bias)
 
-    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], n_tokens: int, length: int) -> int:
-        return n_tokens * (d_model * 5 // 4 + 3 * self.vocab_size)
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        return batch.n_tokens * (d_model * 5 // 4 + 3 * self.vocab_size)
 
 
 @HEAD.register(

@@ -14,6 +14,7 @@ from zoo.components.head._vocabulary import Predicts, VocabularySpec, vocabulary
 from zoo.kernels.cross_entropy import linear_cross_entropy
 from zoo.kernels.linear import Linear, linear
 from zoo.kinds import HEAD
+from zoo.sizes import Batch
 
 
 class LanguageModelSpec(VocabularySpec):
@@ -32,10 +33,10 @@ class LanguageModelSpec(VocabularySpec):
             found += V
         return found if d_model == E else found + d_model * E
 
-    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
         if self.soft_cap is not None:  # whole logits, capped, and their softmax
-            return n_tokens * (d_model + 3 * self.shape(d_model, embeddings)[0])
-        return self.n_kept_by_loss(d_model, embeddings, n_tokens)
+            return batch.n_tokens * (d_model + 3 * self.shape(d_model, embeddings)[0])
+        return self.n_kept_by_loss(d_model, embeddings, batch)
 
 
 @HEAD.register(

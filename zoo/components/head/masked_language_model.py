@@ -15,7 +15,7 @@ from zoo.components.head._vocabulary import Predicts, VocabularySpec, vocabulary
 from zoo.kernels.cross_entropy import linear_cross_entropy
 from zoo.kernels.linear import Linear, linear
 from zoo.kinds import HEAD, NORM
-from zoo.sizes import linear_size, n_kept, n_parameters
+from zoo.sizes import Batch, linear_size, n_kept, n_parameters
 
 
 class MaskedLanguageModelSpec(VocabularySpec):
@@ -40,10 +40,10 @@ class MaskedLanguageModelSpec(VocabularySpec):
         found = linear_size(d_model, E, bias=self.dense_bias) + n_parameters(NORM, self.norm, d_model=E)
         return found + self.bias * V + (0 if self.tied else V * E)
 
-    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
         E = self.shape(d_model, embeddings)[1]
-        dense = 2 * n_tokens * E + n_kept(NORM, self.norm, d_model=E, n_tokens=n_tokens, length=length)
-        return dense + self.n_kept_by_loss(d_model, embeddings, n_tokens)
+        dense = 2 * batch.n_tokens * E + n_kept(NORM, self.norm, d_model=E, batch=batch)
+        return dense + self.n_kept_by_loss(d_model, embeddings, batch)
 
 
 @HEAD.register(

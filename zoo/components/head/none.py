@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import HEAD
+from zoo.sizes import Batch
 
 
 class NoHeadSpec(Spec):
@@ -17,7 +18,7 @@ class NoHeadSpec(Spec):
     def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
         return 0
 
 

@@ -13,7 +13,7 @@ from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.components.head._pooling import Pool, Pooling
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD
-from zoo.sizes import linear_size
+from zoo.sizes import Batch, linear_size
 
 
 class PooledSpec(Spec):
@@ -30,8 +30,11 @@ class PooledSpec(Spec):
         scores = d_model if self.pool == "attention" else 0
         return scores + linear_size(d_model, self.d_pooled or d_model, bias=True)
 
-    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], n_tokens: int, length: int) -> int:
-        return n_tokens * (d_model if self.pool == "attention" else 1) + 3 * (n_tokens // length) * d_model
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        return (
+            batch.n_tokens * (d_model if self.pool == "attention" else 1)
+            + 3 * (batch.n_tokens // batch.length) * d_model
+        )
 
 
 @HEAD.register(

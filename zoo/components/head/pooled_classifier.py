@@ -14,7 +14,7 @@ from zoo.components.head._pooling import Pool, Pooling
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD, NORM
-from zoo.sizes import linear_size, n_parameters
+from zoo.sizes import Batch, linear_size, n_parameters
 
 
 class PooledClassifierSpec(Spec):
@@ -51,9 +51,9 @@ class PooledClassifierSpec(Spec):
             found += n_parameters(NORM, self.norm, d_model=d_model)
         return found + linear_size(d_model, self.n_classes, bias=self.bias)
 
-    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], n_tokens: int, length: int) -> int:
-        n_vectors = n_tokens // length
-        pooling = n_tokens * (d_model if self.pool == "attention" else 1)
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        n_vectors = batch.n_tokens // batch.length
+        pooling = batch.n_tokens * (d_model if self.pool == "attention" else 1)
         return pooling + n_vectors * (6 * d_model + 2 * self.n_classes)
 
 

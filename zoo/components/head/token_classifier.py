@@ -13,7 +13,7 @@ from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD, NORM
-from zoo.sizes import linear_size, n_parameters
+from zoo.sizes import Batch, linear_size, n_parameters
 
 
 class TokenClassifierSpec(Spec):
@@ -43,9 +43,9 @@ class TokenClassifierSpec(Spec):
             found += linear_size(d_model, d_model, bias=self.dense_bias)
         return found if self.norm is None else found + n_parameters(NORM, self.norm, d_model=d_model)
 
-    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
         dense = 0 if self.activation is None else 2 * d_model
-        return n_tokens * (dense + 2 * d_model + 2 * self.n_classes)
+        return batch.n_tokens * (dense + 2 * d_model + 2 * self.n_classes)
 
 
 @HEAD.register(

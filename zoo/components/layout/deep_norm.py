@@ -12,6 +12,7 @@ from registry import Spec
 from zoo.components.norms import n_kept_of_norms, n_of_norms
 from zoo.kernels.dropout import dropout_add
 from zoo.kinds import LAYOUT, NORM, LayoutSpec
+from zoo.sizes import Batch
 
 
 class DeepNormSpec(LayoutSpec):
@@ -24,8 +25,8 @@ class DeepNormSpec(LayoutSpec):
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return n_of_norms(norms, d_model)
 
-    def n_kept(self, *, d_model: int, norms: Sequence[Spec], n_tokens: int, length: int) -> int:
-        return n_kept_of_norms(norms, d_model, n_tokens, length)
+    def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
+        return n_kept_of_norms(norms, d_model, batch)
 
 
 @LAYOUT.register("deep_norm", spec=DeepNormSpec, examples=[{"alpha": 1.7}])

@@ -11,6 +11,7 @@ from registry import Spec
 from zoo.components.norms import n_kept_of_norms, n_of_norms
 from zoo.kernels.dropout import dropout_add
 from zoo.kinds import LAYOUT, NORM, LayoutSpec
+from zoo.sizes import Batch
 
 
 class PostNormSpec(LayoutSpec):
@@ -20,8 +21,8 @@ class PostNormSpec(LayoutSpec):
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return n_of_norms(norms, d_model)
 
-    def n_kept(self, *, d_model: int, norms: Sequence[Spec], n_tokens: int, length: int) -> int:
-        return n_kept_of_norms(norms, d_model, n_tokens, length)
+    def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
+        return n_kept_of_norms(norms, d_model, batch)
 
 
 @LAYOUT.register("post_norm", spec=PostNormSpec, examples=[{}])

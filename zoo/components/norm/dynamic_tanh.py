@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import NORM
+from zoo.sizes import Batch
 
 
 class DynamicTanhSpec(Spec):
@@ -20,8 +21,8 @@ class DynamicTanhSpec(Spec):
     def n_parameters(self, *, d_model: int) -> int:
         return 2 * d_model + 1
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
-        return 2 * n_tokens * d_model
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return 2 * batch.n_tokens * d_model
 
 
 @NORM.register("dynamic_tanh", spec=DynamicTanhSpec, examples=[{}, {"alpha": 0.8}])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import NORM
+from zoo.sizes import Batch
 
 
 class LayerNormSpec(Spec):
@@ -25,8 +26,8 @@ class LayerNormSpec(Spec):
     def n_parameters(self, *, d_model: int) -> int:
         return (self.gain + self.bias) * d_model
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
-        return n_tokens * (d_model + 2)
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * (d_model + 2)
 
 
 @NORM.register(

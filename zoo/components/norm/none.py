@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import NORM
+from zoo.sizes import Batch
 
 
 class NoNormSpec(Spec):
@@ -16,7 +17,7 @@ class NoNormSpec(Spec):
     def n_parameters(self, *, d_model: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return 0
 
 

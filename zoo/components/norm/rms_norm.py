@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import NORM
+from zoo.sizes import Batch
 
 
 class RMSNormSpec(Spec):
@@ -26,8 +27,8 @@ class RMSNormSpec(Spec):
     def n_parameters(self, *, d_model: int) -> int:
         return d_model
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
-        return n_tokens * (d_model + 1)
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * (2 * d_model + 1)
 
 
 @NORM.register(

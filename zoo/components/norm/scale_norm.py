@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import NORM
+from zoo.sizes import Batch
 
 
 class ScaleNormSpec(Spec):
@@ -20,8 +21,8 @@ class ScaleNormSpec(Spec):
     def n_parameters(self, *, d_model: int) -> int:
         return 1
 
-    def n_kept(self, *, d_model: int, n_tokens: int, length: int) -> int:
-        return n_tokens * (d_model + 3)
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * (d_model + 3)
 
 
 @NORM.register("scale_norm", spec=ScaleNormSpec, examples=[{}, {"eps": 1e-3}])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class AlibiSpec(PositionSpec):
@@ -18,8 +19,8 @@ class AlibiSpec(PositionSpec):
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
-        return n_heads * length**2  # one bias for the whole batch
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return n_heads * batch.length**2  # one bias for the whole batch
 
 
 @POSITION.register("alibi", spec=AlibiSpec, examples=[{}])

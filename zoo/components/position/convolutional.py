@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 _SEES_AHEAD = (
     "convolutional positions look at later frames, which a causal stack may not see; use them in an encoder"
@@ -34,9 +35,9 @@ class ConvolutionalSpec(PositionSpec):
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
         return d_model * (d_model // self.n_groups) * self.kernel_size + self.kernel_size + d_model
 
-    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         weight = 3 * d_model * (d_model // self.n_groups) * self.kernel_size
-        return 2 * n_tokens * d_model + weight
+        return 2 * batch.n_tokens * d_model + weight
 
 
 @POSITION.register(

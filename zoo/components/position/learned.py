@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class LearnedSpec(PositionSpec):
@@ -23,8 +24,8 @@ class LearnedSpec(PositionSpec):
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
         return (self.max_len + self.offset) * d_model
 
-    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
-        return 2 * n_tokens  # their places, int64
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return 2 * batch.n_tokens  # their places, int64
 
 
 @POSITION.register(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from zoo.kinds import POSITION, Position, PositionSpec
+from zoo.sizes import Batch
 
 
 class NoPositionSpec(PositionSpec):
@@ -13,7 +14,7 @@ class NoPositionSpec(PositionSpec):
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return 0
 
 

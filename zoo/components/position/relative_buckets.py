@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class RelativeBucketsSpec(PositionSpec):
@@ -34,8 +35,8 @@ class RelativeBucketsSpec(PositionSpec):
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
         return self.n_buckets * n_heads
 
-    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
-        return (n_heads + 2) * length**2  # one bias for the whole batch, and its places
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return (n_heads + 2) * batch.length**2  # one bias for the whole batch, and its places
 
 
 @POSITION.register(

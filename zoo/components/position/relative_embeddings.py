@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.kinds import NORM, POSITION, Position, PositionSpec
 from zoo.masks import Mask
-from zoo.sizes import n_parameters
+from zoo.sizes import Batch, n_parameters
 
 
 class RelativeEmbeddingsSpec(PositionSpec):
@@ -40,8 +40,8 @@ class RelativeEmbeddingsSpec(PositionSpec):
         found = 2 * self.span * d_model
         return found if self.norm is None else found + n_parameters(NORM, self.norm, d_model=d_model)
 
-    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
-        return 2 * self.span * d_model + 2 * length**2
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return 2 * self.span * d_model + 2 * batch.length**2
 
 
 @POSITION.register(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 WaveLayout = Literal["interleaved", "concatenated", "concatenated_inclusive"]
 
@@ -35,7 +36,7 @@ class SinusoidalSpec(PositionSpec):
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return 0
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo.components.position.sinusoidal import WaveLayout, sinusoids
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class Sinusoidal2DSpec(PositionSpec):
@@ -40,7 +41,7 @@ class Sinusoidal2DSpec(PositionSpec):
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, n_heads: int, n_tokens: int, length: int) -> int:
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return 0
 
 
