@@ -150,7 +150,8 @@ OPTIMIZER = Kind(
     package="zoo.training.optimizers",
     context=("parameters", "lr"),
     summary="updates the weights",
-    contract="a torch.optim.Optimizer over `parameters`, its rate scaled by the schedule",
+    contract="a torch.optim.Optimizer over `parameters`, its rate scaled by the schedule; `n_state` of the spec: the "
+    "numbers it keeps for each weight, 2 where it says none",
 )
 SCHEDULE = Kind(
     "schedule",

@@ -32,6 +32,8 @@ class Batch:
     """Tokens of each sequence."""
     is_half: bool = False
     """Whether products are computed in a type of two bytes."""
+    is_on_cpu: bool = True
+    """Whether a CPU computes, whose kernels for short sequences keep more."""
 
 
 def n_parameters(kind: Kind, spec: Spec, **context: Any) -> int:

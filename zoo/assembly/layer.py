@@ -79,8 +79,8 @@ class LayerSpec(Spec):
             )
         return found
 
-    def parts(self, path: str, *, d_model: int, n_times: int) -> Iterator[Part]:
-        """The parts of n_times layers of this form."""
+    def parts(self, path: str, *, d_model: int, n_times: int, times_key: str) -> Iterator[Part]:
+        """The parts of n_times layers of this form, times_key being the key that says how many."""
         slots: list[tuple[str, Kind, Spec | None]] = [
             ("self_attention", ATTENTION, self.self_attention),
             ("cross_attention", ATTENTION, self.cross_attention),
@@ -89,11 +89,11 @@ class LayerSpec(Spec):
         width = {"d_model": d_model}
         for name, kind, spec in slots:
             if spec is not None:
-                yield Part(f"{path}.{name}", kind, spec, width, n_times)
-        yield Part(f"{path}.layout", LAYOUT, self.layout, {**width, "norms": self.norms}, n_times)
+                yield Part(f"{path}.{name}", kind, spec, width, n_times, times_key)
+        yield Part(f"{path}.layout", LAYOUT, self.layout, {**width, "norms": self.norms}, n_times, times_key)
         if self.position is not None:
             context = {**width, "n_heads": heads(self.self_attention)}
-            yield Part(f"{path}.position", POSITION, self.position, context, n_times)
+            yield Part(f"{path}.position", POSITION, self.position, context, n_times, times_key)
 
 
 def head_size(attention: Spec, d_model: int) -> int:

@@ -21,6 +21,8 @@ class Part:
     """What the kind's methods of size are called with."""
     n_times: int = 1
     """Modules of this form, each with weights of its own."""
+    times_key: str = ""
+    """The key that says how many."""
 
     @property
     def n_parameters(self) -> int:

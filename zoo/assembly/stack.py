@@ -183,12 +183,12 @@ class StackSpec(Spec):
         assert self.n_layers is not None
         return [self.layer] * self.n_layers
 
-    def forms(self, path: str) -> list[tuple[str, LayerSpec, int]]:
-        """Each form of layer in this stack at `path`: its place, its spec, and how many layers are of it."""
+    def forms(self, path: str) -> list[tuple[str, LayerSpec, int, str]]:
+        """Each form of layer in this stack at `path`: its place, its spec, how many there are, the key that says so."""
         if self.layer is not None:
-            return [(f"{path}.layer", self.layer, self.n_layers or 1)]
+            return [(f"{path}.layer", self.layer, self.n_layers or 1, f"{path}.n_layers")]
         return [
-            (f"{path}.layers.{i}.{place}", layer, group.repeat)
+            (f"{path}.layers.{i}.{place}", layer, group.repeat, f"{path}.layers.{i}.repeat")
             for i, group in enumerate(self.layers or ())
             for place, layer in group.each_form().items()
         ]
@@ -206,8 +206,8 @@ class StackSpec(Spec):
         for name in ("input_norm", "final_norm"):
             if (norm := getattr(self, name)) is not None:
                 yield Part(f"{path}.{name}", NORM, norm, {"d_model": d_model})
-        for where, layer, n_times in self.forms(path):
-            yield from layer.parts(where, d_model=d_model, n_times=n_times)
+        for where, layer, n_times, key in self.forms(path):
+            yield from layer.parts(where, d_model=d_model, n_times=n_times, times_key=key)
 
     def problems_in(
         self, path: str, *, d_model: int, position: Spec, is_causal: bool, has_memory: bool
@@ -219,7 +219,7 @@ class StackSpec(Spec):
             if (norm := getattr(self, name)) is not None:
                 found += check_part(norm, f"{path}.{name}", d_model=d_model)
         first = heads(self.first_layer.self_attention)
-        for where, layer, _ in self.forms(path):
+        for where, layer, *_ in self.forms(path):
             found += layer.problems_in(
                 where, d_model=d_model, position=own, is_causal=is_causal, has_memory=has_memory
             )

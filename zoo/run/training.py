@@ -6,21 +6,32 @@ import sys
 from pathlib import Path
 
 from zoo.run.folder import is_first_process, new_folder, require, run_in
+from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec
 
 
-def train(run: RunSpec, out: str | Path | None = None, *, name: str = "run", progress: bool = True) -> Path:
+def train(
+    run: RunSpec,
+    out: str | Path | None = None,
+    *,
+    name: str = "run",
+    progress: bool = True,
+    force: bool = False,
+) -> Path:
     """Trains a run in a folder of its own and returns that: `out`, or a new `runs/<name>-<hash>-<number>`.
 
-    Raises: SpecError for a spec without task, training or generation, or a device that is not there;
+    force trains where the estimate says that memory will not do.
+    Raises: SpecError for a spec without task, training or generation, too large for the memory there is, or for
+        a device that is not there;
         DataError; RunError for a folder in use; DivergedError; PreemptedError and KeyboardInterrupt, both
         after saving.
     """
     require(run, "task", "training", "generation", why="train it")
+    check_memory(run, force=force or not is_first_process())
     return _fit(run, new_folder(run, name) if out is None else Path(out), is_resumed=False, progress=progress)
 
 
-def resume(folder: str | Path, *overrides: str, progress: bool = True) -> Path:
+def resume(folder: str | Path, *overrides: str, progress: bool = True, force: bool = False) -> Path:
     """Goes on with a run from its newest checkpoint, from the start if there is none yet; returns the folder.
 
     overrides may change what does not touch what is learnt, such as training.max_steps.
@@ -28,6 +39,7 @@ def resume(folder: str | Path, *overrides: str, progress: bool = True) -> Path:
     """
     run = run_in(Path(folder), *overrides)
     require(run, "task", "training", "generation", why="train it")
+    check_memory(run, force=force or not is_first_process())
     return _fit(run, Path(folder), is_resumed=True, progress=progress)
 
 

@@ -68,7 +68,9 @@ class DisentangledAttentionSpec(HeadsSpec):
         return found
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
-        return self.n_kept_with(d_model, batch, n_scores=(1 + 0.2 * len(self.position_terms)) * batch.length)
+        return self.n_kept_with(
+            d_model, batch, n_scores=(1 + 0.3 * len(self.position_terms)) * max(batch.length, 16)
+        )
 
 
 @ATTENTION.register(

@@ -16,8 +16,8 @@ from zoo.kinds import ATTENTION, NORM, Position
 from zoo.masks import Mask
 from zoo.sizes import Batch, n_kept, n_parameters
 
-# Tokens of a sequence up to which plain products, which keep the weights, may be the fastest kernel, and in bfloat16;
-# and those that they fill a shorter one up to: see zoo.kernels.
+# Tokens of a sequence up to which plain products, which keep the weights, may be the fastest kernel of a CPU, and in
+# bfloat16; and those that they fill a shorter one up to: see zoo.kernels.
 _SHORT, _SHORT_HALF, _NARROW = 128, 512, 16
 Kernel = Literal["auto", "eager", "matmul", "sdpa", "blocked", "flex"]
 
@@ -57,12 +57,11 @@ class MultiHeadSpec(HeadsSpec):
     def n_kept_of(self, d_model: int, batch: Batch, n_seen: int) -> int:
         """What is kept where a query sees n_seen keys; the weights are where the kernel does not make them again."""
         d_k, d_v = self.head_sizes(d_model)
+        is_plain = (
+            batch.length <= (_SHORT_HALF if batch.is_half else _SHORT) or d_k != d_v or self.dropout > 0
+        )
         keeps_weights = (
-            self.kernel in ("eager", "matmul")
-            or self.dropout > 0
-            or self.soft_cap is not None
-            or d_k != d_v
-            or batch.length <= (_SHORT_HALF if batch.is_half else _SHORT)
+            self.kernel in ("eager", "matmul") or self.soft_cap is not None or (batch.is_on_cpu and is_plain)
         )
         dropped = 1.25 if self.dropout else 1.0  # with a byte for each weight, whether it stays
         kept = self.n_kept_with(
