@@ -41,7 +41,8 @@ class Kind:
 
     package holds the kind's own components and is imported at the first look-up; context lists the names
     handed to a constructor at build besides its spec's fields; check lists those that a spec's `check` is called
-    with, where registration is to hold it to them. The field type `Annotated[Spec, KIND]` accepts
+    with, where registration is to hold it to them, and calls those of further methods that a spec may have, by the
+    method's name. The field type `Annotated[Spec, KIND]` accepts
     a name, a mapping with `type`, or a spec; `Annotated[Spec | None, KIND]` also null.
     """
 
@@ -52,6 +53,7 @@ class Kind:
         package: str = "",
         context: Sequence[str] = (),
         check: Sequence[str] | None = None,
+        calls: Mapping[str, Sequence[str]] | None = None,
         summary: str = "",
         contract: str = "",
     ) -> None:
@@ -59,6 +61,7 @@ class Kind:
         self.package = package
         self.context = tuple(context)
         self.check = None if check is None else tuple(check)
+        self.calls = {name: tuple(keywords) for name, keywords in (calls or {}).items()}
         self.summary = summary
         self.contract = contract
         self._entries: dict[str, Entry] = {}
@@ -72,9 +75,9 @@ class Kind:
     ) -> Callable[[Builder], Builder]:
         """Decorates a component's class, or a function that makes one: keyword-only parameters, no defaults.
 
-        Raises: TypeError where the parameters are not the spec's fields plus the kind's context, the
-        spec's `check` takes others than the kind calls it with, or its `type` is not the name; ValueError
-        for a name that is taken.
+        Raises: TypeError where the parameters are not the spec's fields plus the kind's context, the spec's
+            `check`, or a method of the kind's contract, takes others than the kind calls it with, or its `type`
+            is not the name; ValueError for a name that is taken.
         """
         frame = sys._getframe(1)
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -250,7 +253,7 @@ def _compare(kind: Kind, name: str, spec: type[Spec], builder: Callable[..., Any
     fields = set(spec.model_fields) - {"type"}
     if both := sorted(fields & set(kind.context)):
         raise TypeError(f"{title}: {spec.__name__} has {', '.join(both)}, which the kind hands in at build")
-    _compare_check(kind, title, spec)
+    _compare_calls(kind, title, spec)
     taken = set(inspect.signature(builder).parameters)
     given = fields | set(kind.context)
     if taken != given:
@@ -260,16 +263,19 @@ def _compare(kind: Kind, name: str, spec: type[Spec], builder: Callable[..., Any
         )
 
 
-def _compare_check(kind: Kind, title: str, spec: type[Spec]) -> None:
-    """Holds a spec's own `check` against what the kind calls it with."""
-    if kind.check is None or spec.check is Spec.check:
-        return
-    taken = set(inspect.signature(spec.check).parameters) - {"self"}
-    if taken != set(kind.check):
-        call = ", ".join(f"{name}=" for name in kind.check)
-        raise TypeError(
-            f"{title}: {spec.__name__}.check is called as check({call}), but takes: {_listed(taken)}"
-        )
+def _compare_calls(kind: Kind, title: str, spec: type[Spec]) -> None:
+    """Holds a spec's own `check`, and its methods of the kind's contract, against what the kind calls them with."""
+    calls = kind.calls if kind.check is None else {"check": kind.check, **kind.calls}
+    for method, keywords in calls.items():
+        own = getattr(spec, method, None)
+        if own is None or own is getattr(Spec, method, None):
+            continue
+        taken = set(inspect.signature(own).parameters) - {"self"}
+        if taken != set(keywords):
+            call = ", ".join(f"{name}=" for name in keywords)
+            raise TypeError(
+                f"{title}: {spec.__name__}.{method} is called as {method}({call}), but takes: {_listed(taken)}"
+            )
 
 
 def _listed(names: set[str]) -> str:

@@ -21,7 +21,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("zoo.errors", "zoo.hardware", "zoo.progress", "zoo.special_ids"),
     ("zoo.masks + zoo.kernels",),
     ("zoo.kinds",),
-    ("zoo.components.activations", "zoo.components.heads"),
+    ("zoo.sizes",),
+    ("zoo.components.activations", "zoo.components.heads", "zoo.components.norms"),
     tuple(
         f"zoo.components.{kind}"
         for kind in (

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from registry import Spec, SpecError, dump
+    from zoo.analysis.size import n_parameters
     from zoo.assembly.build import build
     from zoo.errors import DataError, DivergedError, PreemptedError, RunError
     from zoo.interop.certify import certify
     from zoo.interop.hugging_face import from_hf, to_hf
-    from zoo.run.spec import RunSpec, load, n_parameters, to_yaml
+    from zoo.run.spec import RunSpec, load, to_yaml
     from zoo.run.training import resume, train
     from zoo.run.using import evaluate, generate
 
@@ -39,11 +40,12 @@ __all__ = [
 
 _HOMES = {
     "registry": ("Spec", "SpecError", "dump"),
+    "zoo.analysis.size": ("n_parameters",),
     "zoo.assembly.build": ("build",),
     "zoo.interop.certify": ("certify",),
     "zoo.interop.hugging_face": ("from_hf", "to_hf"),
     "zoo.errors": ("DataError", "DivergedError", "PreemptedError", "RunError"),
-    "zoo.run.spec": ("RunSpec", "load", "n_parameters", "to_yaml"),
+    "zoo.run.spec": ("RunSpec", "load", "to_yaml"),
     "zoo.run.training": ("resume", "train"),
     "zoo.run.using": ("evaluate", "generate"),
 }

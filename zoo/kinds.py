@@ -17,11 +17,18 @@ from torch import Tensor, nn
 from registry import Kind, Spec
 from zoo.masks import Mask
 
+
+def _sized(*context: str) -> dict[str, tuple[str, ...]]:
+    """The two methods by which a spec may say how large its part is, with what they are called with: zoo.sizes."""
+    return {"n_parameters": context, "n_kept": (*context, "batch")}
+
+
 ATTENTION = Kind(
     "attention",
     package="zoo.components.attention",
     context=("d_model",),
     check=("d_model", "role", "position"),
+    calls=_sized("d_model"),
     summary="mixes information between positions",
     contract="forward(query [B, T, D], memory [B, S, D] | None, *, mask, position, cache) -> [B, T, D]; "
     "memory None means self-attention; check(d_model=, role=, position=) with role 'self', 'causal' "
@@ -32,6 +39,7 @@ FFN = Kind(
     package="zoo.components.ffn",
     context=("d_model",),
     check=("d_model",),
+    calls=_sized("d_model"),
     summary="transforms each position by itself",
     contract="forward(x [B, T, D]) -> [B, T, D]; check(d_model=); `auxiliary_loss`, if it has one: the scalar that "
     "its last forward in training adds to the loss, weighted, or None",
@@ -41,6 +49,7 @@ NORM = Kind(
     package="zoo.components.norm",
     context=("d_model",),
     check=("d_model",),
+    calls=_sized("d_model"),
     summary="normalises each position's vector",
     contract="forward(x [B, T, D]) -> [B, T, D]; check(d_model=)",
 )
@@ -49,6 +58,7 @@ POSITION = Kind(
     package="zoo.components.position",
     context=("d_model", "n_heads"),
     check=("d_model", "n_heads", "d_k", "role"),
+    calls=_sized("d_model", "n_heads"),
     summary="tells positions apart, by three hooks with neutral defaults",
     contract="embed(x [B, T, D], *, mask) -> [B, T, D]; rotate(x [B, H, T, K], *, mask) -> [B, H, T, K]; "
     "bias(q [B, H, T, K], k [B, G, S, K], *, scale, mask) -> [1 or B, 1 or H, T, S] | None; "
@@ -69,6 +79,7 @@ LAYOUT = Kind(
     package="zoo.components.layout",
     context=("d_model", "norms", "dropout"),
     check=("norms",),
+    calls=_sized("d_model", "norms"),
     summary="wires sublayers, residuals, norms and dropout into a layer",
     contract="forward(x [B, T, D], sublayers: sequence of callables [B, T, D] -> [B, T, D]) -> [B, T, D]; "
     "norms are the specs of the norms, one a sublayer, dropout a probability; the spec is a "
@@ -79,6 +90,7 @@ EMBEDDING = Kind(
     package="zoo.components.embedding",
     context=("d_model",),
     check=("d_model",),
+    calls=_sized("d_model"),
     summary="turns raw input into vectors",
     contract="forward(inputs [B, N, ...], *, mask bool [B, N] | None, types int [B, N] | None) -> vectors [B, S, D] "
     "and their mask bool [B, S] | None; S is N for tokens; check(d_model=); example_inputs(batch) of the spec: random "
@@ -89,6 +101,7 @@ HEAD = Kind(
     package="zoo.components.head",
     context=("d_model", "embeddings"),
     check=("d_model", "embeddings"),
+    calls=_sized("d_model", "embeddings"),
     summary="turns the last layer's output into the task's output",
     contract="forward(hidden [B, T, D], *, mask bool [B, T] | None = None) -> [B, T, V] or what the task needs; "
     "embeddings maps a name of the model (source, target, tokens, inputs) to its embedding module; "
@@ -138,7 +151,8 @@ OPTIMIZER = Kind(
     package="zoo.training.optimizers",
     context=("parameters", "lr"),
     summary="updates the weights",
-    contract="a torch.optim.Optimizer over `parameters`, its rate scaled by the schedule",
+    contract="a torch.optim.Optimizer over `parameters`, its rate scaled by the schedule; `n_state` of the spec: the "
+    "numbers it keeps for each weight, 2 where it says none",
 )
 SCHEDULE = Kind(
     "schedule",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +90,35 @@ def test_show_resolves_scale_and_overrides_and_its_output_passes_check(zoo: Any,
     spec = load(tmp_path / "shown.yaml")
     assert (spec.model.d_model, spec.model.encoder.n_layers, spec.training.seed) == (32, 1, 7)  # type: ignore[attr-defined, union-attr]
     checked = zoo("check", tmp_path / "shown.yaml")
-    assert (checked.exit_code, checked.stdout.split(": ")[1]) == (
-        0,
-        shown.stdout.splitlines()[0].split(": ")[1].join(["ok, ", "\n"]),
+    counted = shown.stdout.splitlines()[0].split(": ")[1]
+    assert checked.exit_code == 0
+    assert checked.stdout.split(": ")[1].startswith(f"ok, {counted}, about ")
+
+
+def test_check_counts_the_papers_parameters_and_says_what_training_takes(zoo: Any) -> None:
+    line = r"transformer_base: ok, 63,045,632 parameters, about \d+ GB to train(, more than the .* there are here)?\n"
+    assert re.fullmatch(line, zoo("check", "transformer_base").stdout)
+
+
+def test_check_takes_a_model_larger_than_this_machine_but_no_model_beyond_all_measure(zoo: Any) -> None:
+    large = zoo("check", "llama2_7b", "model.decoder.n_layers=1000")
+    assert large.exit_code == 0
+    assert ", more than the " in large.stdout
+    words = ("check", "transformer_base", "model.d_model=1000000")
+    absurd = zoo(*words)
+    assert (absurd.exit_code, absurd.stdout) == (2, "")
+    assert (
+        "transformer_base: model: has 72,086,224,024,576 parameters, which must be a mistake" in absurd.stderr
     )
+    assert "model.d_model=1,000,000" in absurd.stderr
+    assert zoo(*words, "--force").exit_code == 0
 
 
-def test_check_counts_the_papers_parameters(zoo: Any) -> None:
-    assert zoo("check", "transformer_base").stdout == "transformer_base: ok, 63,045,632 parameters\n"
+def test_training_what_memory_cannot_hold_is_refused_before_there_is_a_run(zoo: Any, tmp_path: Path) -> None:
+    refused = zoo("train", "quickstart", "model.d_model=100000", "--out", tmp_path / "run")
+    assert refused.exit_code == 2
+    assert "model: training takes about" in refused.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_model_alone_can_be_shown_and_checked_but_not_trained(zoo: Any, model_alone: Path) -> None:

@@ -14,9 +14,10 @@ import torch
 import presets
 import zoo
 from registry import dump, parse
+from zoo.analysis.size import n_parameters
 from zoo.data.bad_lines import BadLines
 from zoo.kinds import CORPUS, DECODING
-from zoo.run.spec import RunSpec, n_parameters
+from zoo.run.spec import RunSpec
 
 # Worked out by hand from the paper's formulas: per encoder layer four D×D projections, two D×F matrices with biases and
 # two norms; per decoder layer four projections and a norm more; one V×D matrix for source, target and output.

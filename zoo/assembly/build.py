@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from typing import Any
-
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from registry import Spec
 from zoo.kinds import MODEL
+from zoo.sizes import on_meta
 
 
 def build(spec: Spec, *, device: str | torch.device = "cpu") -> nn.Module:
     """The model of a spec, its weights set as the spec's `initialization` says from torch's global generator.
 
-    On device "meta" nothing is allocated and nothing initialised: for counting parameters and cost.
+    On device "meta" nothing is allocated and nothing initialised.
     """
-    is_meta = torch.device(device).type == "meta"
-    with torch.device(device), _Undrawn() if is_meta else nullcontext():
+    if torch.device(device).type == "meta":
+        return on_meta(lambda: MODEL.build(spec))
+    with torch.device(device):
         model = MODEL.build(spec)
-        if not is_meta:
-            model.initialize(model)
+        model.initialize(model)
     return model
 
 
 def n_parameters(model: nn.Module) -> int:
     """Trainable and frozen values, tied ones once."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-class _Undrawn(TorchFunctionMode):
-    """Leaves random numbers undrawn: on the meta device torch would import its compiler for them, in 2 s."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        keywords = kwargs or {}
-        if getattr(func, "__name__", "") in ("normal_", "uniform_", "trunc_normal_"):
-            return args[0] if args else keywords["tensor"]
-        return func(*args, **keywords)

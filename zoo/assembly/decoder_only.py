@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part
+from zoo.assembly.parts import Part
 from zoo.assembly.stack import Stack, StackSpec
 from zoo.kernels.cache import DecoderCache
 from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
@@ -37,6 +39,19 @@ class DecoderOnlySpec(Spec):
         return found + self.decoder.problems_in(
             f"{path}.decoder", d_model=self.d_model, position=self.position, is_causal=True, has_memory=False
         )
+
+    def parts(self, path: str) -> Iterator[Part]:
+        """The parts of the model, for counting."""
+        embeddings = {"tokens": self.tokens}
+        yield Part(f"{path}.tokens", EMBEDDING, self.tokens, {"d_model": self.d_model})
+        yield from self.decoder.parts(
+            f"{path}.decoder",
+            d_model=self.d_model,
+            position=self.position,
+            position_path=f"{path}.position",
+        )
+        context = {"d_model": self.d_model, "embeddings": embeddings}
+        yield Part(f"{path}.head", HEAD, self.head, context)
 
 
 @MODEL.register("decoder_only", spec=DecoderOnlySpec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part, partial
+from zoo.assembly.parts import Part
 from zoo.assembly.stack import Stack, StackSpec, merged, with_layers
 from zoo.kernels.cache import DecoderCache
 from zoo.kinds import ATTENTION, EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
@@ -109,6 +110,21 @@ class EncoderDecoderSpec(Spec):
                 has_memory=name == "decoder",
             )
         return found
+
+    def parts(self, path: str) -> Iterator[Part]:
+        """The parts of the model, for counting; a shared embedding stands once."""
+        width = {"d_model": self.d_model}
+        yield Part(f"{path}.source", EMBEDDING, self.source, width)
+        if not isinstance(self.target, Share):
+            yield Part(f"{path}.target", EMBEDDING, self.target, width)
+        for name, stack in (("encoder", self.encoder), ("decoder", self.decoder)):
+            yield from stack.parts(
+                f"{path}.{name}",
+                d_model=self.d_model,
+                position=self.position,
+                position_path=f"{path}.position",
+            )
+        yield Part(f"{path}.head", HEAD, self.head, {**width, "embeddings": self.embeddings})
 
 
 @MODEL.register("encoder_decoder", spec=EncoderDecoderSpec)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part
+from zoo.assembly.parts import Part
 from zoo.assembly.stack import Stack, StackSpec
 from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
@@ -36,6 +38,19 @@ class EncoderOnlySpec(Spec):
         return found + self.encoder.problems_in(
             f"{path}.encoder", d_model=self.d_model, position=self.position, is_causal=False, has_memory=False
         )
+
+    def parts(self, path: str) -> Iterator[Part]:
+        """The parts of the model, for counting."""
+        embeddings = {"inputs": self.inputs}
+        yield Part(f"{path}.inputs", EMBEDDING, self.inputs, {"d_model": self.d_model})
+        yield from self.encoder.parts(
+            f"{path}.encoder",
+            d_model=self.d_model,
+            position=self.position,
+            position_path=f"{path}.position",
+        )
+        context = {"d_model": self.d_model, "embeddings": embeddings}
+        yield Part(f"{path}.head", HEAD, self.head, context)
 
 
 @MODEL.register("encoder_only", spec=EncoderOnlySpec)

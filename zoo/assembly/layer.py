@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from registry import Problem, Spec, check_part
+from registry import Kind, Problem, Spec, check_part
+from zoo.assembly.parts import Part
 from zoo.components.heads import has_hook
 from zoo.kernels.cache import LayerCache
 from zoo.kinds import ATTENTION, FFN, LAYOUT, NORM, POSITION, LayoutSpec, Position
@@ -77,6 +78,22 @@ class LayerSpec(Spec):
                 Problem(f"{path}.cross_attention", "missing: a decoder's layers must attend to the encoder")
             )
         return found
+
+    def parts(self, path: str, *, d_model: int, n_times: int, times_key: str) -> Iterator[Part]:
+        """The parts of n_times layers of this form, times_key being the key that says how many."""
+        slots: list[tuple[str, Kind, Spec | None]] = [
+            ("self_attention", ATTENTION, self.self_attention),
+            ("cross_attention", ATTENTION, self.cross_attention),
+            ("ffn", FFN, self.ffn),
+        ]
+        width = {"d_model": d_model}
+        for name, kind, spec in slots:
+            if spec is not None:
+                yield Part(f"{path}.{name}", kind, spec, width, n_times, times_key)
+        yield Part(f"{path}.layout", LAYOUT, self.layout, {**width, "norms": self.norms}, n_times, times_key)
+        if self.position is not None:
+            context = {**width, "n_heads": heads(self.self_attention)}
+            yield Part(f"{path}.position", POSITION, self.position, context, n_times, times_key)
 
 
 def head_size(attention: Spec, d_model: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part, dump, partial
 from zoo.assembly.layer import Layer, LayerSpec, heads
+from zoo.assembly.parts import Part
 from zoo.kernels.cache import DecoderCache
 from zoo.kernels.dropout import dropout as drop
 from zoo.kinds import NORM, POSITION, Position
@@ -182,20 +183,43 @@ class StackSpec(Spec):
         assert self.n_layers is not None
         return [self.layer] * self.n_layers
 
+    def forms(self, path: str) -> list[tuple[str, LayerSpec, int, str]]:
+        """Each form of layer in this stack at `path`: its place, its spec, how many there are, the key that says so."""
+        if self.layer is not None:
+            return [(f"{path}.layer", self.layer, self.n_layers or 1, f"{path}.n_layers")]
+        return [
+            (f"{path}.layers.{i}.{place}", layer, group.repeat, f"{path}.layers.{i}.repeat")
+            for i, group in enumerate(self.layers or ())
+            for place, layer in group.each_form().items()
+        ]
+
+    @property
+    def first_layer(self) -> LayerSpec:
+        """The spec of the first layer, whose heads are those of the positions that are made for heads."""
+        return self.forms("")[0][1]
+
+    def parts(self, path: str, *, d_model: int, position: Spec, position_path: str) -> Iterator[Part]:
+        """The parts of this stack, position being the model's, at position_path."""
+        place = position_path if self.position is None else f"{path}.position"
+        context = {"d_model": d_model, "n_heads": heads(self.first_layer.self_attention)}
+        yield Part(place, POSITION, self.position or position, context)
+        for name in ("input_norm", "final_norm"):
+            if (norm := getattr(self, name)) is not None:
+                yield Part(f"{path}.{name}", NORM, norm, {"d_model": d_model})
+        for where, layer, n_times, key in self.forms(path):
+            yield from layer.parts(where, d_model=d_model, n_times=n_times, times_key=key)
+
     def problems_in(
         self, path: str, *, d_model: int, position: Spec, is_causal: bool, has_memory: bool
     ) -> list[Problem]:
         """Everything wrong with this stack at width d_model, position being the model's."""
         own = self.position or position
-        forms = {f"{path}.layer": self.layer} if self.layer is not None else {}
-        for i, group in enumerate(self.layers or ()):
-            forms |= {f"{path}.layers.{i}.{place}": layer for place, layer in group.each_form().items()}
         found: list[Problem] = []
         for name in ("input_norm", "final_norm"):
             if (norm := getattr(self, name)) is not None:
                 found += check_part(norm, f"{path}.{name}", d_model=d_model)
-        first = heads(self.each_layer()[0].self_attention)
-        for where, layer in forms.items():
+        first = heads(self.first_layer.self_attention)
+        for where, layer, *_ in self.forms(path):
             found += layer.problems_in(
                 where, d_model=d_model, position=own, is_causal=is_causal, has_memory=has_memory
             )
@@ -218,7 +242,7 @@ class Stack(nn.Module):
     def __init__(self, spec: StackSpec, *, d_model: int, position: Spec) -> None:
         super().__init__()
         layers = spec.each_layer()
-        n_heads = heads(layers[0].self_attention)
+        n_heads = heads(spec.first_layer.self_attention)
         self.position: Position = POSITION.build(spec.position or position, d_model=d_model, n_heads=n_heads)
         self.input_norm = None if spec.input_norm is None else NORM.build(spec.input_norm, d_model=d_model)
         self.layers = nn.ModuleList(Layer(layer, d_model=d_model) for layer in layers)

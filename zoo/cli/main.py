@@ -17,6 +17,7 @@ from zoo.cli.arguments import (
     BeamSize,
     Checkpoint,
     Device,
+    Force,
     Plugins,
     Quiet,
     Scale,
@@ -113,7 +114,8 @@ def show(words: Words, scale: Scale = None, plugin: Plugins = None) -> None:
     """Print a spec resolved, every default written out, as YAML that `check` and `train` accept."""
     sources, overrides = split(words)
     name, spec = load(one(sources, "SPEC"), overrides, scale, plugin)
-    from zoo.run.spec import n_parameters, to_yaml
+    from zoo.analysis.size import n_parameters
+    from zoo.run.spec import to_yaml
 
     print(f"# {name}: {n_parameters(spec.model):,} parameters\n{to_yaml(spec)}", end="")
 
@@ -123,8 +125,9 @@ def check(
     words: Annotated[list[str], typer.Argument(metavar="SPEC... [KEY=VALUE]...", show_default=False)],
     scale: Scale = None,
     plugin: Plugins = None,
+    force: Force = False,
 ) -> None:
-    """Check specs: for each, print ok and its number of parameters, or every mistake in it."""
+    """Check specs: for each, print ok, its parameters and the memory that training takes, or every mistake in it."""
     from presets import PresetError
     from registry import SpecError
 
@@ -135,12 +138,15 @@ def check(
     for source in sources:
         try:
             _, spec = load(source, overrides, scale, plugin)
+            from zoo.analysis.size import n_parameters
+            from zoo.run.memory import check_count, summary
+
+            if not force:
+                check_count(spec, where=source)
         except (SpecError, PresetError) as error:
             mistakes.append(str(error))
             continue
-        from zoo.run.spec import n_parameters
-
-        print(f"{source}: ok, {n_parameters(spec.model):,} parameters")
+        print(f"{source}: ok, {n_parameters(spec.model):,} parameters, {summary(spec)}")
     if mistakes:
         print("\n".join(mistakes), file=sys.stderr)
         raise typer.Exit(BAD_SPEC)
@@ -167,13 +173,14 @@ def train(
     ] = None,
     plugin: Plugins = None,
     quiet: Quiet = False,
+    force: Force = False,
 ) -> None:
     """Train a spec, then translate its test set and score it. Without SPEC: the preset 'quickstart'."""
     sources, overrides = split(words or [])
     name, spec = load(one(sources or [DEFAULT_PRESET], "SPEC"), overrides, scale, plugin)
     from zoo.run import training
 
-    _finish(training.train(spec, out, name=name, progress=not quiet), is_quiet=quiet)
+    _finish(training.train(spec, out, name=name, progress=not quiet, force=force), is_quiet=quiet)
 
 
 @app.command()
@@ -181,13 +188,15 @@ def resume(
     words: Annotated[list[str], typer.Argument(metavar="RUN [KEY=VALUE]...", show_default=False)],
     plugin: Plugins = None,
     quiet: Quiet = False,
+    force: Force = False,
 ) -> None:
     """Go on with a run from its newest checkpoint; KEY=VALUE may change e.g. training.max_steps."""
     load_plugins(plugin)
     sources, overrides = split(words)
     from zoo.run import training
 
-    _finish(training.resume(one(sources, "RUN"), *overrides, progress=not quiet), is_quiet=quiet)
+    folder = training.resume(one(sources, "RUN"), *overrides, progress=not quiet, force=force)
+    _finish(folder, is_quiet=quiet)
 
 
 @app.command()

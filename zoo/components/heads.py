@@ -12,6 +12,7 @@ from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.linear import Linear
 from zoo.kinds import POSITION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch, linear_size
 
 Projection = Literal["query", "key", "value", "output"]
 
@@ -31,6 +32,25 @@ class HeadsSpec(Spec):
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         if self.d_k is None and d_model % self.n_heads:
             raise ValueError(f"n_heads ({self.n_heads}) must divide d_model ({d_model}), or d_k be given")
+
+    def head_sizes(self, d_model: int) -> tuple[int, int]:
+        """K and Kv."""
+        d_k = self.d_k or d_model // self.n_heads
+        return d_k, self.d_v or d_k
+
+    def n_projected(self, d_model: int, n_kv_heads: int | None = None) -> int:
+        """The parameters of the four projections, the keys and values having so many heads."""
+        H, G, (d_k, d_v) = self.n_heads, n_kv_heads or self.n_heads, self.head_sizes(d_model)
+        sizes: list[tuple[Projection, int]] = [("query", H * d_k), ("key", G * d_k), ("value", G * d_v)]
+        found = linear_size(H * d_v, d_model, bias=adds_bias(self.bias, "output"))
+        return found + sum(linear_size(d_model, n, bias=adds_bias(self.bias, name)) for name, n in sizes)
+
+    def n_kept_with(
+        self, d_model: int, batch: Batch, *, n_kv_heads: int | None = None, n_scores: float = 0
+    ) -> int:
+        """What is kept of the input, queries, keys, values and output, and n_scores numbers a head and query."""
+        H, G, (d_k, d_v) = self.n_heads, n_kv_heads or self.n_heads, self.head_sizes(d_model)
+        return batch.n_tokens * (d_model + H * (d_k + d_v) + G * (d_k + d_v) + int(H * n_scores))
 
 
 class Heads(nn.Module):

@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import presets
 from registry import Problem, Spec, check_part, dump, load_plugin, parse
-from zoo.assembly.build import build
-from zoo.assembly.build import n_parameters as count
 from zoo.generation.max_length import LengthLimit
 from zoo.kinds import DECODING, MODEL, TASK
 from zoo.training.spec import TrainingSpec
@@ -93,11 +91,6 @@ def from_document(document: presets.Document) -> RunSpec:
 def to_yaml(run: RunSpec) -> str:
     """A run's spec as YAML, every default written out; `load` reads it back to an equal spec."""
     return presets.to_yaml({key: value for key, value in dump(run).items() if value is not None})
-
-
-def n_parameters(model: Spec) -> int:
-    """The number of a model's parameters, tied ones once, found without allocating them."""
-    return count(build(model, device="meta"))
 
 
 def _parts(spec: Spec, path: str) -> Iterator[tuple[str, Spec]]:

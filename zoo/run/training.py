@@ -11,9 +11,11 @@ import torch
 
 from registry import SpecError
 from zoo import hardware
+from zoo.analysis.size import n_parameters
 from zoo.errors import DataError
 from zoo.run.folder import SPEC_FILE, is_first_process, new_folder, require, run_in
-from zoo.run.spec import RunSpec, n_parameters
+from zoo.run.memory import check_memory
+from zoo.run.spec import RunSpec
 from zoo.training.files import METRICS_FILE
 from zoo.training.plan import duration
 from zoo.training.selection import last_step
@@ -23,15 +25,25 @@ _LEAST_STEP_S = 0.01  # of any model: Lightning's loop, and dozens of calls into
 _OF_AN_ATTEMPT = {SPEC_FILE, "tokens", "checkpoints", "environment.json", METRICS_FILE, "tensorboard"}
 
 
-def train(run: RunSpec, out: str | Path | None = None, *, name: str = "run", progress: bool = True) -> Path:
+def train(
+    run: RunSpec,
+    out: str | Path | None = None,
+    *,
+    name: str = "run",
+    progress: bool = True,
+    force: bool = False,
+) -> Path:
     """Trains a run in a folder of its own and returns that: `out`, or a new `runs/<name>-<hash>-<number>`.
 
     A folder made here goes again when the spec or the data turn out to be wrong.
-    Raises: SpecError for a spec without task, training or generation, or a device that is not there;
+    force trains where the estimate says that memory will not do.
+    Raises: SpecError for a spec without task, training or generation, too large for the memory there is, or for
+        a device that is not there;
         DataError; RunError for a folder in use; DivergedError; PreemptedError and KeyboardInterrupt, both
         after saving.
     """
     require(run, "task", "training", "generation", why="train it")
+    check_memory(run, force=force or not is_first_process())
     is_new = out is None or not Path(out).exists()
     folder = new_folder(run, name) if out is None else Path(out)
     try:
@@ -42,7 +54,7 @@ def train(run: RunSpec, out: str | Path | None = None, *, name: str = "run", pro
         raise
 
 
-def resume(folder: str | Path, *overrides: str, progress: bool = True) -> Path:
+def resume(folder: str | Path, *overrides: str, progress: bool = True, force: bool = False) -> Path:
     """Goes on with a run from its newest checkpoint, from the start if there is none yet; returns the folder.
 
     overrides may change what does not touch what is learnt, such as training.max_steps.
@@ -50,6 +62,7 @@ def resume(folder: str | Path, *overrides: str, progress: bool = True) -> Path:
     """
     run = run_in(Path(folder), *overrides)
     require(run, "task", "training", "generation", why="train it")
+    check_memory(run, force=force or not is_first_process())
     return _fit(run, Path(folder), is_resumed=True, progress=progress)
 
 

@@ -16,6 +16,7 @@ from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.eager import masked_softmax
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class AdditiveAttentionSpec(HeadsSpec):
@@ -35,6 +36,12 @@ class AdditiveAttentionSpec(HeadsSpec):
                 f"{getattr(position, 'type', '')} positions tells no distance: use positions that add to the "
                 "embeddings (sinusoidal, learned) or bias the scores (relative_buckets, alibi)"
             )
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return self.n_projected(d_model) + self.n_heads * self.head_sizes(d_model)[0]
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return self.n_kept_with(d_model, batch, n_scores=3 * batch.length)
 
 
 @ATTENTION.register(

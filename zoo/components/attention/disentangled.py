@@ -16,6 +16,7 @@ from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch, linear_size
 
 Term = Literal["c2p", "p2c"]
 
@@ -58,6 +59,18 @@ class DisentangledAttentionSpec(HeadsSpec):
                 f"position_terms ({', '.join(self.position_terms)}) read a table of relative positions: give the stack "
                 f"position: relative_embeddings, not {given}, or no position_terms"
             )
+
+    def n_parameters(self, *, d_model: int) -> int:
+        size, found = self.n_heads * self.head_sizes(d_model)[0], self.n_projected(d_model)
+        projections: dict[Term, Projection] = {"c2p": "key", "p2c": "query"}
+        for term in () if self.share_key else self.position_terms:
+            found += linear_size(d_model, size, bias=adds_bias(self.bias, projections[term]))
+        return found
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return self.n_kept_with(
+            d_model, batch, n_scores=(1 + 0.3 * len(self.position_terms)) * max(batch.length, 16)
+        )
 
 
 @ATTENTION.register(

@@ -17,6 +17,7 @@ from zoo.kernels.global_tokens import Places, attend_everywhere, places
 from zoo.kernels.linear import Linear
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch, linear_size
 
 
 class GlobalLocalAttentionSpec(HeadsSpec):
@@ -36,6 +37,17 @@ class GlobalLocalAttentionSpec(HeadsSpec):
             raise ValueError(
                 "global and local attention needs queries and keys on one axis; use it for self-attention"
             )
+
+    def n_parameters(self, *, d_model: int) -> int:
+        further = self.n_projected(d_model) - linear_size(
+            self.n_heads * self.head_sizes(d_model)[1], d_model, bias=adds_bias(self.bias, "output")
+        )
+        return self.n_projected(d_model) + further
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        d_k, d_v = self.head_sizes(d_model)
+        further = batch.n_tokens * self.n_heads * (2 * d_k + d_v)  # of the global tokens, whichever those are
+        return further + self.n_kept_with(d_model, batch, n_scores=min(batch.length, 2 * self.radius + 64))
 
 
 @ATTENTION.register(

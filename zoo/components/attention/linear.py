@@ -14,6 +14,7 @@ from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.linear_attention import attend_linearly
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class LinearAttentionSpec(HeadsSpec):
@@ -26,6 +27,15 @@ class LinearAttentionSpec(HeadsSpec):
                 f"linear attention has no scores that {getattr(position, 'type', '')} positions could turn or bias: "
                 "use positions that add to the embeddings, such as sinusoidal or learned"
             )
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return self.n_projected(d_model)
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        d_k, _ = self.head_sizes(d_model)
+        return (
+            self.n_kept_with(d_model, batch) + 4 * batch.n_tokens * self.n_heads * d_k
+        )  # features of q and k
 
 
 @ATTENTION.register(

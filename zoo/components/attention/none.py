@@ -11,10 +11,17 @@ from registry import Spec
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class NoAttentionSpec(Spec):
     type: Literal["none"] = "none"
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return 0
 
 
 @ATTENTION.register("none", spec=NoAttentionSpec, examples=[{}])

@@ -16,6 +16,7 @@ from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.eager import masked_softmax
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class RelativeAttentionSpec(HeadsSpec):
@@ -33,6 +34,13 @@ class RelativeAttentionSpec(HeadsSpec):
             raise ValueError(
                 "relative attention needs queries and keys on one axis; use it for self-attention"
             )
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return self.n_projected(d_model) + (2 * self.radius + 1) * sum(self.head_sizes(d_model))
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        by_distance = 2 * (2 * self.radius + 1)
+        return self.n_kept_with(d_model, batch, n_scores=3 * batch.length + by_distance)
 
 
 @ATTENTION.register(

@@ -13,6 +13,7 @@ from zoo.components.heads import Projection
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class RestrictedAttentionSpec(MultiHeadSpec):
@@ -26,6 +27,12 @@ class RestrictedAttentionSpec(MultiHeadSpec):
             raise ValueError(
                 "restricted attention needs queries and keys on one axis; use it for self-attention"
             )
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return self.n_in_heads(d_model)
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return self.n_kept_of(d_model, batch, min(batch.length, 2 * self.radius + 64))
 
 
 @ATTENTION.register(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.kernels.linear import Linear
 from zoo.kinds import EMBEDDING
+from zoo.sizes import Batch, linear_size
 
 Side = Annotated[int, Field(ge=1, le=65536)]
 
@@ -49,6 +50,13 @@ class ImagePatchesSpec(Spec):
     def example_inputs(self, batch: int) -> tuple[Tensor, Tensor | None]:
         """Random inputs for a trial and their mask: images have none."""
         return torch.randn(batch, self.n_channels, *self.sides), None
+
+    def n_parameters(self, *, d_model: int) -> int:
+        first = (self.class_token + self.n_registers) * d_model
+        return first + linear_size(self.n_channels * self.patch_size**2, d_model, bias=self.bias)
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * self.n_channels * self.patch_size**2
 
 
 @EMBEDDING.register(

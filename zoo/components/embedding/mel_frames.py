@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import EMBEDDING
+from zoo.sizes import Batch
 
 
 class MelFramesSpec(Spec):
@@ -26,6 +27,14 @@ class MelFramesSpec(Spec):
         mask = torch.ones(batch, n, dtype=torch.bool)
         mask[-1, n // 2 + 1 :] = False
         return torch.randn(batch, self.n_mels, n), mask
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return (3 * self.n_mels + 1) * d_model + (3 * d_model + 1) * d_model
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * (
+            2 * self.n_mels + 5 * d_model
+        )  # two frames a vector, before the second convolution
 
 
 @EMBEDDING.register("mel_frames", spec=MelFramesSpec, examples=[{"n_mels": 7}, {"n_mels": 5, "n_frames": 8}])

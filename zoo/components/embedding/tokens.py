@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.kernels.linear import Linear
 from zoo.kinds import EMBEDDING
+from zoo.sizes import Batch, linear_size
 
 
 class TokensSpec(Spec):
@@ -43,6 +44,15 @@ class TokensSpec(Spec):
         mask = torch.ones(batch, 7, dtype=torch.bool)
         mask[-1, 4:] = False
         return torch.randint(self.vocab_size, mask.shape), mask
+
+    def n_parameters(self, *, d_model: int) -> int:
+        found = (self.vocab_size + self.n_types) * (self.d_embedding or d_model)
+        if self.d_embedding is not None:
+            found += linear_size(self.d_embedding, d_model, bias=self.projection_bias)
+        return found
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * (2 + (self.d_embedding or 0))  # ids, int64
 
 
 @EMBEDDING.register(

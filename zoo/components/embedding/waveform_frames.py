@@ -15,6 +15,7 @@ from registry import Spec
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import EMBEDDING
+from zoo.sizes import Batch, linear_size
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(min_length=1, max_length=100)]
 
@@ -62,6 +63,24 @@ class WaveformFramesSpec(Spec):
         mask = torch.ones(batch, shortest + 8 * step, dtype=torch.bool)
         mask[-1, shortest + 4 * step :] = False
         return torch.randn(mask.shape), mask
+
+    def n_parameters(self, *, d_model: int) -> int:
+        convs = sum(
+            n_out * (n_in * kernel + self.conv_bias)
+            for (n_in, n_out), kernel in zip(pairwise((1, *self.channels)), self.kernels, strict=True)
+        )
+        normed = sum(self.channels) if self.norm == "layer" else self.channels[0]
+        last = self.channels[-1]
+        masked = d_model if self.mask_probability else 0
+        return convs + 2 * (normed + last) + linear_size(last, d_model, bias=True) + masked
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        found = batch.n_tokens * (prod(self.strides) + 2 * self.channels[-1])
+        for i, n_channels in enumerate(self.channels):
+            n_vectors = batch.n_tokens * prod(self.strides[i + 1 :])
+            is_normed = self.norm == "layer" or i == 0
+            found += n_vectors * n_channels * (3 if is_normed else 2)
+        return found
 
 
 @EMBEDDING.register(

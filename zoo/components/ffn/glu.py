@@ -12,6 +12,7 @@ from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import FFN
+from zoo.sizes import Batch, linear_size
 
 
 class GLUSpec(Spec):
@@ -33,6 +34,18 @@ class GLUSpec(Spec):
                 f"multiple_of ({self.multiple_of}) rounds the width that d_model gives, but d_ff is given "
                 f"({self.d_ff}); leave one of them out"
             )
+
+    def width(self, d_model: int) -> int:
+        """F."""
+        return _two_thirds(4 * d_model, self.multiple_of) if self.d_ff is None else self.d_ff
+
+    def n_parameters(self, *, d_model: int) -> int:
+        F = self.width(d_model)
+        return 2 * linear_size(d_model, F, bias=self.bias) + linear_size(F, d_model, bias=self.bias)
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        F = self.width(d_model)
+        return batch.n_tokens * (d_model + 4 * F + (F * 5 // 4 if self.dropout else 0))
 
 
 @FFN.register(

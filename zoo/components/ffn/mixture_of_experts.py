@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.kernels.linear import Linear
 from zoo.kinds import FFN
+from zoo.sizes import Batch, linear_size, n_kept, n_parameters
 
 
 class MixtureOfExpertsSpec(Spec):
@@ -37,6 +39,21 @@ class MixtureOfExpertsSpec(Spec):
                     part.check(d_model=d_model)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
+
+    def n_parameters(self, *, d_model: int) -> int:
+        found = linear_size(d_model, self.n_experts, bias=False)
+        found += self.n_experts * n_parameters(FFN, self.expert, d_model=d_model)
+        if self.shared_expert is not None:
+            found += n_parameters(FFN, self.shared_expert, d_model=d_model)
+        return found
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        routed = batch.n_tokens * self.top_k
+        found = batch.n_tokens * (d_model + 2 * self.n_experts) + routed * d_model
+        found += n_kept(FFN, self.expert, d_model=d_model, batch=replace(batch, n_tokens=routed))
+        if self.shared_expert is not None:
+            found += n_kept(FFN, self.shared_expert, d_model=d_model, batch=batch)
+        return found
 
 
 @FFN.register(

@@ -12,6 +12,7 @@ from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import FFN
+from zoo.sizes import Batch, linear_size
 
 
 class MLPSpec(Spec):
@@ -27,6 +28,15 @@ class MLPSpec(Spec):
     output_dropout: float = Field(0.0, ge=0, lt=1)
     """Probability of dropping a value of the output, in training; DistilBERT does it here and not after attention,
     while a layer's dropout, which comes on top, is for both."""
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return linear_size(d_model, self.d_ff, bias=self.bias) + linear_size(
+            self.d_ff, d_model, bias=self.bias
+        )
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        hidden = self.d_ff * (1 if self.activation == "relu" else 2)
+        return batch.n_tokens * (d_model + hidden + (self.d_ff * 5 // 4 if self.dropout else 0))
 
 
 @FFN.register(

@@ -9,10 +9,17 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import FFN
+from zoo.sizes import Batch
 
 
 class NoFFNSpec(Spec):
     type: Literal["none"] = "none"
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return 0
 
 
 @FFN.register("none", spec=NoFFNSpec, examples=[{}])

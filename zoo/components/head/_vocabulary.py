@@ -9,6 +9,10 @@ import torch
 from torch import nn
 
 from registry import Spec
+from zoo.sizes import Batch
+
+_CHUNK = 1 << 26
+"""Most logits that the loss has in memory at once: see zoo.kernels.cross_entropy."""
 
 Predicts = Literal["target", "source", "tokens", "inputs"]
 
@@ -27,6 +31,16 @@ class VocabularySpec(Spec):
             raise ValueError(f"this model has no embedding '{self.predicts}' to predict (it has: {known})")
         if not hasattr(embeddings[self.predicts], "vocab_size"):
             raise ValueError(f"'{self.predicts}' embeds no tokens, so there is no vocabulary to predict")
+
+    def shape(self, d_model: int, embeddings: Mapping[str, Spec]) -> tuple[int, int]:
+        """V and E of the embedding, by the fields' names vocab_size and d_embedding."""
+        embedding = embeddings[self.predicts]
+        return embedding.vocab_size, getattr(embedding, "d_embedding", None) or d_model  # type: ignore[attr-defined]
+
+    def n_kept_by_loss(self, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        """What the loss works with: the gradients of its input and of the matrix, and the logits of a chunk."""
+        V, E = self.shape(d_model, embeddings)
+        return batch.n_tokens * (d_model + E) + V * E + min(batch.n_tokens * V, _CHUNK)
 
 
 def vocabulary_matrix(embedding: nn.Module, *, tied: bool) -> nn.Parameter:

@@ -14,6 +14,7 @@ from registry import Spec
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD
+from zoo.sizes import Batch, linear_size
 
 
 class CTCSpec(Spec):
@@ -30,6 +31,12 @@ class CTCSpec(Spec):
     def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
         if self.blank >= self.vocab_size:
             raise ValueError(f"blank ({self.blank}) must be below vocab_size ({self.vocab_size})")
+
+    def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
+        return linear_size(d_model, self.vocab_size, bias=self.bias)
+
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        return batch.n_tokens * (d_model * 5 // 4 + 3 * self.vocab_size)
 
 
 @HEAD.register(

@@ -9,10 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from registry import Spec
 from zoo.components.head._vocabulary import Predicts, VocabularySpec, vocabulary_matrix
 from zoo.kernels.cross_entropy import linear_cross_entropy
 from zoo.kernels.linear import Linear, linear
 from zoo.kinds import HEAD
+from zoo.sizes import Batch
 
 
 class LanguageModelSpec(VocabularySpec):
@@ -23,6 +25,18 @@ class LanguageModelSpec(VocabularySpec):
     """What the hidden vectors are multiplied by: nothing, or 1/√d_model (T5 1.0)."""
     soft_cap: float | None = Field(None, gt=0, le=1e6)
     """Bounds the logits: c·tanh(logits / c) (Gemma 2); None: no bound."""
+
+    def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
+        V, E = self.shape(d_model, embeddings)
+        found = 0 if self.tied else V * E
+        if self.bias is True:
+            found += V
+        return found if d_model == E else found + d_model * E
+
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        if self.soft_cap is not None:  # whole logits, capped, and their softmax
+            return batch.n_tokens * (d_model + 3 * self.shape(d_model, embeddings)[0])
+        return self.n_kept_by_loss(d_model, embeddings, batch)
 
 
 @HEAD.register(

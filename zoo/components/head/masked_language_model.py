@@ -15,6 +15,7 @@ from zoo.components.head._vocabulary import Predicts, VocabularySpec, vocabulary
 from zoo.kernels.cross_entropy import linear_cross_entropy
 from zoo.kernels.linear import Linear, linear
 from zoo.kinds import HEAD, NORM
+from zoo.sizes import Batch, linear_size, n_kept, n_parameters
 
 
 class MaskedLanguageModelSpec(VocabularySpec):
@@ -33,6 +34,16 @@ class MaskedLanguageModelSpec(VocabularySpec):
     def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
         super().check(d_model=d_model, embeddings=embeddings)
         self.norm.check(d_model=getattr(embeddings[self.predicts], "d_embedding", None) or d_model)
+
+    def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
+        V, E = self.shape(d_model, embeddings)
+        found = linear_size(d_model, E, bias=self.dense_bias) + n_parameters(NORM, self.norm, d_model=E)
+        return found + self.bias * V + (0 if self.tied else V * E)
+
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        E = self.shape(d_model, embeddings)[1]
+        dense = 2 * batch.n_tokens * E + n_kept(NORM, self.norm, d_model=E, batch=batch)
+        return dense + self.n_kept_by_loss(d_model, embeddings, batch)
 
 
 @HEAD.register(

@@ -9,10 +9,17 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import HEAD
+from zoo.sizes import Batch
 
 
 class NoHeadSpec(Spec):
     type: Literal["none"] = "none"
+
+    def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        return 0
 
 
 @HEAD.register("none", spec=NoHeadSpec, examples=[{}])

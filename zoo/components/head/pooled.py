@@ -13,6 +13,7 @@ from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.components.head._pooling import Pool, Pooling
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD
+from zoo.sizes import Batch, linear_size
 
 
 class PooledSpec(Spec):
@@ -24,6 +25,16 @@ class PooledSpec(Spec):
     """Function after the dense layer (BERT: tanh)."""
     d_pooled: int | None = Field(None, ge=1, le=1_000_000)
     """Width of the vector; None: d_model."""
+
+    def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
+        scores = d_model if self.pool == "attention" else 0
+        return scores + linear_size(d_model, self.d_pooled or d_model, bias=True)
+
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        return (
+            batch.n_tokens * (d_model if self.pool == "attention" else 1)
+            + 3 * (batch.n_tokens // batch.length) * d_model
+        )
 
 
 @HEAD.register(

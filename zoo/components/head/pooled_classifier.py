@@ -14,6 +14,7 @@ from zoo.components.head._pooling import Pool, Pooling
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD, NORM
+from zoo.sizes import Batch, linear_size, n_parameters
 
 
 class PooledClassifierSpec(Spec):
@@ -41,6 +42,19 @@ class PooledClassifierSpec(Spec):
             raise ValueError("dense_bias and pooled_dropout belong to a dense layer: give its activation")
         if self.norm is not None:
             self.norm.check(d_model=d_model)
+
+    def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
+        found = d_model if self.pool == "attention" else 0
+        if self.activation is not None:
+            found += linear_size(d_model, d_model, bias=self.dense_bias)
+        if self.norm is not None:
+            found += n_parameters(NORM, self.norm, d_model=d_model)
+        return found + linear_size(d_model, self.n_classes, bias=self.bias)
+
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        n_vectors = batch.n_tokens // batch.length
+        pooling = batch.n_tokens * (d_model if self.pool == "attention" else 1)
+        return pooling + n_vectors * (6 * d_model + 2 * self.n_classes)
 
 
 @HEAD.register(

@@ -13,6 +13,7 @@ from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD, NORM
+from zoo.sizes import Batch, linear_size, n_parameters
 
 
 class TokenClassifierSpec(Spec):
@@ -35,6 +36,16 @@ class TokenClassifierSpec(Spec):
             raise ValueError("dense_bias belongs to a dense layer: give its activation")
         if self.norm is not None:
             self.norm.check(d_model=d_model)
+
+    def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
+        found = linear_size(d_model, self.n_classes, bias=self.bias)
+        if self.activation is not None:
+            found += linear_size(d_model, d_model, bias=self.dense_bias)
+        return found if self.norm is None else found + n_parameters(NORM, self.norm, d_model=d_model)
+
+    def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
+        dense = 0 if self.activation is None else 2 * d_model
+        return batch.n_tokens * (dense + 2 * d_model + 2 * self.n_classes)
 
 
 @HEAD.register(

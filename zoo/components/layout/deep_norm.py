@@ -9,8 +9,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.components.norms import n_kept_of_norms, n_of_norms
 from zoo.kernels.dropout import dropout_add
 from zoo.kinds import LAYOUT, NORM, LayoutSpec
+from zoo.sizes import Batch
 
 
 class DeepNormSpec(LayoutSpec):
@@ -19,6 +21,12 @@ class DeepNormSpec(LayoutSpec):
     alpha: float = Field(gt=0, le=1000)
     """What the residual is multiplied by. A model of one stack of N layers: (2N)^¼; an encoder of N layers with a
     decoder of M: 0.81·(N⁴M)^(1/16) in the encoder and (3M)^¼ in the decoder. Goes with initialization deep_norm."""
+
+    def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
+        return n_of_norms(norms, d_model)
+
+    def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
+        return n_kept_of_norms(norms, d_model, batch)
 
 
 @LAYOUT.register("deep_norm", spec=DeepNormSpec, examples=[{"alpha": 1.7}])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from registry import Problem, Spec
 from zoo.kinds import LAYOUT, LayoutSpec
+from zoo.sizes import Batch, n_kept, n_parameters
 
 
 class LayerScaleSpec(LayoutSpec):
@@ -38,6 +39,13 @@ class LayerScaleSpec(LayoutSpec):
             )
             found.append(Problem(where, text))
         return found
+
+    def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
+        return n_parameters(LAYOUT, self.layout, d_model=d_model, norms=norms) + len(norms) * d_model
+
+    def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
+        kept = n_kept(LAYOUT, self.layout, d_model=d_model, norms=norms, batch=batch)
+        return kept + len(norms) * batch.n_tokens * d_model
 
 
 @LAYOUT.register(

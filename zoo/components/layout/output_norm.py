@@ -8,14 +8,22 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.components.norms import n_kept_of_norms, n_of_norms
 from zoo.kernels.dropout import dropout_add
 from zoo.kinds import LAYOUT, NORM, LayoutSpec
+from zoo.sizes import Batch
 
 
 class OutputNormSpec(LayoutSpec):
     type: Literal["output_norm"] = "output_norm"
     ends_normed: ClassVar[bool] = False
     norms_branches: ClassVar[bool] = True
+
+    def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
+        return n_of_norms(norms, d_model)
+
+    def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
+        return n_kept_of_norms(norms, d_model, batch)
 
 
 @LAYOUT.register("output_norm", spec=OutputNormSpec, examples=[{}])

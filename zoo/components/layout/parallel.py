@@ -8,8 +8,10 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.components.norms import n_kept_of_norms, n_of_norms
 from zoo.kernels.dropout import dropout_add
 from zoo.kinds import LAYOUT, NORM, LayoutSpec
+from zoo.sizes import Batch
 
 
 class ParallelSpec(LayoutSpec):
@@ -22,6 +24,16 @@ class ParallelSpec(LayoutSpec):
         if self.shared_norm and any(norm != norms[0] for norm in norms):
             given = " and ".join(getattr(norm, "type", "?") for norm in norms)
             raise ValueError(f"shared_norm takes one form of norm for all sublayers, got {given}")
+
+    def own(self, norms: Sequence[Spec]) -> Sequence[Spec]:
+        """The norms there are, of those for each sublayer."""
+        return norms[:1] if self.shared_norm else norms
+
+    def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
+        return n_of_norms(self.own(norms), d_model)
+
+    def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
+        return n_kept_of_norms(self.own(norms), d_model, batch)
 
 
 @LAYOUT.register("parallel", spec=ParallelSpec, examples=[{}, {"shared_norm": True}])

@@ -9,13 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.components.norms import n_kept_of_norms, n_of_norms
 from zoo.kernels.dropout import dropout_add
 from zoo.kinds import LAYOUT, NORM, LayoutSpec
+from zoo.sizes import Batch
 
 
 class ReZeroSpec(LayoutSpec):
     type: Literal["rezero"] = "rezero"
     ends_normed: ClassVar[bool] = False
+
+    def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
+        return n_of_norms(norms, d_model) + 1
+
+    def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
+        return n_kept_of_norms(norms, d_model, batch) + len(norms) * batch.n_tokens * d_model
 
 
 @LAYOUT.register("rezero", spec=ReZeroSpec, examples=[{}])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from registry import Problem, Spec
 from zoo.kinds import LAYOUT, LayoutSpec
+from zoo.sizes import Batch, n_kept, n_parameters
 
 
 class StochasticDepthSpec(LayoutSpec):
@@ -36,6 +37,12 @@ class StochasticDepthSpec(LayoutSpec):
             text = "normalises what a sublayer gives, so none can be skipped; take a layout such as pre_norm"
             found.append(Problem(where, text))
         return found
+
+    def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
+        return n_parameters(LAYOUT, self.layout, d_model=d_model, norms=norms)
+
+    def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
+        return n_kept(LAYOUT, self.layout, d_model=d_model, norms=norms, batch=batch)
 
 
 @LAYOUT.register(

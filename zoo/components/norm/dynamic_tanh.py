@@ -10,12 +10,19 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import NORM
+from zoo.sizes import Batch
 
 
 class DynamicTanhSpec(Spec):
     type: Literal["dynamic_tanh"] = "dynamic_tanh"
     alpha: float = Field(0.5, gt=0, le=1000)
     """What the learned α starts at: the paper's is 0.5, but less in language models, the wider the less."""
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return 2 * d_model + 1
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return 2 * batch.n_tokens * d_model
 
 
 @NORM.register("dynamic_tanh", spec=DynamicTanhSpec, examples=[{}, {"alpha": 0.8}])

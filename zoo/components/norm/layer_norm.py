@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import NORM
+from zoo.sizes import Batch
 
 
 class LayerNormSpec(Spec):
@@ -21,6 +22,12 @@ class LayerNormSpec(Spec):
     """Whether a learned gain multiplies the normalised vector; OLMo has neither gain nor bias."""
     bias: bool = True
     """Whether a learned shift is added at the end."""
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return (self.gain + self.bias) * d_model
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * (d_model + 2)
 
 
 @NORM.register(

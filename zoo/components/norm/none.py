@@ -8,10 +8,17 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import NORM
+from zoo.sizes import Batch
 
 
 class NoNormSpec(Spec):
     type: Literal["none"] = "none"
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return 0
 
 
 @NORM.register("none", spec=NoNormSpec, examples=[{}])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import NORM
+from zoo.sizes import Batch
 
 
 class RMSNormSpec(Spec):
@@ -22,6 +23,12 @@ class RMSNormSpec(Spec):
     casts_before_gain: bool = False
     """Whether the normalised vector is rounded to the input's dtype before the gain (LLaMA, T5), instead of after it
     (Gemma, OLMo 2); in float32 both are the same."""
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return d_model
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * (2 * d_model + 1)
 
 
 @NORM.register(

@@ -10,12 +10,19 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kinds import NORM
+from zoo.sizes import Batch
 
 
 class ScaleNormSpec(Spec):
     type: Literal["scale_norm"] = "scale_norm"
     eps: float = Field(1e-5, gt=0, le=1)
     """The least length that a vector is divided by."""
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return 1
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return batch.n_tokens * (d_model + 3)
 
 
 @NORM.register("scale_norm", spec=ScaleNormSpec, examples=[{}, {"eps": 1e-3}])

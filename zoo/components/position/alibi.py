@@ -9,11 +9,18 @@ from torch import Tensor
 
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class AlibiSpec(PositionSpec):
     type: Literal["alibi"] = "alibi"
     is_per_head: ClassVar[bool] = True
+
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return n_heads * batch.length**2  # one bias for the whole batch
 
 
 @POSITION.register("alibi", spec=AlibiSpec, examples=[{}])

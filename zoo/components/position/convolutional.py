@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 _SEES_AHEAD = (
     "convolutional positions look at later frames, which a causal stack may not see; use them in an encoder"
@@ -30,6 +31,13 @@ class ConvolutionalSpec(PositionSpec):
             raise ValueError(f"n_groups ({self.n_groups}) must divide d_model ({d_model})")
         if role == "causal":
             raise ValueError(_SEES_AHEAD)
+
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return d_model * (d_model // self.n_groups) * self.kernel_size + self.kernel_size + d_model
+
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        weight = 3 * d_model * (d_model // self.n_groups) * self.kernel_size
+        return 2 * batch.n_tokens * d_model + weight
 
 
 @POSITION.register(

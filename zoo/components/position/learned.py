@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class LearnedSpec(PositionSpec):
@@ -19,6 +20,12 @@ class LearnedSpec(PositionSpec):
     """Row of the first position; rows before it stay unused: 2 in BART, OPT and RoBERTa."""
     counts_padding: bool = False
     """Whether padding before a token counts (BERT, GPT-2, BART); if not, a padded row gives what it gives alone."""
+
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return (self.max_len + self.offset) * d_model
+
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return 2 * batch.n_tokens  # their places, int64
 
 
 @POSITION.register(

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 from zoo.kinds import POSITION, Position, PositionSpec
+from zoo.sizes import Batch
 
 
 class NoPositionSpec(PositionSpec):
     type: Literal["none"] = "none"
+
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return 0
 
 
 @POSITION.register("none", spec=NoPositionSpec, examples=[{}])

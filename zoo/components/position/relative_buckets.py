@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class RelativeBucketsSpec(PositionSpec):
@@ -30,6 +31,12 @@ class RelativeBucketsSpec(PositionSpec):
                 f"max_distance ({self.max_distance}) must be above {n_exact}, "
                 f"the distances that have a bucket of their own with n_buckets ({self.n_buckets})"
             )
+
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return self.n_buckets * n_heads
+
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return (n_heads + 2) * batch.length**2  # one bias for the whole batch, and its places
 
 
 @POSITION.register(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.kinds import NORM, POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch, n_parameters
 
 
 class RelativeEmbeddingsSpec(PositionSpec):
@@ -34,6 +35,13 @@ class RelativeEmbeddingsSpec(PositionSpec):
     def check(self, *, d_model: int, n_heads: int, d_k: int, role: str) -> None:
         if self.norm is not None:
             self.norm.check(d_model=d_model)
+
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        found = 2 * self.span * d_model
+        return found if self.norm is None else found + n_parameters(NORM, self.norm, d_model=d_model)
+
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return 2 * self.span * d_model + 2 * batch.length**2
 
 
 @POSITION.register(

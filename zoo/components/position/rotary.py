@@ -12,6 +12,7 @@ from registry import Spec
 from zoo.kernels.rotary import turns
 from zoo.kinds import POSITION, ROTARY_SCALING, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch, n_parameters
 
 Pairing = Literal["half", "interleaved"]
 
@@ -36,6 +37,12 @@ class RotarySpec(PositionSpec):
             )
         if self.scaling is not None:
             self.scaling.check(size=size)
+
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return 0 if self.scaling is None else n_parameters(ROTARY_SCALING, self.scaling)
+
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return 0
 
 
 @POSITION.register(

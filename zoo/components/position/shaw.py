@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from zoo.kernels.linear import linear
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class ShawSpec(PositionSpec):
@@ -25,6 +26,12 @@ class ShawSpec(PositionSpec):
         if own != d_k:
             given = "" if self.d_k else f"; give shaw the field d_k: {d_k}"
             raise ValueError(f"vectors of size {own} cannot meet queries of the head size d_k ({d_k}){given}")
+
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return (2 * self.radius + 1) * (self.d_k or d_model // n_heads)
+
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return 2 * batch.length**2  # the places of the distances, int64
 
 
 @POSITION.register("shaw", spec=ShawSpec, examples=[{"radius": 3}, {"radius": 0, "d_k": 4}])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 WaveLayout = Literal["interleaved", "concatenated", "concatenated_inclusive"]
 
@@ -31,6 +32,12 @@ class SinusoidalSpec(PositionSpec):
             raise ValueError(f"sinusoids come in pairs of sine and cosine: d_model ({d_model}) must be even")
         if self.layout == "concatenated_inclusive" and d_model < 4:
             raise ValueError(f"{self.layout} needs two wavelengths: d_model ({d_model}) must be at least 4")
+
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return 0
 
 
 @POSITION.register(

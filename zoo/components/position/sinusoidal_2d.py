@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo.components.position.sinusoidal import WaveLayout, sinusoids
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 class Sinusoidal2DSpec(PositionSpec):
@@ -36,6 +37,12 @@ class Sinusoidal2DSpec(PositionSpec):
             )
         if self.layout == "concatenated_inclusive" and d_model < 8:
             raise ValueError(f"{self.layout} needs two wavelengths: d_model ({d_model}) must be at least 8")
+
+    def n_parameters(self, *, d_model: int, n_heads: int) -> int:
+        return 0
+
+    def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
+        return 0
 
 
 @POSITION.register(

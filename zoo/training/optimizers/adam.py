@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -17,6 +17,8 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 class AdamSpec(Spec):
     type: Literal["adam"] = "adam"
+    n_state: ClassVar[int] = 2
+    """Numbers kept for each weight: the two means."""
     betas: tuple[Beta, Beta] = (0.9, 0.98)
     """Decay of the running means of the gradient and of its square; the default is the paper's."""
     eps: float = Field(1e-9, gt=0, le=1)

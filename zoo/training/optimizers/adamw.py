@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,6 +16,8 @@ from zoo.training.optimizers.adam import Beta, can_fuse
 
 class AdamWSpec(Spec):
     type: Literal["adamw"] = "adamw"
+    n_state: ClassVar[int] = 2
+    """Numbers kept for each weight: the two means."""
     betas: tuple[Beta, Beta] = (0.9, 0.98)
     """Decay of the running means of the gradient and of its square."""
     eps: float = Field(1e-8, gt=0, le=1)

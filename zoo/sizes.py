@@ -1,0 +1,107 @@
+"""How large a part is, by the formula its spec says; a part that says none is built once, where nothing is allocated.
+
+A spec may have two methods, which its kind calls with the names that it lists:
+    n_parameters(...) -> int: the values of the module, trained and frozen, those of other parts (a tied matrix) not.
+    n_kept(..., batch) -> int: the values that a training step keeps of a batch from the forward to the backward pass:
+        what the part's products and functions read, its parameters not; rather more than less.
+A formula is that of the class it stands in: a subclass may have further weights, so what it inherits is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from registry import Kind, Spec
+from zoo.kinds import EMBEDDING
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a training step is taken on."""
+
+    n_tokens: int
+    """Tokens of all its sequences."""
+    length: int
+    """Tokens of each sequence."""
+    is_half: bool = False
+    """Whether products are computed in a type of two bytes."""
+    is_on_cpu: bool = True
+    """Whether a CPU computes, whose kernels for short sequences keep more."""
+
+
+def n_parameters(kind: Kind, spec: Spec, **context: Any) -> int:
+    """The values of the part that a spec describes, in the context that its kind names."""
+    formula = _formula(spec, "n_parameters")
+    if formula is not None:
+        return formula(**context)
+    return _counted(kind, spec, tuple((name, _frozen(value)) for name, value in context.items()))
+
+
+def n_kept(kind: Kind, spec: Spec, *, batch: Batch, **context: Any) -> int:
+    """The values that a training step keeps of a part; for one that says nothing, its input and its products'."""
+    formula = _formula(spec, "n_kept")
+    if formula is not None:
+        return formula(batch=batch, **context)
+    d_model = int(context["d_model"] if "d_model" in context else getattr(spec, "d_model", 1))
+    # A matrix [N, D] gives N values a token for each D of its own.
+    return batch.n_tokens * (d_model + n_parameters(kind, spec, **context) // d_model)
+
+
+def linear_size(n_in: int, n_out: int, *, bias: bool) -> int:
+    """The parameters of a linear map."""
+    return (n_in + bias) * n_out
+
+
+def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
+    """What `make` builds, on the meta device: shapes without memory, and no random numbers drawn."""
+    with torch.device("meta"), _Undrawn():
+        return make()
+
+
+def _formula(spec: Spec, name: str) -> Callable[..., int] | None:
+    return getattr(spec, name) if name in vars(type(spec)) else None
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value.items()) if isinstance(value, Mapping) else value
+
+
+@lru_cache(maxsize=1024)
+def _counted(kind: Kind, spec: Spec, context: tuple[tuple[str, Any], ...]) -> int:
+    """The parameters of a part that is built for it, those of the embeddings it is handed left out."""
+    given = dict(context)
+    embeddings = dict(given.get("embeddings", ()))
+
+    def make() -> nn.Module:
+        if "dropout" in kind.context:
+            given["dropout"] = 0.0
+        if embeddings:
+            built = {name: EMBEDDING.build(one, d_model=given["d_model"]) for name, one in embeddings.items()}
+            others.extend(id(parameter) for part in built.values() for parameter in part.parameters())
+            given["embeddings"] = built
+        return kind.build(spec, **given)
+
+    others: list[int] = []
+    part = on_meta(make)
+    if not isinstance(part, nn.Module):
+        return 0  # such as a function that scales positions
+    return sum(parameter.numel() for parameter in part.parameters() if id(parameter) not in others)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves random numbers undrawn: on the meta device torch would import its compiler for them, in 2 s."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        keywords = kwargs or {}
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "trunc_normal_"):
+            return args[0] if args else keywords["tensor"]
+        return func(*args, **keywords)
