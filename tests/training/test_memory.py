@@ -14,6 +14,7 @@ from torch.testing import assert_close
 from registry import SpecError, parse
 from zoo.errors import RunError
 from zoo.training.fit import fit
+from zoo.training.journal import read
 from zoo.training.memory import is_out_of_memory
 from zoo.training.selection import load_weights
 from zoo.training.spec import TrainingSpec
@@ -94,6 +95,11 @@ def test_halves_learn_what_the_whole_would_have(
     fit(run, tmp_path / "whole", resume=False, progress=False)
     monkeypatch.setattr(toy.PreparedToy, "loss", holding(toy, rows, fails_in_backward=fails_in_backward))
     fit(run, tmp_path / "halves", resume=False, progress=False)
+    norms = [
+        [record["gradient_norm"] for record in read(tmp_path / name) if record["kind"] == "train"]
+        for name in ("whole", "halves")
+    ]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
     whole, halves = load_weights(tmp_path / "whole"), load_weights(tmp_path / "halves")
     for name, expected in whole.items():
         assert_close(halves[name], expected, rtol=1e-4, atol=1e-6)

@@ -70,7 +70,7 @@ def test_measuring_a_step_changes_nothing(toy: ModuleType) -> None:
     torch.manual_seed(7)
     model = build(run.model)
     model.register_buffer("count", torch.tensor(0))
-    model.register_forward_pre_hook(lambda module, inputs: module.count.add_(1))
+    model.encoder.register_forward_pre_hook(lambda module, inputs: model.count.add_(1))
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     torch.manual_seed(7)
     before = torch.rand(1)
@@ -170,7 +170,7 @@ def test_a_warm_up_beyond_the_time_does_not_make_a_spec_that_cannot_be_read(toy:
 
 def test_a_run_without_time_still_takes_a_step_and_has_a_result(toy: ModuleType, tmp_path: Path) -> None:
     result = fit(
-        toy.toy_run(max_minutes=1e-6, average_last=2, keep_checkpoints=2),
+        toy.toy_run(max_minutes=1e-12, average_last=2, keep_checkpoints=2),
         tmp_path,
         resume=False,
         progress=False,
