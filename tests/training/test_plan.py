@@ -70,7 +70,11 @@ def test_measuring_a_step_changes_nothing(toy: ModuleType) -> None:
     torch.manual_seed(7)
     model = build(run.model)
     model.register_buffer("count", torch.tensor(0))
-    model.encoder.register_forward_pre_hook(lambda module, inputs: model.count.add_(1))
+
+    def count(module: torch.nn.Module, inputs: Any) -> None:
+        model.count.add_(1)
+
+    model.encoder.register_forward_pre_hook(count)
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     torch.manual_seed(7)
     before = torch.rand(1)
