@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import typer
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from zoo.assembly.build import build
@@ -20,6 +21,7 @@ from zoo.interop.family import family_named
 from zoo.interop.hugging_face import export as write
 from zoo.interop.hugging_face import from_hf
 from zoo.interop.matching import spec_of
+from zoo.run.spec import load
 
 SIZES = {"vocab_size": 31, "n_positions": 17, "n_embd": 12, "n_head": 3, "n_layer": 2, "n_inner": 29}
 
@@ -83,11 +85,90 @@ def test_one_folder_to_write_is_needed(zoo: Zoo, folder: Path) -> None:
 
 def test_ids_that_no_search_of_ours_takes_are_left_out_with_a_word(zoo: Zoo, folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": [7, 8]}))
+    (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": []}))
     result = zoo("import", folder, "mine")
     assert result.exit_code == 0
     assert "no generation section is written: " in result.stderr
     assert "generation" not in Path("mine/spec.yaml").read_text()
+
+
+def test_what_generation_config_says_is_imported_and_exported_again(zoo: Zoo, folder: Path) -> None:
+    said = {"eos_token_id": [7, 8], "num_beams": 6, "bad_words_ids": [[3]], "max_new_tokens": 9}
+    (folder / "generation_config.json").write_text(json.dumps({**said, "min_length": 4, "temperature": 0.6}))
+    result = zoo("import", folder, "mine")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        f"{folder}/generation_config.json: a search of ours cannot express min_length 4; it is searched without\n",
+    )
+    result = zoo("export", "mine", "back", "--field", "pad_token_id=2")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(Path("back/generation_config.json").read_text()) == {
+        "bos_token_id": 5,
+        "pad_token_id": 2,
+        "length_penalty": 1.0,
+        "early_stopping": False,
+        "forced_eos_token_id": [7, 8],
+        **said,
+        "max_new_tokens": 10,  # the end is one of them, and forced
+    }
+    assert zoo("import", "back", "again").exit_code == 0
+    generation = (load(name).generation for name in ("mine", "again"))
+    mine, again = (dict(each) for each in generation)  # type: ignore[call-overload]
+    assert mine.pop("ids").ends == again.pop("ids").ends == (7, 8)
+    assert mine == again
+
+
+def test_a_search_that_transformers_has_not_is_exported_with_a_word(zoo: Zoo, folder: Path) -> None:
+    zoo("import", folder, "mine")
+    spec = Path("mine/spec.yaml")
+    spec.write_text(spec.read_text().replace("max_length: 16", "max_length: source + 4"))
+    result = zoo("export", "mine", "back")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "back: generation_config.json cannot say of generation: max_length 'source + 4'\n",
+    )
+
+
+def test_tensors_are_left_out_by_patterns_that_may_be_repeated(zoo: Zoo, folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    extra = {name: torch.ones(2) for name in ("score.weight", "score.bias", "mc_head.summary.weight")}
+    save_file({**tensors, **extra}, folder / "model.safetensors")
+    result = zoo("import", folder, "mine")
+    assert result.exit_code == 3
+    assert "leave them out by name (--ignore-tensor mc_head.summary.weight)" in result.stderr
+    result = zoo("import", folder, "mine", "--ignore-tensor", "score.*", "--ignore-tensor", "mc_head.*")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        f"{folder}: left out, as asked for: mc_head.summary.weight, score.bias, score.weight\n",
+    )
+    result = zoo("import", folder, "other", "--ignore-tensor", "scores.*")
+    assert result.exit_code == 3
+    assert "to be left out is 'scores.*', and no tensor beside the model's own is called so" in result.stderr
+
+
+def test_pickles_are_read_at_a_word(zoo: Zoo, folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    result = zoo("import", folder, "mine")
+    assert result.exit_code == 5
+    assert "save_pretrained write safetensors" in result.stderr
+    assert result.stderr.endswith("by torch.load(weights_only=True): --unpickle\n")
+    assert zoo("import", folder, "mine", "--unpickle").exit_code == 0
+
+
+def test_a_class_may_be_named_where_the_config_names_nothing(zoo: Zoo, folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    for name in ("model_type", "architectures"):
+        del config[name]
+    (folder / "config.json").write_text(json.dumps(config))
+    result = zoo("import", folder, "mine")
+    assert result.exit_code == 2
+    assert (
+        "model_type: it is missing; say which class of transformers this is by --architecture"
+        in result.stderr
+    )
+    result = zoo("import", folder, "mine", "--architecture", "GPT2LMHeadModel")
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_the_dtype_can_be_chosen(zoo: Zoo, folder: Path) -> None:

@@ -144,8 +144,9 @@ def test_a_padding_id_counted_from_the_end_is_found() -> None:
     assert spec.tokens.padding_id == 30
 
 
-def test_labels_are_counted_by_their_names_and_else_by_their_number() -> None:
-    assert Config({"id2label": {"0": "a", "1": "b", "2": "c"}, "num_labels": 2}).n_labels() == 3
+def test_labels_are_counted_by_their_number_and_else_by_their_names() -> None:
+    assert Config({"id2label": {"0": "a", "1": "b", "2": "c"}, "num_labels": 50}).n_labels() == 50
+    assert Config({"id2label": {"0": "a", "1": "b", "2": "c"}}).n_labels() == 3
     assert Config({"num_labels": 5}).n_labels() == 5
     assert Config({}).n_labels() == 2
 

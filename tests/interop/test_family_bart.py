@@ -7,10 +7,9 @@ pytest.importorskip("transformers")
 
 from transformers import BartConfig, BartForConditionalGeneration, BartModel, MarianConfig, MarianMTModel
 
-from zoo.interop.config import Config
-from zoo.interop.family import family_named
-from zoo.interop.hugging_face import export, from_hf
+from zoo.interop.hugging_face import export, from_hf, generation_of
 from zoo.kinds import DECODING
+from zoo.special_ids import SpecialIds
 
 SIZES = {
     "vocab_size": 31,
@@ -61,13 +60,12 @@ def test_greedy_search_by_the_configs_ids_equals_one_whose_end_transformers_forc
         "bos_token_id": 0,
     }
     reference = model_class(config_class(**SIZES, **ids)).eval()
-    _, model = from_hf(reference)
+    spec, model = from_hf(reference)
     source, _ = batch()
     theirs = reference.generate(input_ids=source, max_new_tokens=9, num_beams=1, do_sample=False)
-    family = family_named(reference.config.model_type)
-    found = family.generation(Config({**reference.config.to_dict(), **ids}))
-    assert found["ids"] == {"pad": 1, "start": 3, "end": 2, "never": []}
-    strategy = DECODING.entry("greedy").spec.model_validate({"max_length": 8, "ids": found["ids"]})
+    found = generation_of(reference, spec)
+    assert found.ids == SpecialIds(pad=1, start=3, end=2, never=())
+    strategy = found.model_copy(update={"max_length": 8})
     ours = [outputs[0].tokens for outputs in DECODING.build(strategy)(model, source, None)]
     written = [row[1:].tolist() for row in theirs]
     assert ours == [row[: row.index(2)] for row in written]

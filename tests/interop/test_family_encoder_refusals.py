@@ -27,7 +27,7 @@ SEQUENCE = {"architectures": ["ModernBertForSequenceClassification"]}
         ("bert", {"tie_word_embeddings": False}, "false cannot be represented"),
         ("bert", {"hidden_act": "selu"}, "the activation 'selu' cannot be represented"),
         ("bert", {"embedding_size": 128}, "unknown to the bert mapping"),
-        ("bert", {"architectures": ["BertForPreTraining"]}, "'BertForPreTraining' cannot be represented"),
+        ("bert", {"architectures": ["BertLMHeadModel"]}, "'BertLMHeadModel' cannot be represented"),
         (
             "bert",
             {"architectures": ["BertForQuestionAnswering"]},

@@ -7,6 +7,7 @@ from registry import SpecError
 from zoo.interop.config import Config
 from zoo.interop.family import family_named
 from zoo.interop.matching import spec_of
+from zoo.interop.writing import search_of
 from zoo.kinds import DECODING
 
 
@@ -104,9 +105,10 @@ def test_blooms_width_has_two_names():
     )
 
 
-@pytest.mark.parametrize("name", ["opt", "bloom", "gpt_neox", "t5", "bart", "marian"])
+@pytest.mark.parametrize("name", ["gpt2", "opt", "bloom", "gpt_neox", "t5", "bart", "marian"])
 def test_a_preset_is_searched_as_its_published_config_says(name):
     family = family_named(name)
     for published in family.published:
-        said = family.generation(Config(published.config))
+        model = spec_of(family, {"model_type": name, **published.config})
+        said, _ = search_of(family.writing, Config(published.config), None, model)
         assert DECODING.entry(said["type"]).spec.model_validate(said) == zoo.load(published.preset).generation

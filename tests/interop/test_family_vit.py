@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 
 from registry import SpecError
 from zoo.assembly.build import build
-from zoo.errors import DataError
 from zoo.interop.certify import GRADIENT_BAR, GRADIENT_FLOOR, random_reference
 from zoo.interop.family import family_named
+from zoo.interop.files import Held
 from zoo.interop.hugging_face import export, from_hf, to_hf
 from zoo.interop.matching import spec_of
-from zoo.interop.transfer import Held, by_rules_names, fill
+from zoo.interop.transfer import by_rules_names, fill
 
 VIT = family_named("vit")
 SMALL = VIT.examples[0]
@@ -91,12 +91,22 @@ def test_layers_load_by_the_names_before_and_since_transformers_5(tmp_path):
     assert "encoder.layer.0.attention.attention.query.weight" in names  # what is written
 
 
-def test_a_base_model_without_its_pooler_is_refused_by_the_missing_tensor(tmp_path):
+def test_a_base_model_without_its_pooler_ends_in_its_last_norm():
     transformers = pytest.importorskip("transformers")
     config = {key: value for key, value in BASE[0].items() if key != "architectures"}
     bare = transformers.ViTModel(transformers.ViTConfig(**config), add_pooling_layer=False)
-    with pytest.raises(DataError, match=r"missing .*'pooler\.dense\.weight'"):
-        from_hf(bare)
+    spec, model = from_hf(bare.eval())
+    assert spec.head.type == "none"
+    pixels = images(SMALL)
+    assert_close(model(pixels), bare(pixel_values=pixels).last_hidden_state, rtol=2e-5, atol=2e-5)
+    back = to_hf(spec, model)
+    assert back.pooler is None
+    assert_close(
+        back(pixel_values=pixels).last_hidden_state,
+        bare(pixel_values=pixels).last_hidden_state,
+        rtol=0,
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize(

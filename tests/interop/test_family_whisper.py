@@ -19,6 +19,7 @@ from zoo.interop.family import family_named
 from zoo.interop.hugging_face import from_hf
 from zoo.interop.matching import spec_of
 from zoo.interop.trial import padding_mask
+from zoo.interop.writing import search_of
 from zoo.kinds import DECODING
 
 WHISPER = family_named("whisper")
@@ -100,11 +101,14 @@ def test_with_the_suppressed_ids_as_never_it_is_whispers_own_generate(pair):
 
 
 def test_its_search_is_the_configs_and_the_presets():
-    found = WHISPER.generation(Config({**SMALL, "suppress_tokens": [7, 9]}))
-    assert found["ids"] == {"pad": END, "start": START, "end": END, "never": [7, 9]}
-    assert found["max_length"] == SMALL["max_target_positions"] - 1
+    def found(config):
+        return search_of(WHISPER.writing, Config(config), None, spec_of(WHISPER, config))[0]
+
+    search = found({**SMALL, "suppress_tokens": [7, 9]})
+    assert search["ids"] == {"pad": END, "start": START, "end": END, "never": [7, 9]}
+    assert search["max_length"] == SMALL["max_target_positions"] - 1
     for published in WHISPER.published:
-        spec = DECODING.entry("greedy").spec.model_validate(WHISPER.generation(Config(published.config)))
+        spec = DECODING.entry("greedy").spec.model_validate(found(published.config))
         assert spec == zoo.load(published.preset).generation
 
 

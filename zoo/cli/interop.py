@@ -46,8 +46,23 @@ def import_(
         list[str] | None,
         typer.Option("--ignore", metavar="FIELD", help="A field of config.json that changes nothing."),
     ] = None,
+    ignore_tensor: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore-tensor",
+            metavar="PATTERN",
+            help="Tensors to be left out, by name, with * and ?; may be repeated.",
+        ),
+    ] = None,
+    unpickle: Annotated[
+        bool,
+        typer.Option(
+            "--unpickle",
+            help="Read pytorch_model.bin, by torch.load(weights_only=True), where there are no safetensors.",
+        ),
+    ] = False,
 ) -> None:
-    """Read a checkpoint folder of transformers, executing and unpickling nothing; write spec.yaml and weights."""
+    """Read a checkpoint folder of transformers, executing nothing in it; write spec.yaml and weights."""
     target, wanted = _one_folder(out_word, out), _dtype(dtype)
     from registry import SpecError
     from zoo.assembly.build import n_parameters
@@ -56,9 +71,16 @@ def import_(
     from zoo.interop.model_folder import save_model
 
     check_free(target)  # before anything long
-    spec, model = from_hf(folder, architecture=architecture, dtype=wanted, ignore=ignore or ())
+    spec, model = from_hf(
+        folder,
+        architecture=architecture,
+        dtype=wanted,
+        ignore=ignore or (),
+        ignore_tensors=ignore_tensor or (),
+        unpickle=unpickle,
+    )
     try:
-        generation = generation_of(folder, spec)
+        generation = generation_of(folder, spec, architecture=architecture)
     except SpecError as error:
         generation = None
         print(f"no generation section is written: {error}", file=sys.stderr)
@@ -100,7 +122,7 @@ def export(
         spec, model = load_model(source)
     else:
         spec, model = run.model, _trained(source, run.model, checkpoint)
-    name = write(spec, model, target, family=family, fields={**_ids(run), **fields})
+    name = write(spec, model, target, family=family, fields=fields, generation=run.generation)
     print(f"{target}: {name}, {_dtypes(model)}")
 
 
@@ -167,15 +189,6 @@ def _trained(folder: Path, spec: Any, checkpoint: str) -> Any:
     model = build(spec)
     model.load_state_dict(load_weights(folder, int(checkpoint) if checkpoint.isdecimal() else checkpoint))
     return model
-
-
-def _ids(run: Any) -> dict[str, Any]:
-    """The ids of a run's search as transformers calls them."""
-    ids = getattr(run.generation, "ids", None)
-    if ids is None:
-        return {}
-    start = "decoder_start_token_id" if run.model.type == "encoder_decoder" else "bos_token_id"
-    return {start: ids.start, "eos_token_id": ids.end}
 
 
 def _dtype(name: str | None) -> Any:

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 import presets
 from registry import dump, parse
 from zoo.assembly.build import build, n_parameters
+from zoo.interop.canonical import canonical
 from zoo.interop.family import Family, Published, family_named
+from zoo.interop.files import Held
 from zoo.interop.hugging_face import (
     export,
     from_hf,
@@ -27,9 +29,9 @@ from zoo.interop.hugging_face import (
     silenced,
     to_hf,
 )
-from zoo.interop.matching import canonical, config_of, spec_of
+from zoo.interop.matching import config_of, spec_of
 from zoo.interop.rules import Either
-from zoo.interop.transfer import Held, by_rules_names, fill
+from zoo.interop.transfer import by_rules_names, fill
 from zoo.interop.trial import Trial, token_trial
 from zoo.kinds import DECODING, MODEL
 

@@ -18,9 +18,10 @@ from zoo.errors import DataError, RunError
 from zoo.interop.files import Stored, new_folder, stored_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
+SETTINGS_FILE = "generation_config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -55,24 +56,30 @@ def read_tensors(folder: Path) -> dict[str, Stored]:
         return stored_tensors(folder / WEIGHTS_FILE)
     if (folder / INDEX_FILE).exists():
         return _sharded(folder)
-    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles:
         raise RunError(
             f"{folder}: it holds {pickles[0]} but no {WEIGHTS_FILE}; a pickle can execute anything when it is read, so "
-            "none is: convert it to safetensors first"
+            "none is: convert it (transformers' from_pretrained and then save_pretrained write safetensors), or have "
+            "tensors, and nothing else, unpickled by torch.load(weights_only=True): --unpickle"
         )
     raise RunError(f"{folder}: it has neither {WEIGHTS_FILE} nor {INDEX_FILE}")
 
 
-def _sharded(folder: Path) -> dict[str, Stored]:
-    index = folder / INDEX_FILE
+def read_index(index: Path, suffix: str) -> dict[str, str]:
+    """Which tensor lies in which file, those files' names ending so. Raises: RunError for a damaged index."""
     places = read_json(index).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise RunError(f"{index}: damaged: its weight_map should say which tensor lies in which file")
     for name in places.values():
         is_plain = isinstance(name, str) and name == Path(name).name and "\\" not in name
-        if not is_plain or not name.endswith(".safetensors"):
-            raise RunError(f"{index}: {name!r} is refused: a shard is a .safetensors file beside the index")
+        if not is_plain or not name.endswith(suffix):
+            raise RunError(f"{index}: {name!r} is refused: a shard is a {suffix} file beside the index")
+    return places
+
+
+def _sharded(folder: Path) -> dict[str, Stored]:
+    places = read_index(folder / INDEX_FILE, ".safetensors")
     found: dict[str, Stored] = {}
     for shard in sorted(set(places.values())):
         if not (folder / shard).exists():
@@ -108,15 +115,24 @@ class Promised:
 
 
 def write_folder(
-    folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Promised], *, shard_bytes: int
+    folder: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Promised],
+    *,
+    settings: Mapping[str, Any] | None,
+    shard_bytes: int,
 ) -> None:
-    """Writes config and tensors, in shards of at most shard_bytes where they are more; appears whole or not at all.
+    """Writes config, tensors and, where there are any, the settings of a search; appears whole or not at all.
+
+    The tensors are in shards of at most shard_bytes where they are more.
 
     Raises: RunError where the folder exists and is not empty, or cannot be written.
     """
     with new_folder(folder) as inner:
         _write_weights(inner, tensors, shard_bytes)
-        (inner / CONFIG_FILE).write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")
+        for name, data in ((CONFIG_FILE, config), (SETTINGS_FILE, settings)):
+            if data is not None:
+                (inner / name).write_text(json.dumps(dict(data), indent=2) + "\n", encoding="utf-8")
 
 
 def _write_weights(folder: Path, tensors: Mapping[str, Promised], shard_bytes: int) -> None:

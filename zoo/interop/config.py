@@ -7,24 +7,26 @@ model computes. Any other field is refused, for a model that ignores it would si
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn, overload
 
 from registry import Problem, SpecError, suggest
+from zoo.interop.search_fields import FIELDS, IDS
 
-BOOKKEEPING = frozenset(
-    """
-    _attn_implementation _attn_implementation_autoset _attn_implementation_internal _commit_hash _name_or_path
-    _num_labels architectures attn_implementation bad_words_ids begin_suppress_tokens bos_token_id
-    chunk_size_feed_forward decoder_start_token_id diversity_penalty do_sample dtype early_stopping
-    encoder_no_repeat_ngram_size eos_token_id exponential_decay_length_penalty finetuning_task forced_bos_token_id
-    forced_decoder_ids forced_eos_token_id gradient_checkpointing id2label init_std initializer_factor
-    initializer_range is_encoder_decoder label2id length_penalty max_length min_length model_type name_or_path
-    no_repeat_ngram_size num_beam_groups num_beams num_labels num_return_sequences output_attentions
-    output_hidden_states output_past output_scores pad_token_id prefix problem_type remove_invalid_values
-    repetition_penalty return_dict return_dict_in_generate sep_token_id suppress_tokens task_specific_params
-    temperature tf_legacy_loss tokenizer_class top_k top_p torch_dtype torchscript transformers.js_config
-    transformers_version typical_p unk_token_id use_bfloat16 use_cache
+BOOKKEEPING = (
+    frozenset(
+        """
+    _attn_implementation _attn_implementation_autoset _attn_implementation_internal _commit_hash
+    _flash_attn_2_enabled _model_name_or_path _name_or_path _num_labels architectures attn_implementation
+    chunk_size_feed_forward custom_pipelines dtype eos_token_ids finetuning_task gradient_checkpointing id2label
+    init_std initializer_factor initializer_range is_encoder_decoder label2id model_name model_type name_or_path
+    num_labels output_past prefix problem_type return_dict sbert_ce_default_activation_function
+    sentence_transformers sep_token_id task_specific_params tf_legacy_loss tokenizer_class torch_dtype torchscript
+    transformers.js_config trust_remote_code unsloth_fixed unsloth_version use_bfloat16 xla_device
     """.split()  # noqa: SIM905
+    )
+    | {*IDS}
+    | FIELDS
 )
 """Fields of any config.json that say how a model is stored, initialised, trained or searched, not what it computes."""
 
@@ -81,6 +83,19 @@ def labels_config(head: Any) -> dict[str, Any]:
     return {"id2label": labels, "label2id": {label: int(i) for i, label in labels.items()}}
 
 
+@dataclass(frozen=True)
+class Variant:
+    """What a config leaves open and the tensors beside it decide, by their names."""
+
+    lacking: frozenset[str] = frozenset()
+    """Those that a model of the config would have and the checkpoint has not."""
+    own_tables: frozenset[str] = frozenset()
+    """Those that should be fixed tables and hold rounded numbers, which are kept."""
+
+
+PLAIN = Variant()
+
+
 class Config:
     """A config.json, or a section of it, that notes which fields are read.
 
@@ -95,12 +110,15 @@ class Config:
         where: str = "config.json",
         section: str = "",
         architecture: str = "",
+        variant: Variant = PLAIN,
     ) -> None:
         self.data = data
         self.where = where
         self.section = section
         self.architecture = architecture
         """The class of transformers whose weights these are, one of the family's."""
+        self.variant = variant
+        """What the checkpoint's tensors say beside the config."""
         self._read: set[str] = set()
         self._sections: list[Config] = []
 
@@ -167,7 +185,11 @@ class Config:
         if value is None:
             return None
         inner = Config(
-            value, where=self.where, section=f"{self._path(name)}.", architecture=self.architecture
+            value,
+            where=self.where,
+            section=f"{self._path(name)}.",
+            architecture=self.architecture,
+            variant=self.variant,
         )
         self._sections.append(inner)
         return inner
@@ -180,18 +202,18 @@ class Config:
         return value + vocab_size if value is not None and value < 0 else value
 
     def n_labels(self, default: int = 2) -> int:
-        """The number of a classifier's classes: as many as id2label has, or num_labels."""
+        """The number of a classifier's classes: num_labels, or as many as id2label has, as the reference counts."""
         labels = self._typed("id2label", None, (Mapping,), "a mapping")
         count = self.integer("num_labels", None)
         self._read.add("label2id")
-        return len(labels) if labels else default if count is None else count
+        return count if count is not None else len(labels) if labels is not None else default
 
     def only(self, name: str, *accepted: Any, reason: str = "") -> None:
         """Reads a field that may be absent, or have one of these values."""
         self._read.add(name)
         if name in self.data and self.data[name] not in accepted:
-            values = " or ".join(_json(value) for value in accepted)
-            self.refuse(name, f"{_json(self.data[name])} cannot be represented{reason}; only {values} can")
+            values = " or ".join(shown(value) for value in accepted)
+            self.refuse(name, f"{shown(self.data[name])} cannot be represented{reason}; only {values} can")
 
     def refuse(self, name: str, message: str) -> NoReturn:
         """Raises SpecError at a field."""
@@ -209,15 +231,16 @@ class Config:
             value = self.data[name]
             if name == "auto_map":
                 text = "the folder brings code of its own, and none is executed; if the model is none of that code, "
-                found.append(Problem(path, f"{text}ignore this field by name", where=self.where))
+                found.append(Problem(path, f"{text}ignore this field (--ignore {path})", where=self.where))
             elif name in fixed:
                 accepted = fixed[name] if isinstance(fixed[name], tuple) else (fixed[name],)
                 if value not in accepted:
-                    values = " or ".join(_json(each) for each in accepted)
-                    text = f"{_json(value)} cannot be represented; only {values} can"
+                    values = " or ".join(shown(each) for each in accepted)
+                    text = f"{shown(value)} cannot be represented; only {values} can"
                     found.append(Problem(path, text, where=self.where))
             elif name not in bookkeeping:
-                text = f"unknown to the {mapping} mapping ({_json(value)}); if it changes nothing, ignore it by name"
+                text = f"unknown to the {mapping} mapping ({shown(value)}); if it changes nothing, ignore it by name"
+                text += f" (--ignore {path})"
                 found.append(Problem(path, text, where=self.where))
         for section in self._sections:
             found += section.problems(mapping=mapping, fixed={}, bookkeeping=(), ignore=ignore)
@@ -228,14 +251,14 @@ class Config:
         if value is None and default is None:
             return None
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            self.refuse(name, f"must be {what}, got {_json(value)}")
+            self.refuse(name, f"must be {what}, got {shown(value)}")
         return value
 
     def _path(self, name: str) -> str:
         return f"{self.section}{name}"
 
 
-def _json(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as it stands in a config.json, cut where it is long."""
     if isinstance(value, str):
         text = f"'{value}'"

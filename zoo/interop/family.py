@@ -13,6 +13,7 @@ from registry import Problem, SpecError, suggest
 from zoo.interop.config import Config
 from zoo.interop.rules import Rules
 from zoo.interop.trial import Padding, TrialMaker
+from zoo.interop.writing import Writing
 
 
 @dataclass(frozen=True)
@@ -58,34 +59,56 @@ class Family:
     """Regular expressions and replacements for names in older checkpoints."""
     ignored: tuple[str, ...] = ()
     """Regular expressions of tensors that mean nothing here: masks, position ids, heads of other tasks."""
-    generation: Callable[[Config], dict[str, Any]] | None = None
-    """A config -> how its model is searched, as plain data of a DECODING spec; None where it writes nothing."""
+    writing: Writing | None = None
+    """How its models are searched where a folder does not say; None where they write nothing."""
     trial: TrialMaker | None = None
     """Makes inputs for certification where they are not tokens; None: as the model's type says."""
     paddings: tuple[Padding, ...] = ("none", "left", "right")
     """How a trial's batches may be padded: images are not, and some references cannot do every side."""
     prepare: Callable[[Any, Mapping[str, Any]], None] | None = None
     """Changes a reference made from a config alone into what loading a checkpoint of it makes; None: nothing."""
+    read_as: Mapping[str, str] = field(default_factory=dict)
+    """Further classes of transformers, older names or with heads besides, and which of `architectures` is exactly the
+    part of them that is read."""
     beam: int = 0
     """Width of the beam search that certification compares besides greedy search; 0: none."""
 
     def architecture(self, config: Mapping[str, Any], chosen: str | None, where: str) -> str:
         """The class whose weights a config goes with. Raises: SpecError for one that has no mapping."""
-        given = config.get("architectures") or []
-        names = (
-            [chosen]
-            if chosen
-            else given
-            if isinstance(given, Sequence) and not isinstance(given, str)
-            else [given]
-        )
+        names = [chosen] if chosen else classes_of(config)
         if not names:
             return self.architectures[0]
-        if found := next((name for name in names if name in self.architectures), None):
-            return found
+        for name in names:
+            if found := self.read_as.get(name, name if name in self.architectures else None):
+                return found
         known = ", ".join(self.architectures)
         message = f"{' and '.join(map(repr, names))} cannot be represented (known for {self.name}: {known})"
+        if not chosen:
+            message += "; to read the folder as one of these, name it by --architecture"
         raise SpecError([Problem("architectures", message, where=where)])
+
+
+def classes_of(config: Mapping[str, Any]) -> list[str]:
+    """The classes of transformers that a config names."""
+    given = config.get("architectures") or []
+    many = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    return [str(name) for name in many]
+
+
+def family_of(config: Mapping[str, Any], architecture: str | None, where: str) -> Family:
+    """The family of a config: by its model_type, or, where it has none, by the class of transformers.
+
+    Raises: SpecError where there is none.
+    """
+    if config.get("model_type") is not None:
+        return family_named(config["model_type"], where)
+    names = [architecture] if architecture else classes_of(config)
+    for family in families() if names else ():
+        if any(name in family.architectures or name in family.read_as for name in names):
+            return family
+    text = f"no family has the class {' or '.join(map(repr, names))}" if names else "it is missing"
+    message = f"{text}; say which class of transformers this is by --architecture, such as BertModel"
+    raise SpecError([Problem("model_type", message, where=where)])
 
 
 @cache

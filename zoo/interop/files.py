@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -38,6 +38,49 @@ DTYPES = {
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 _BLOCK_BYTES = 1 << 23
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
+
+
+class Readable(Protocol):
+    """A tensor that is there to be read."""
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def read_into(self, out: Tensor) -> None:
+        """Writes the tensor into one of its shape, in that one's dtype."""
+        ...
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Its values in order, in flat pieces, each valid until the next is asked for."""
+        ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """A tensor of a live model."""
+
+    tensor: Tensor
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Its dtype."""
+        return self.tensor.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return tuple(self.tensor.shape)
+
+    def read_into(self, out: Tensor) -> None:
+        """Copies the tensor."""
+        out.copy_(self.tensor.detach())
+
+    def blocks(self) -> Iterator[Tensor]:
+        """The tensor, flat, on the CPU."""
+        yield self.tensor.detach().cpu().flatten()
 
 
 @dataclass(frozen=True)

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from registry import Problem, Spec, SpecError, parse
 from zoo.assembly.build import build
-from zoo.interop.checkpoint import CONFIG_FILE, read_config, read_tensors, write_folder
+from zoo.interop.canonical import canonical
+from zoo.interop.checkpoint import (
+    CONFIG_FILE,
+    INDEX_FILE,
+    SETTINGS_FILE,
+    WEIGHTS_FILE,
+    read_config,
+    read_json,
+    read_tensors,
+    write_folder,
+)
 from zoo.interop.config import Config
-from zoo.interop.family import Family, family_named
-from zoo.interop.matching import canonical, config_of, spec_of
-from zoo.interop.transfer import Held, Readable, by_rules_names, fill, promised
+from zoo.interop.family import Family, classes_of, family_of
+from zoo.interop.files import Held, Readable
+from zoo.interop.matching import config_of, spec_of
+from zoo.interop.pickles import read_pickles
+from zoo.interop.search_fields import FIELDS, IDS
+from zoo.interop.transfer import by_rules_names, fill, promised
+from zoo.interop.variants import variant_of
+from zoo.interop.writing import ids_of, passed_over, says_search, search_of, settings_of
 from zoo.kinds import DECODING
 
 SHARD_BYTES = 5_000_000_000
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def from_hf(
@@ -30,38 +52,83 @@ def from_hf(
     architecture: str | None = None,
     dtype: torch.dtype | None = None,
     ignore: Sequence[str] = (),
+    ignore_tensors: Sequence[str] = (),
+    unpickle: bool = False,
+    say: Callable[[str], None] = _to_stderr,
 ) -> tuple[Spec, nn.Module]:
     """A model of transformers, live or in a local folder, as a spec and a model of ours, on the CPU and in eval mode.
 
-    A folder holds config.json and safetensors; nothing in it is executed or unpickled, nothing is downloaded. Tensors
-    are read one by one and copied: peak memory is that of the model.
+    A folder holds config.json and safetensors; nothing in it is executed, nothing is downloaded, and nothing is
+    unpickled but by torch.load(weights_only=True), where unpickle asks for it and there are no safetensors. Their
+    tensors are read one by one and copied: peak memory is that of the model.
 
     architecture names the class of transformers where the config names none or another one. dtype converts the weights;
-    None leaves them in the dtype they have, which must be one. ignore lists fields of the config that change nothing.
+    None leaves them in the dtype they have, which must be one. ignore lists fields of the config that change nothing,
+    ignore_tensors names, with * and ?, of tensors to be left out. say is given what was left out, made anew or read
+    as something else, a line for each.
     Raises: SpecError for a config that cannot be represented exactly, the field named; RunError for a folder that is
     missing, incomplete, damaged or holds pickles only; DataError where the tensors are not those of the config.
     """
-    opened = _opened(source)
-    family = family_named(opened.config.get("model_type"), opened.where_config)
-    spec = spec_of(family, opened.config, where=opened.where_config, architecture=architecture, ignore=ignore)
-    model = build(spec, device="meta")
+    opened = _opened(source, unpickle=unpickle)
+    family = family_of(opened.config, architecture, opened.where_config)
+    spec_by = partial(
+        spec_of, family, opened.config, where=opened.where_config, architecture=architecture, ignore=ignore
+    )
+    spec, tensors = spec_by(), opened.tensors()
+    for name in [architecture] if architecture else classes_of(opened.config):
+        if name in family.read_as:
+            say(f"{opened.where_config}: {name} is read as {family.read_as[name]}")
     rules = family.weights(spec)
-    given = by_rules_names(family, rules, opened.tensors())
-    fill(model, rules, given, where=opened.where, dtype=dtype, ignored=family.ignored)
+    given = by_rules_names(family, rules, tensors)
+    variant = variant_of(rules, given, dtype)
+    if (other := spec_by(variant=variant)) != spec:
+        spec, rules = other, family.weights(other)
+        given = by_rules_names(family, rules, tensors)
+        for name in sorted(variant.own_tables):
+            say(
+                f"{opened.where}: {name!r} holds rounded sinusoids; they are kept, as positions that can be trained"
+            )
+    model = build(spec, device="meta")
+    remarks = fill(
+        model,
+        rules,
+        given,
+        where=opened.where,
+        dtype=dtype,
+        ignored=family.ignored,
+        left_out=ignore_tensors,
+    )
+    for remark in remarks:
+        say(remark)
     return spec, model.eval()
 
 
-def generation_of(source: Any, spec: Spec) -> Spec | None:
-    """How a model that `from_hf` gave is searched, by the token ids of its config; None for one that writes nothing.
+def generation_of(
+    source: Any, spec: Spec, *, architecture: str | None = None, say: Callable[[str], None] = _to_stderr
+) -> Spec | None:
+    """How a model that `from_hf` gave is searched, by generation_config.json or else by config.json.
 
-    Raises: SpecError for ids that our searches cannot take, such as several ends.
+    None for one that writes nothing. say is given a line with the settings that no search of ours has.
+    Raises: SpecError for settings that cannot be, such as no end.
     """
     opened = _opened(source)
-    family = family_named(opened.config.get("model_type"), opened.where_config)
-    head: Any = getattr(spec, "head", None)
-    if family.generation is None or head.type != "language_model":
+    family = family_of(opened.config, architecture, opened.where_config)
+    if family.writing is None or spec.head.type != "language_model":  # type: ignore[attr-defined]
         return None
-    data = family.generation(Config(opened.config, where=opened.where_config))
+    config, settings = Config(opened.config, where=opened.where_config), None
+    if opened.settings is not None:
+        settings = Config(opened.settings, where=opened.where_settings)
+        if passed := passed_over(config, settings):
+            text = (
+                f"{opened.where_config}: not read, as {SETTINGS_FILE} stands beside it: {', '.join(passed)}"
+            )
+            say(text)
+    data, left_out = search_of(family.writing, config, settings, spec)
+    where = opened.where_config if settings is None else opened.where_settings
+    if not says_search(config if settings is None else settings) and data["type"] != "greedy":
+        say(f"{where}: it says no search, where transformers' is greedy; ours is the paper's, {data['type']}")
+    if left_out:
+        say(f"{where}: a search of ours cannot express {', '.join(left_out)}; it is searched without")
     return parse(DECODING.entry(data["type"]).spec, data, path="generation")
 
 
@@ -72,24 +139,33 @@ def to_hf(
 
     family names the model type where several could hold the spec. fields are put into its config besides: those that do
     not change the model, such as token ids and labels. Needs transformers.
-    Raises: SpecError where no family writes this spec exactly, with the first key in the way.
+    Raises: SpecError where no family writes this spec exactly, with every key in the way.
     """
     transformers = imported_transformers()
     found, config, own = config_of(spec, family)
-    config = _with_fields(found, config, own, fields)
+    config = _with_fields(found, config, fields)
     state = {name: tensor.make().clone() for name, tensor in promised(model, found.weights(own)).items()}
     dtypes = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
+    class_ = getattr(transformers, config["architectures"][0])
     with silenced():
-        result, report = getattr(transformers, config["architectures"][0]).from_pretrained(
+        result, report = class_.from_pretrained(
             None,
             config=reference_config(found, config),
             state_dict=state,
             dtype=dtypes.pop(),
             output_loading_info=True,
+            **_without_pooler(class_, state),
         )
     wrong = {key: sorted(map(str, names)) for key, names in report.items() if names}
     assert not wrong, f"transformers does not take what the {found.name} mapping writes: {wrong}"
     return result.eval()
+
+
+def _without_pooler(class_: Any, state: Mapping[str, Tensor]) -> dict[str, bool]:
+    """The argument by which a class of transformers leaves out a pooler that our model has not."""
+    if "add_pooling_layer" not in inspect.signature(class_).parameters:
+        return {}
+    return {"add_pooling_layer": any("pooler." in name for name in state)}
 
 
 def export(
@@ -99,29 +175,40 @@ def export(
     *,
     family: str | None = None,
     fields: Mapping[str, Any] | None = None,
+    generation: Spec | None = None,
     shard_bytes: int = SHARD_BYTES,
+    say: Callable[[str], None] = _to_stderr,
 ) -> str:
     """Writes a folder that transformers reads: config.json and safetensors; returns the family's name.
 
-    family and fields are those of `to_hf`. Needs no transformers. The weights are streamed, in shards of at most
-    shard_bytes, and the folder appears whole or not at all.
+    family and fields are those of `to_hf`. generation is how the model is searched, which generation_config.json then
+    says; say is given a line with the keys of it that transformers has not.
+    Needs no transformers. The weights are streamed, in shards of at most shard_bytes, and the folder appears whole or
+    not at all.
     Raises: SpecError as `to_hf`; RunError for a folder that is not empty or cannot be written.
     """
     found, config, own = config_of(spec, family)
-    config = _with_fields(found, config, own, fields)
+    settings = None
+    if generation is not None and found.writing is not None:
+        settings, left_out = settings_of(found.writing, generation, own)
+        settings |= {name: value for name, value in (fields or {}).items() if name in IDS or name in FIELDS}
+        fields = {**ids_of(generation, own), **(fields or {})}
+        if left_out:
+            say(f"{folder}: {SETTINGS_FILE} cannot say of generation: {', '.join(left_out)}")
+    config = _with_fields(found, config, fields)
     tensors = promised(model, found.weights(own))
     dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()}
     config = {**config, "dtype": dtypes.pop()} if len(dtypes) == 1 else config
-    write_folder(Path(folder), config, tensors, shard_bytes=shard_bytes)
+    write_folder(Path(folder), config, tensors, settings=settings, shard_bytes=shard_bytes)
     return found.name
 
 
 def _with_fields(
-    family: Family, config: Mapping[str, Any], spec: Any, fields: Mapping[str, Any] | None
+    family: Family, config: Mapping[str, Any], fields: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """A config with further fields. Raises: SpecError for fields that make it another model's."""
     found = {**config, **(fields or {})}
-    if fields and canonical(spec_of(family, found, where="fields")) != canonical(spec):
+    if fields and canonical(spec_of(family, found, where="fields")) != canonical(spec_of(family, config)):
         changed = ", ".join(name for name in fields if name in config) or ", ".join(fields)
         raise SpecError(
             [Problem("fields", f"these change what the model computes: {changed}; change the spec instead")]
@@ -176,17 +263,34 @@ class _Source:
     """Its name, for messages."""
     where_config: str
     tensors: Callable[[], Mapping[str, Readable]]
+    settings: dict[str, Any] | None
+    """generation_config.json, where there is one."""
+    where_settings: str
 
 
-def _opened(source: Any) -> _Source:
+def _opened(source: Any, *, unpickle: bool = False) -> _Source:
     if isinstance(source, str | Path):
         folder = Path(source)
+        needs_pickles = unpickle and not any((folder / name).exists() for name in (WEIGHTS_FILE, INDEX_FILE))
         return _Source(
-            read_config(folder), str(folder), str(folder / CONFIG_FILE), lambda: read_tensors(folder)
+            read_config(folder),
+            str(folder),
+            str(folder / CONFIG_FILE),
+            partial(read_pickles if needs_pickles else read_tensors, folder),
+            read_json(folder / SETTINGS_FILE) if (folder / SETTINGS_FILE).exists() else None,
+            str(folder / SETTINGS_FILE),
         )
     if not isinstance(source, nn.Module) or not hasattr(getattr(source, "config", None), "to_dict"):
         raise ValueError(f"a folder or a live model of transformers is needed, not a {type(source).__name__}")
     live: Any = source
     name = type(live).__name__
     held = {key: Held(tensor) for key, tensor in live.state_dict().items()}
-    return _Source({**live.config.to_dict(), "architectures": [name]}, name, f"{name}.config", lambda: held)
+    settings = getattr(live, "generation_config", None)
+    return _Source(
+        {**live.config.to_dict(), "architectures": [name]},
+        name,
+        f"{name}.config",
+        lambda: held,
+        None if settings is None else settings.to_diff_dict(),
+        f"{name}.generation_config",
+    )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from registry import Problem, Spec, SpecError, dump, parse
-from zoo.interop.config import BOOKKEEPING, FIXED, Config
+from registry import Problem, SpecError, parse
+from zoo.interop.canonical import (
+    Difference,
+    canonical,
+    differences_of,
+    from_canonical,
+    resolved,
+    with_parts_of,
+)
+from zoo.interop.config import BOOKKEEPING, FIXED, PLAIN, Config, Variant
 from zoo.interop.family import Family, families, family_named
+from zoo.interop.variants import variant_between
 from zoo.kinds import MODEL
-
-_WITHOUT_EFFECT = ("initialization", "kernel")
-"""Keys that say how a model is begun or computed, not what it computes."""
 
 
 def spec_of(
@@ -22,9 +27,18 @@ def spec_of(
     where: str = "config.json",
     architecture: str | None = None,
     ignore: Sequence[str] = (),
+    variant: Variant = PLAIN,
 ) -> Any:
-    """The spec of a config. Raises: SpecError for a config that no spec says exactly, every reason named."""
-    reader = Config(config, where=where, architecture=family.architecture(config, architecture, where))
+    """The spec of a config, and of what the tensors beside it say.
+
+    Raises: SpecError for a config that no spec says exactly, every reason named.
+    """
+    reader = Config(
+        config,
+        where=where,
+        architecture=family.architecture(config, architecture, where),
+        variant=variant,
+    )
     try:
         data = family.to_spec(reader)
     except SpecError:
@@ -55,117 +69,93 @@ def spec_of(
 def config_of(spec: Any, name: str | None = None) -> tuple[Family, dict[str, Any], Any]:
     """The family a spec belongs to, its config.json, and the spec as that family writes it.
 
-    Raises: SpecError where no family, or not the one named, can write it exactly; the first key that differs is named.
+    Raises: SpecError where no family, or not the one named, can write it exactly; every key in which it differs from
+    the nearest is named.
     """
+    spec = resolved(spec)
     wanted = canonical(spec)
-    nearest: list[tuple[int, int, str, _Difference]] = []
+    nearest: list[tuple[tuple[bool, int, int], str, list[Difference]]] = []
     for family in [family_named(name)] if name else families():
-        written = _written(family, spec)
-        if written is None:
-            found = min((_unlike(family, example, wanted) for example in family.examples), key=len)
-        else:
-            found = sorted(_differences(wanted, canonical(written[1])), key=lambda each: not each.is_of_form)
-            if not found:
+        if (written := _written(family, spec)) is not None:
+            differences = differences_of(wanted, canonical(written[1]))
+            if not differences:
                 return family, *written
-        if found:
-            nearest.append((written is None, len(found), family.name, found[0]))
-    if not nearest:
-        raise SpecError([Problem("model", f"its numbers fit no config of {name or 'a known family'}")])
-    _, _, family_name, difference = min(nearest, key=lambda each: each[:3])
+        else:
+            others = [_example(family, example, wanted) for example in family.examples]
+            other = min(others, key=lambda each: _distance(_of_form(wanted, each)))
+            differences = _unlike(family, wanted, other)
+        nearest.append((_distance(differences), family.name, differences))
+    _, family_name, differences = min(nearest, key=lambda each: each[:2])
     which = f"the {family_name} mapping cannot write it" if name else f"the nearest family is {family_name}"
-    message = f"no config of transformers says this model exactly; {which}: {difference}"
-    raise SpecError([Problem("model", message)])
+    text = f"no config of transformers says this model exactly; {which}: {'; '.join(map(str, differences))}"
+    raise SpecError([Problem("model", text)])
+
+
+_KINDS = {"model.type", "model.inputs.type", "model.source.type", "model.tokens.type"}
+
+
+def _distance(differences: Sequence[Difference]) -> tuple[bool, int, int]:
+    """Models of another type or input are furthest, then those with most other parts, then with most other numbers."""
+    is_other_kind = any(each.path in _KINDS for each in differences)
+    return is_other_kind, sum(each.is_of_form for each in differences), len(differences)
 
 
 def _written(family: Family, spec: Any) -> tuple[dict[str, Any], Any] | None:
     """The config by which a family writes a spec, and the spec that this gives; None where it has not the parts."""
     try:
         config = {"model_type": family.name, **family.to_config(spec)}
-        return config, spec_of(family, config)
+        own = spec_of(family, config)
+        if canonical(own) != canonical(spec):
+            variant = variant_between(family.weights(own), family.weights(spec))
+            own = spec_of(family, config, variant=variant)
+        return config, own
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         return None
 
 
-def _unlike(family: Family, example: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[_Difference]:
-    """In which parts, whatever their numbers, a spec is unlike that of a family's example."""
-    other = canonical(spec_of(family, {"model_type": family.name, **example}))
-    return [each for each in _differences(wanted, other) if each.is_of_form]
-
-
-@dataclass(frozen=True)
-class _Difference:
-    """A key at which two canonical specs differ."""
-
-    path: str
-    mine: Any
-    other: Any
-
-    @property
-    def is_of_form(self) -> bool:
-        """Whether a part is another one or missing, rather than a number another."""
-        return self.path.endswith("type") or self.mine is None or self.other is None
-
-    def __str__(self) -> str:
-        return f"{self.path} is {_short(self.mine)}, and a config of it gives {_short(self.other)}"
-
-
-def canonical(spec: Spec) -> dict[str, Any]:
-    """A model's spec as plain data, equal for specs that compute the same with weights of the same names.
-
-    Layers are written one by one and defaults that follow from other keys are filled in.
-    """
-    data = dump(spec)
+def _example(family: Family, config: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """A family's example as canonical data, with as many layers as are wanted, their forms in the example's order."""
+    other = canonical(spec_of(family, {"model_type": family.name, **config}))
     for name in ("encoder", "decoder"):
-        stack = getattr(spec, name, None)
-        if stack is None:
-            continue
-        written = {
-            key: value for key, value in data[name].items() if key not in ("n_layers", "layer", "layers")
-        }
-        layers = [dump(layer) for layer in stack.each_layer()]
-        for layer in layers:
-            if layer.get("attention_norm", 0) is None:
-                layer["attention_norm"] = layer["norm"]
-        data[name] = {**written, "position": written["position"] or data["position"], "layers": layers}
-    has_own = [name for name in ("encoder", "decoder") if name in data]
-    if all(name in data and data[name]["position"] for name in has_own):
-        del data["position"]
-    return _filled(data, data["d_model"])
+        if name in other and name in wanted:
+            layers, n = other[name]["layers"], len(wanted[name]["layers"])
+            other[name] = {**other[name], "layers": [layers[i % len(layers)] for i in range(n)]}
+    return other
 
 
-def _filled(data: Any, d_model: int) -> Any:
-    if isinstance(data, list):
-        return [_filled(item, d_model) for item in data]
-    if not isinstance(data, dict):
-        return data
-    found = {key: _filled(value, d_model) for key, value in data.items() if key not in _WITHOUT_EFFECT}
-    if "n_heads" in found and "d_k" in found:
-        found["d_k"] = found["d_k"] or d_model // found["n_heads"]
-        if "d_v" in found:
-            found["d_v"] = found["d_v"] or found["d_k"]
-        if "n_kv_heads" in found:
-            found["n_kv_heads"] = found["n_kv_heads"] or found["n_heads"]
-        if "scale" in found:
-            found["scale"] = found["scale"] or found["d_k"] ** -0.5
-    return found
+def _of_form(wanted: Mapping[str, Any], other: Mapping[str, Any]) -> list[Difference]:
+    return [each for each in differences_of(wanted, other) if each.is_of_form]
 
 
-def _differences(one: Any, other: Any, path: str = "model") -> Iterator[_Difference]:
-    """The keys at which two canonical specs differ; of parts of different types only the type."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        keys = ["type"] if one.get("type") != other.get("type") else {**one, **other}
-        for key in keys:
-            yield from _differences(one.get(key), other.get(key), f"{path}.{key}")
-    elif isinstance(one, list) and isinstance(other, list) and path.endswith(".layers"):
-        if len(one) != len(other):
-            yield _Difference(f"the number of {path}", len(one), len(other))
-        for i, (mine, its) in enumerate(zip(one, other, strict=False)):
-            yield from _differences(mine, its, f"{path}.{i}")
-    elif one != other:
-        yield _Difference(path, one, other)
+def _unlike(family: Family, wanted: Mapping[str, Any], other: Mapping[str, Any]) -> list[Difference]:
+    """In which keys a spec is unlike what a family writes, which has not its parts but those of an example.
+
+    With the example's parts put in, the family may write the rest, and tells which numbers are others. Those parts
+    without which it writes the spec as well are no difference.
+    """
+    of_form = _of_form(wanted, other)
+    if (
+        any(each.path in _KINDS for each in of_form)
+        or (numbers := _others(family, wanted, other, ())) is None
+    ):
+        return of_form
+    kept: list[str] = []
+    for each in of_form:
+        without = _others(family, wanted, other, {*kept, each.path})
+        if without is not None and each.path not in {found.path for found in without}:
+            kept.append(each.path)
+            numbers = without
+    found = [each for each in of_form if each.path not in kept]
+    return found + [each for each in numbers if each.path not in {known.path for known in found}]
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, dict):
-        return str(value.get("type", "a mapping"))
-    return "null" if value is None else repr(value)
+def _others(
+    family: Family, wanted: Mapping[str, Any], other: Mapping[str, Any], kept: Container[str]
+) -> list[Difference] | None:
+    """What a family writes otherwise of a spec with an example's parts put in, but those kept; None: it cannot."""
+    try:
+        changed = from_canonical(with_parts_of(wanted, other, kept=kept))
+    except SpecError:  # the parts do not go with the rest
+        return None
+    written = _written(family, changed)
+    return None if written is None else differences_of(canonical(changed), canonical(written[1]))

@@ -138,6 +138,13 @@ def sequence_classifier_head(
     }
 
 
+def pooled_head(config: Config) -> dict[str, Any]:
+    """What a base model ends in: the pooler, or nothing where the checkpoint was written without it."""
+    if "pooler.dense.weight" in config.variant.lacking:
+        return {"type": "none"}
+    return {"type": "pooled", "pool": "first", "activation": "tanh"}
+
+
 def classifier_dropout(config: Config) -> float:
     """What a classifier drops: a field of its own, or what all layers drop."""
     dropout = config.number("classifier_dropout", None)

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from zoo.interop.config import Config, activation_name
-from zoo.interop.rules import Reshape, Rules, for_each, module, table, tensor
+from zoo.interop.rules import Anew, Reshape, Rules, for_each, module, table, tensor
 
+_NO_BIAS = Anew(torch.zeros_like, "zeros, as transformers does")
 _NORM = {"type": "layer_norm", "eps": 1e-5}  # no field of the config: torch's default
 
 
@@ -115,7 +116,7 @@ def post_norm_pair_weights(spec: Any, prefix: str) -> Rules:
     """Which tensors are which, the embeddings' left out."""
     vocab_size = spec.embeddings["target"].vocab_size
     bias = (
-        tensor("head.bias", "final_logits_bias", Reshape((1, vocab_size), (vocab_size,)))
+        tensor("head.bias", "final_logits_bias", Reshape((1, vocab_size), (vocab_size,)), anew=_NO_BIAS)
         if spec.head.bias
         else table("final_logits_bias", lambda: torch.zeros(1, vocab_size))
     )
@@ -150,22 +151,3 @@ def _stack_weights(stack: Any, name: str, prefix: str) -> Rules:
             module(f"{ours}.layout.norms.{len(attentions)}", f"{theirs}.final_layer_norm"),
         ),
     ]
-
-
-def searched(config: Config, *, pad: int, start: int, end: int) -> dict[str, Any]:
-    """A config -> how its model is searched; the ids are transformers' defaults."""
-    stops = {True: "full", False: "estimate", "never": "exact"}
-    ids = {
-        "pad": config.value("pad_token_id", pad),
-        "start": config.value("decoder_start_token_id", start),
-        "end": config.value("eos_token_id", end),
-    }
-    banned = config.value("bad_words_ids", None) or []
-    return {
-        "type": "beam",
-        "beam_size": config.integer("num_beams", 4),
-        "length_penalty": {"type": "power", "alpha": config.number("length_penalty", 1.0)},
-        "stop": stops[config.value("early_stopping", False)],
-        "max_length": "source + 50",
-        "ids": {**ids, "never": [words[0] for words in banned if len(words) == 1]},
-    }

@@ -12,14 +12,21 @@ def rotary_spec(config: Config, *, base: float, max_len: int, fraction: float = 
     max_position_embeddings. fraction is the share of a head that turns."""
     length = config.integer("max_position_embeddings", max_len)
     theta = config.number("rope_theta", base)
-    old, new = config.part("rope_scaling"), config.part("rope_parameters")
-    if old is not None and new is not None and old.data and new.data and old.data != new.data:
+    parts = [config.part(name) for name in ("rope_scaling", "rope_parameters")]
+    found = [_part_spec(part, theta, length, fraction) for part in parts if part is not None and part.data]
+    if not found:
+        return {"type": "rotary", "base": theta, "fraction": fraction}
+    if any(each != found[-1] for each in found):
         config.refuse("rope_scaling", "it stands beside rope_parameters, which says something else")
-    part = old if old is not None and old.data else new
-    spec: dict[str, Any] = {"type": "rotary", "base": theta, "fraction": fraction}
-    if part is None:
-        return spec
-    spec["base"] = part.number("rope_theta", theta)
+    return found[-1]
+
+
+def _part_spec(part: Config, theta: float, length: int, fraction: float) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "type": "rotary",
+        "base": part.number("rope_theta", theta),
+        "fraction": fraction,
+    }
     part.only("partial_rotary_factor", fraction, reason=f" where {fraction:g} of a head turns")
     name = "rope_type" if "rope_type" in part else "type"
     kind = part.text(name, "default")

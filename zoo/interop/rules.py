@@ -6,7 +6,7 @@ Names may hold `{i}`, the number of a layer, and `{e}`, that of an expert.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -131,6 +131,16 @@ def _stacked(tensors: list[Tensor], dim: int) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Anew:
+    """A tensor that transformers makes where a checkpoint has none, and calls that no fault."""
+
+    make: Callable[[Tensor], Tensor]
+    """An empty tensor of their shape -> it, filled."""
+    text: str
+    """How, and why it does no harm."""
+
+
+@dataclass(frozen=True)
 class Rule:
     """Some tensors of ours are some of theirs.
 
@@ -146,6 +156,8 @@ class Rule:
     """Further names of their one tensor: any of them may hold it, and all that are there must be equal."""
     table: Callable[[], Tensor] | None = None
     """A rule without tensors of ours: what their tensor must be. It is computed here, and written there."""
+    anew: Anew | None = None
+    """How their one tensor is made where a checkpoint has none; None: it must be there."""
 
     def to_ours(self, theirs: list[Tensor]) -> list[Tensor]:
         """Their tensors -> ours."""
@@ -186,9 +198,11 @@ Rules = list[Rule | Either]
 Names = str | tuple[str, ...]
 
 
-def tensor(ours: Names, theirs: Names, *operations: Operation, copies: Sequence[str] = ()) -> Rules:
+def tensor(
+    ours: Names, theirs: Names, *operations: Operation, copies: Sequence[str] = (), anew: Anew | None = None
+) -> Rules:
     """One rule by its full names."""
-    return [Rule(_names(ours), _names(theirs), operations, tuple(copies))]
+    return [Rule(_names(ours), _names(theirs), operations, tuple(copies), anew=anew)]
 
 
 def module(ours: Names, theirs: Names, *operations: Operation) -> Rules:
@@ -230,6 +244,20 @@ def chosen(rules: Rules, present: Collection[str]) -> list[Rule]:
             counts = [sum(name in present for each in form for name in each.theirs) for form in rule.forms]
             found += rule.forms[counts.index(max(counts))]
     return found
+
+
+def all_rules(rules: Rules) -> Iterator[Rule]:
+    """The rules of every naming there is."""
+    for rule in rules:
+        if isinstance(rule, Rule):
+            yield rule
+        else:
+            yield from (each for form in rule.forms for each in form)
+
+
+def names_of(rules: Rules) -> set[str]:
+    """Every name that the rules know."""
+    return {name for rule in all_rules(rules) for name in (*rule.theirs, *rule.copies)}
 
 
 def _names(names: Names) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
@@ -14,55 +14,9 @@ from torch import Tensor, nn
 from zoo.errors import DataError
 from zoo.interop.checkpoint import Promised, some
 from zoo.interop.family import Family
-from zoo.interop.files import scratch
-from zoo.interop.rules import Either, Rule, Rules, chosen
-
-_TABLE_TOLERANCE = (
-    1e-3  # a sinusoid's angle in float32, as references compute them, is off by as much at 10,000
-)
-
-
-class Readable(Protocol):
-    """A tensor that is there to be read."""
-
-    @property
-    def dtype(self) -> torch.dtype: ...
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def read_into(self, out: Tensor) -> None:
-        """Writes the tensor into one of its shape, in that one's dtype."""
-        ...
-
-    def blocks(self) -> Iterator[Tensor]:
-        """Its values in order, in flat pieces, each valid until the next is asked for."""
-        ...
-
-
-@dataclass(frozen=True)
-class Held:
-    """A tensor of a live model."""
-
-    tensor: Tensor
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Its dtype."""
-        return self.tensor.dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape."""
-        return tuple(self.tensor.shape)
-
-    def read_into(self, out: Tensor) -> None:
-        """Copies the tensor."""
-        out.copy_(self.tensor.detach())
-
-    def blocks(self) -> Iterator[Tensor]:
-        """The tensor, flat, on the CPU."""
-        yield self.tensor.detach().cpu().flatten()
+from zoo.interop.files import Readable, scratch
+from zoo.interop.rules import Rule, Rules, chosen, names_of
+from zoo.interop.variants import is_table
 
 
 @dataclass(frozen=True)
@@ -84,22 +38,30 @@ def fill(
     where: str,
     dtype: torch.dtype | None,
     ignored: Sequence[str] = (),
-) -> None:
+    left_out: Sequence[str] = (),
+) -> list[str]:
     """Fills every tensor of a model from those given, which must all be used; memory is needed for the model only.
 
     dtype converts what is given; with None it must be of one floating dtype, which the model then has. ignored are
-    regular expressions of names that may be left over.
+    regular expressions of names that may be left over, left_out names with * and ? of further ones. Returns what is to
+    be said of tensors left out by the latter, and of tensors made anew.
     Raises: DataError for tensors that are missing, left over, of the wrong shape, of several dtypes, or unequal where
     they should be copies of one.
     """
     state = model.state_dict(keep_vars=True)
     steps = _steps(rules, state, set(given))
-    problems, dtypes = _mismatches(steps, given, where, ignored)
+    problems, dtypes = _mismatches(steps, given, where, ignored, left_out)
     if dtype is None and len(dtypes) > 1:
         counts = ", ".join(f"{n} of {str(each).removeprefix('torch.')}" for each, n in dtypes.items())
-        problems.append(f"{where}: the tensors are of several types ({counts}); say which is wanted by dtype")
+        problems.append(
+            f"{where}: the tensors are of several types ({counts}); say which is wanted (--dtype)"
+        )
     if problems:
         raise DataError("\n".join(problems))
+    remarks = []
+    names = {name for step in steps for name in (*step.rule.theirs, *step.rule.copies)}
+    if extra := [name for name in sorted(given) if name not in names and _is_like(name, left_out)]:
+        remarks.append(f"{where}: left out, as asked for: {', '.join(extra)}")
 
     first = first_names(state)
     values: dict[str, Tensor] = {}
@@ -110,6 +72,10 @@ def fill(
         elif step.rule.table is not None:
             reader.check_table(step.rule.theirs[0], step.rule.table())
         else:
+            if step.rule.anew is not None and step.rule.theirs[0] not in given:
+                remarks.append(
+                    f"{where}: {step.rule.theirs[0]!r} is missing and made anew: {step.rule.anew.text}"
+                )
             for name, value in zip(step.rule.ours, reader.values(step), strict=True):
                 old = state[name]
                 is_parameter = isinstance(old, nn.Parameter)
@@ -119,6 +85,7 @@ def fill(
     model.load_state_dict({name: values[first[name]] for name in state}, strict=True, assign=True)
     left = [name for name, tensor in [*model.named_parameters(), *model.named_buffers()] if tensor.is_meta]
     assert not left, f"a checkpoint cannot fill {some(left)}: a part keeps it out of its state"
+    return remarks
 
 
 def promised(model: nn.Module, rules: Rules) -> dict[str, Promised]:
@@ -174,7 +141,7 @@ def first_names(state: Mapping[str, Tensor]) -> dict[str, str]:
 
 def by_rules_names(family: Family, rules: Rules, given: Mapping[str, Readable]) -> dict[str, Readable]:
     """The tensors given by the names that the rules know: old names renewed, the base model's prefix put or taken."""
-    expected = set(_all_names(rules))
+    expected = names_of(rules)
     found: dict[str, Readable] = {}
     for original, tensor in given.items():
         name = original
@@ -183,20 +150,20 @@ def by_rules_names(family: Family, rules: Rules, given: Mapping[str, Readable]) 
         if name not in expected and family.prefix:
             options = (family.prefix + name, name.removeprefix(family.prefix))
             name = next((option for option in options if option in expected and option not in given), name)
-        found[original if name in found else name] = tensor
+        found[original if name in found or name not in expected else name] = tensor
     return found
 
 
-def _all_names(rules: Rules) -> Iterator[str]:
-    for rule in rules:
-        forms = rule.forms if isinstance(rule, Either) else ((rule,),)
-        for form in forms:
-            for each in form:
-                yield from (*each.theirs, *each.copies)
+def _is_like(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _mismatches(
-    steps: Sequence[_Step], given: Mapping[str, Readable], where: str, ignored: Sequence[str]
+    steps: Sequence[_Step],
+    given: Mapping[str, Readable],
+    where: str,
+    ignored: Sequence[str],
+    left_out: Sequence[str],
 ) -> tuple[list[str], dict[torch.dtype, int]]:
     """What is wrong with the tensors given, a line for each sort of mistake; and how many are of which dtype."""
     missing: list[str] = []
@@ -206,7 +173,7 @@ def _mismatches(
     for step in steps:
         names = [name for name in (*step.rule.theirs, *step.rule.copies) if name in given]
         used |= set(names)
-        is_optional = step.is_copy or step.rule.table is not None
+        is_optional = step.is_copy or step.rule.table is not None or step.rule.anew is not None
         if not names or (not step.rule.copies and len(names) < len(step.rule.theirs)):
             if names or not is_optional:
                 missing += [name for name in step.rule.theirs if name not in given]
@@ -223,14 +190,23 @@ def _mismatches(
             elif step.rule.table is None:
                 dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + 1
     patterns = [re.compile(pattern) for pattern in ignored]
-    extra = sorted(
-        name for name in given if name not in used and not any(pattern.search(name) for pattern in patterns)
-    )
-    problems = []
+    over = sorted(name for name in given if name not in used)
+    extra = [
+        name
+        for name in over
+        if not any(pattern.search(name) for pattern in patterns) and not _is_like(name, left_out)
+    ]
+    problems = [
+        f"{where}: to be left out is {pattern!r}, and no tensor beside the model's own is called so"
+        for pattern in left_out
+        if not any(_is_like(name, [pattern]) for name in over)
+    ]
     if missing:
-        problems.append(f"{where}: missing for a model of this config: {some(missing)}")
+        text = f"{where}: missing for a model of this config: {some(missing)}"
+        problems.append(f"{text}; if the tensors are of another class, name it (--architecture)")
     if extra:
-        problems.append(f"{where}: no part of a model of this config: {some(extra)}")
+        text = f"{where}: no part of a model of this config: {some(extra)}"
+        problems.append(f"{text}; if they mean nothing, leave them out by name (--ignore-tensor {extra[0]})")
     if shapes:
         more = f" and {len(shapes) - 4} more" if len(shapes) > 4 else ""
         problems.append(f"{where}: {'; '.join(shapes[:4])}{more}")
@@ -250,6 +226,10 @@ class _Reader:
         """Our tensors of a step, each in memory of its own."""
         rule = step.rule
         names = list(rule.theirs)
+        if rule.anew is not None and names[0] not in self.given:
+            some_dtype = self.dtype or next(iter(self.given.values())).dtype
+            made = rule.anew.make(torch.empty(step.theirs[0].shape)).to(some_dtype)
+            return [part.clone() for part in rule.to_ours([made])]
         if rule.copies:
             first, *others = [name for name in (*rule.theirs, *rule.copies) if name in self.given]
             for name in others:
@@ -280,10 +260,7 @@ class _Reader:
         """What is a fixed table must be that one, as far as its dtype tells."""
         if name not in self.given:
             return
-        theirs = torch.empty(self.given[name].shape)
-        self.given[name].read_into(theirs)
-        tolerance = max(_TABLE_TOLERANCE, 2 * torch.finfo(self.given[name].dtype).eps)
-        if not ((theirs.double() - table.double()).abs() <= tolerance).all():
+        if not is_table(self.given[name], table, self.dtype):
             raise DataError(f"{self.where}: {name!r} should be a fixed table, and differs from it")
 
     def _check_equal(self, name: str, known: Iterator[Tensor], what: str) -> None:

@@ -1,31 +1,240 @@
-"""How causal language models are searched, by the token ids of their config."""
+"""How a model is searched: transformers' settings of `generate` as a search of ours, and back.
+
+transformers reads the settings from generation_config.json, and from config.json only where that file is not there.
+Token ids that generation_config.json leaves out are taken from config.json all the same: no search works without them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.interop.config import Config
+from zoo.interop.config import Config, shown
+from zoo.interop.search_fields import EXPRESSED, FIELDS, IDS, NEUTRAL, SAMPLING, WITHOUT_EFFECT
+
+_STOPS = {True: "full", False: "estimate", "never": "exact"}
+_NEW_TOKENS = 100  # ours, after a prompt
 
 
-def greedy(config: Config, *, start: int | None, end: int | None, pad: int | None = None) -> dict[str, Any]:
-    """A config -> greedy search as plain data; the ids are transformers' defaults. Without a padding id, the end's."""
-    last = config.value("eos_token_id", end)
-    if isinstance(last, list):
-        last = (
-            last[0]
-            if len(last) == 1
-            else config.refuse("eos_token_id", f"a search of ours has one end, not {last}")
-        )
-    if last is None:
-        config.refuse("eos_token_id", "no token is said to end an output")
-    first, filler = (
-        config.nullable_integer("bos_token_id", start),
-        config.nullable_integer("pad_token_id", pad),
+@dataclass(frozen=True)
+class Writing:
+    """How a family's models are searched where a folder says nothing."""
+
+    end: int | None
+    """eos_token_id, as transformers' config class has it; so the next two."""
+    start: int | None = None
+    """bos_token_id, or decoder_start_token_id of an encoder-decoder; None: what ends an output, or fills it up."""
+    pad: int | None = None
+    """pad_token_id; None: what ends an output."""
+    max_length: int | str = f"source + {_NEW_TOKENS}"
+    """As in our specs."""
+    search: Mapping[str, Any] = field(default_factory=lambda: {"type": "greedy"})
+    """The search, where no setting says which: transformers' own is greedy."""
+    forbidding: str = "bad_words_ids"
+    """The setting in which its folders say what is never written: this or suppress_tokens."""
+
+
+def search_of(
+    writing: Writing, config: Config, settings: Config | None, spec: Any
+) -> tuple[dict[str, Any], list[str]]:
+    """How a model of this config and spec is searched, as plain data, and which settings say more than that can.
+
+    settings are those of generation_config.json, None where there are none and config.json's hold.
+    """
+    said = config if settings is None else settings
+    is_pair = spec.type == "encoder_decoder"
+    ids = _ids(writing, config, settings, is_pair=is_pair)
+    ends = ids["end"] if isinstance(ids["end"], list) else [ids["end"]]
+    never, left_out = _never(said, ends, _vocab_size(spec))
+    strategy, more = _strategy(writing, said)
+    max_length, also = _max_length(writing, said, spec, ends)
+    left_out += [*more, *also, *_unexpressed(said, everything=settings is not None)]
+    return {**strategy, "max_length": max_length, "ids": {**ids, "never": never}}, left_out
+
+
+def says_search(said: Config) -> bool:
+    """Whether settings say which search is meant."""
+    return any(
+        said.value(name, None) is not None for name in ("num_beams", "length_penalty", "early_stopping")
     )
-    ids = {
-        "pad": last if filler is None or filler < 0 else filler,
-        "start": last if first is None else first,
-        "end": last,
-        "never": [],
-    }
-    return {"type": "greedy", "max_length": "source + 100", "ids": ids}
+
+
+def passed_over(config: Config, settings: Config) -> list[str]:
+    """Settings of config.json that transformers does not read, for generation_config.json stands beside it."""
+    names = sorted(name for name in config.data if name in FIELDS and name not in WITHOUT_EFFECT)
+    return [
+        _named(name, config.data[name])
+        for name in names
+        if _does_something(config.data, name) and config.data[name] != settings.data.get(name)
+    ]
+
+
+def _ids(writing: Writing, config: Config, settings: Config | None, *, is_pair: bool) -> dict[str, Any]:
+    def find(name: str, default: int | None) -> Any:
+        if settings is not None and settings.value(name, None) is not None:
+            return settings.value(name)
+        return config.value(name, default)
+
+    where = config if settings is None or settings.value("eos_token_id", None) is None else settings
+    end = find("eos_token_id", writing.end)
+    ends = list(dict.fromkeys(end)) if isinstance(end, list) else [end]
+    if not ends or end is None:
+        where.refuse("eos_token_id", "no token is said to end an output")
+    pad = find("pad_token_id", writing.pad)
+    pad = ends[0] if pad is None or pad == -1 else pad
+    if is_pair:
+        start = find("decoder_start_token_id", writing.start)
+        start = find("bos_token_id", None) if start is None else start
+        start = pad if start is None else start
+    else:
+        start = find("bos_token_id", writing.start)
+        start = ends[0] if start is None else start
+    return {"pad": pad, "start": start, "end": ends[0] if len(ends) == 1 else ends}
+
+
+def _never(said: Config, ends: list[Any], vocab_size: int) -> tuple[list[int], list[str]]:
+    """The ids that are never written, and what was forbidden besides.
+
+    transformers lets an end among bad_words_ids be written, and knows no id beyond the vocabulary.
+    """
+    bad = said.value("bad_words_ids", None) or []
+    suppressed = said.value("suppress_tokens", None) or []
+    if not _is_list_of(bad, list) or not all(_is_list_of(words, int) for words in bad):
+        said.refuse("bad_words_ids", f"must be lists of token ids, got {shown(bad)}")
+    if not _is_list_of(suppressed, int):
+        said.refuse("suppress_tokens", f"must be token ids, got {shown(suppressed)}")
+    single = [words[0] for words in bad if len(words) == 1 and words[0] not in ends]
+    left_out = []
+    if longer := [words for words in bad if len(words) > 1]:
+        left_out.append(_named("bad_words_ids", longer))
+    if other := [token for token in suppressed if token in ends or token < 0]:
+        left_out.append(_named("suppress_tokens", other))
+    found = [token for token in [*single, *suppressed] if token not in other and 0 <= token < vocab_size]
+    return list(dict.fromkeys(found)), left_out
+
+
+def _is_list_of(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(type(each) is kind for each in value)
+
+
+def _strategy(writing: Writing, said: Config) -> tuple[dict[str, Any], list[str]]:
+    """The search without its length and its ids."""
+    n_outputs = said.integer("num_return_sequences", None) or 1
+    left_out = []
+    if not says_search(said):
+        strategy = dict(writing.search)
+    elif (n_beams := said.integer("num_beams", None) or 1) == 1:
+        strategy = {"type": "greedy"}
+    else:
+        stop, alpha = said.value("early_stopping", None) or False, said.number("length_penalty", None)
+        if not isinstance(stop, bool | str) or stop not in _STOPS:
+            said.refuse("early_stopping", f"must be true, false or 'never', got {shown(stop)}")
+        alpha = 1.0 if alpha is None else alpha
+        if not 0 <= alpha <= 10:
+            left_out.append(_named("length_penalty", alpha))
+        penalty = {"type": "power", "alpha": min(max(alpha, 0.0), 10.0)}
+        strategy = {
+            "type": "beam",
+            "beam_size": n_beams,
+            "length_penalty": penalty,
+            "stop": _STOPS[stop],
+        }
+    if n_outputs > 1 and n_outputs <= strategy.get("beam_size", 1):
+        strategy["n_best"] = n_outputs
+    elif n_outputs > 1:
+        left_out.append(_named("num_return_sequences", n_outputs))
+    return strategy, left_out
+
+
+def _max_length(writing: Writing, said: Config, spec: Any, ends: list[Any]) -> tuple[int | str, list[str]]:
+    """The most tokens of an output without its end.
+
+    transformers counts the end, and in max_length the start or the prompt too. Where no end is forced it may write a
+    further token in its place.
+    """
+    is_pair = spec.type == "encoder_decoder"
+    forced = said.value("forced_eos_token_id", None)
+    forced = forced if isinstance(forced, list) else [] if forced is None else [forced]
+    left_out = [] if set(forced) <= set(ends) else [_named("forced_eos_token_id", forced)]
+    n_forced = 1 if forced and not left_out else 0
+    new, whole = said.integer("max_new_tokens", None), said.integer("max_length", None)
+    n_positions = n_output_positions(spec)
+    limit = None if n_positions is None else n_positions - 1  # the start, or a token of the prompt, takes one
+    found: int | str = writing.max_length
+    if new is not None:
+        found = new - n_forced
+    elif whole is not None and is_pair:
+        found = whole - 1 - n_forced
+    elif whole is not None:
+        left_out.append(f"{_named('max_length', whole)} (the prompt is counted in it)")
+    if limit is not None:
+        found = min(found, limit) if isinstance(found, int) else limit if is_pair else min(_NEW_TOKENS, limit)
+    return (max(found, 1) if isinstance(found, int) else found), left_out
+
+
+def n_output_positions(spec: Any) -> int | None:
+    """How many positions a model that writes has for its output; None: no end is set to them."""
+    position = getattr(spec.decoder, "position", None) or spec.position
+    return getattr(position, "max_len", None)
+
+
+def _vocab_size(spec: Any) -> int:
+    embedding = spec.embeddings["target"] if spec.type == "encoder_decoder" else spec.tokens
+    return int(embedding.vocab_size)
+
+
+def _unexpressed(said: Config, *, everything: bool) -> list[str]:
+    """The settings that do something and that our searches have not; everything: fields not known as well."""
+    known = {*EXPRESSED, *WITHOUT_EFFECT, *IDS}
+    names = [name for name in said.data if name not in known and (everything or name in FIELDS)]
+    return sorted(_named(name, said.data[name]) for name in names if _does_something(said.data, name))
+
+
+def _does_something(data: Mapping[str, Any], name: str) -> bool:
+    value = data[name]
+    is_nothing = value is None or value is False or value in ([], {}) or value == NEUTRAL.get(name)
+    return not is_nothing and not (name in SAMPLING and not data.get("do_sample"))
+
+
+def _named(name: str, value: Any) -> str:
+    text = shown(value)
+    return f"{name} {text}" if len(text) <= 30 else name
+
+
+def settings_of(writing: Writing, search: Any, spec: Any) -> tuple[dict[str, Any], list[str]]:
+    """The inverse of `search_of`: generation_config.json's fields, and which keys of a search say more than they can.
+
+    As our searches do at their limit, transformers is told to write the end there.
+    """
+    is_pair, ids = spec.type == "encoder_decoder", search.ids
+    fields: dict[str, Any] = {**ids_of(search, spec), "pad_token_id": ids.pad}
+    left_out = []
+    if search.type == "beam":
+        stops = {ours: theirs for theirs, ours in _STOPS.items()}
+        fields |= {"num_beams": search.beam_size, "early_stopping": stops[search.stop]}
+        fields |= {"num_return_sequences": search.n_best} if search.n_best > 1 else {}
+        penalty = search.length_penalty
+        if penalty.type not in ("power", "none"):
+            left_out.append(f"length_penalty '{penalty.type}'")
+        fields["length_penalty"] = getattr(penalty, "alpha", 0.0) if penalty.type == "power" else 0.0
+    elif search.type != "greedy":
+        left_out.append(f"type '{search.type}'")
+    if never := [token for token in ids.never if token not in ids.ends]:
+        in_lists = writing.forbidding == "bad_words_ids"
+        fields[writing.forbidding] = [[token] for token in never] if in_lists else never
+    if isinstance(search.max_length, int):
+        length = (
+            {"max_length": search.max_length + 2} if is_pair else {"max_new_tokens": search.max_length + 1}
+        )
+        fields |= {**length, "forced_eos_token_id": fields["eos_token_id"]}
+    else:
+        left_out.append(f"max_length '{search.max_length}'")
+    return fields, left_out
+
+
+def ids_of(search: Any, spec: Any) -> dict[str, Any]:
+    """The ids of a search that a config.json has too, as transformers calls them."""
+    start = "decoder_start_token_id" if spec.type == "encoder_decoder" else "bos_token_id"
+    end = search.ids.end
+    return {start: search.ids.start, "eos_token_id": end if isinstance(end, int) else list(end)}

@@ -14,9 +14,9 @@ from zoo.interop.post_norm_pair import (
     post_norm_pair_config,
     post_norm_pair_spec,
     post_norm_pair_weights,
-    searched,
 )
 from zoo.interop.rules import Rules, tensor
+from zoo.interop.writing import Writing
 
 
 def to_spec(config: Config) -> dict[str, Any]:
@@ -48,11 +48,6 @@ def weights(spec: Any) -> Rules:
         *tensor("decoder.position.table.weight", f"{prefix}decoder.embed_positions.weight"),
         *post_norm_pair_weights(spec, prefix),
     ]
-
-
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched."""
-    return searched(config, pad=1, start=2, end=2)
 
 
 _SMALL = {
@@ -134,9 +129,10 @@ FAMILY = Family(
     to_spec=to_spec,
     to_config=to_config,
     weights=weights,
-    generation=generation,
+    writing=Writing(end=2, start=2, pad=1, max_length="source + 50"),
     fixed={
         "add_final_layer_norm": False,
+        "do_blenderbot_90_layernorm": False,
         "extra_pos_embeddings": 2,
         "normalize_before": False,
         "normalize_embedding": True,

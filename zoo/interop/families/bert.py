@@ -12,6 +12,7 @@ from zoo.interop.post_norm_encoder import (
     encoder_trial,
     language_head_weights,
     masked_language_head,
+    pooled_head,
     post_norm_encoder_config,
     post_norm_encoder_spec,
     post_norm_encoder_weights,
@@ -37,7 +38,7 @@ def _head(config: Config) -> dict[str, Any]:
         return token_classifier_head(config, dropout=classifier_dropout(config))
     if config.architecture == "BertForSequenceClassification":
         return sequence_classifier_head(config, dropout=classifier_dropout(config))
-    return {"type": "pooled", "pool": "first", "activation": "tanh"}
+    return pooled_head(config)
 
 
 def to_config(spec: Any) -> dict[str, Any]:
@@ -117,6 +118,7 @@ FAMILY = Family(
     prefix="bert.",
     renamed=((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
     ignored=(r"embeddings\.position_ids$", r"^bert\.pooler\.", r"^cls\.seq_relationship\."),
+    read_as={"BertForPreTraining": "BertForMaskedLM"},
     trial=encoder_trial,
     examples=(
         _SMALL,

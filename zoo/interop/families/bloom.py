@@ -7,6 +7,7 @@ from typing import Any
 from zoo.interop.config import Config
 from zoo.interop.family import Family, Published
 from zoo.interop.rules import Rules, SplitHeads, for_each, module, tensor
+from zoo.interop.writing import Writing
 
 
 def to_spec(config: Config) -> dict[str, Any]:
@@ -97,19 +98,6 @@ def weights(spec: Any) -> Rules:
     ]
 
 
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model writes."""
-    end = config.value("eos_token_id", 2)
-    pad = config.value("pad_token_id", None)
-    ids = {
-        "pad": end if pad is None else pad,
-        "start": config.value("bos_token_id", 1),
-        "end": end,
-        "never": [],
-    }
-    return {"type": "greedy", "max_length": 64, "ids": ids}
-
-
 _SMALL = {"vocab_size": 31, "hidden_size": 20, "n_head": 5, "n_layer": 2}
 
 FAMILY = Family(
@@ -118,7 +106,7 @@ FAMILY = Family(
     to_spec=to_spec,
     to_config=to_config,
     weights=weights,
-    generation=generation,
+    writing=Writing(end=2, start=1, max_length=64),
     bookkeeping=(
         "attention_softmax_in_fp32",
         "bias_dropout_fusion",

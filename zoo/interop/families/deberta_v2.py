@@ -233,6 +233,8 @@ FAMILY = Family(
     renamed=((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
     ignored=(
         r"embeddings\.position_ids$",
+        r"embeddings\.word_embeddings\._weight$",  # a buffer of the authors' code
+        r"embeddings\.position_embeddings\.weight$",  # of positions that position_biased_input turns off
         r"^(lm_predictions|mask_predictions|cls\.predictions)\.",  # heads of the training, whatever is done after it
     ),
     trial=encoder_trial,

@@ -19,7 +19,7 @@ from zoo.interop.gated_decoder import (
     without_words,
 )
 from zoo.interop.trial import last_token_trial
-from zoo.interop.writing import greedy
+from zoo.interop.writing import Writing
 
 _DEFAULTS = Defaults(
     vocab_size=256000,
@@ -56,11 +56,6 @@ def to_config(spec: Any) -> dict[str, Any]:
     return {**gated_decoder_config(spec, "GemmaForCausalLM"), "attention_bias": attention.bias is True}
 
 
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched."""
-    return greedy(config, start=2, end=1, pad=0)
-
-
 _SMALL = {
     "vocab_size": 31,
     "hidden_size": 12,
@@ -87,7 +82,7 @@ FAMILY = Family(
     prefix=PREFIX,
     trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
-    generation=generation,
+    writing=Writing(end=1, start=2, pad=0),
     examples=(
         {**_SMALL, "hidden_act": "gelu"},
         {

@@ -15,7 +15,7 @@ from zoo.interop.gated_decoder import (
     windows_of,
 )
 from zoo.interop.rules import Rules, for_each, module, tensor
-from zoo.interop.writing import greedy
+from zoo.interop.writing import Writing
 
 _DEFAULTS = Defaults(
     vocab_size=256000,
@@ -84,11 +84,6 @@ def to_config(spec: Any) -> dict[str, Any]:
     }
 
 
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched."""
-    return greedy(config, start=2, end=1, pad=0)
-
-
 def weights(spec: Any) -> Rules:
     """Which tensors are which."""
     ours, theirs = "decoder.layers.{i}", "model.layers.{i}"
@@ -137,7 +132,7 @@ FAMILY = Family(
     bookkeeping=("cache_implementation", "hidden_act"),  # hidden_activation is what is read
     prefix="model.",
     ignored=(r"rotary_emb\.inv_freq$",),
-    generation=generation,
+    writing=Writing(end=1, start=2, pad=0),
     examples=(
         _SMALL,
         {

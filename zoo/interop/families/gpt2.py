@@ -10,7 +10,7 @@ from typing import Any
 from zoo.interop.config import Config, activation_name
 from zoo.interop.family import Family, Published
 from zoo.interop.rules import Rules, Split, Transpose, for_each, module, tensor
-from zoo.interop.writing import greedy
+from zoo.interop.writing import Writing
 
 _PREFIX = "transformer."
 
@@ -91,11 +91,6 @@ def to_config(spec: Any) -> dict[str, Any]:
     }
 
 
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched."""
-    return greedy(config, start=50256, end=50256)
-
-
 def weights(spec: Any) -> Rules:
     """Which tensors are which."""
     prefix = "" if spec.head.type == "none" else _PREFIX
@@ -139,7 +134,7 @@ FAMILY = Family(
     ),
     prefix=_PREFIX,
     ignored=(r"\.attn\.(bias|masked_bias)$",),
-    generation=generation,
+    writing=Writing(end=50256, start=50256),
     examples=(
         _SMALL,
         {

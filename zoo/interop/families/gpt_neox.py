@@ -12,6 +12,7 @@ from zoo.interop.config import Config, activation_name
 from zoo.interop.family import Family, Published
 from zoo.interop.rotary import rotary_config, rotary_spec
 from zoo.interop.rules import Rules, SplitHeads, for_each, module, tensor
+from zoo.interop.writing import Writing
 
 
 def to_spec(config: Config) -> dict[str, Any]:
@@ -112,19 +113,6 @@ def weights(spec: Any) -> Rules:
     ]
 
 
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model writes."""
-    end = config.value("eos_token_id", 2)
-    pad = config.value("pad_token_id", None)
-    ids = {
-        "pad": end if pad is None else pad,
-        "start": config.value("bos_token_id", 0),
-        "end": end,
-        "never": [],
-    }
-    return {"type": "greedy", "max_length": 64, "ids": ids}
-
-
 _SMALL = {
     "vocab_size": 31,
     "hidden_size": 48,
@@ -140,7 +128,7 @@ FAMILY = Family(
     to_spec=to_spec,
     to_config=to_config,
     weights=weights,
-    generation=generation,
+    writing=Writing(end=2, start=0, max_length=64),
     fixed={"attention_probs_dropout_prob": 0, "hidden_dropout_prob": 0},
     bookkeeping=("classifier_dropout",),
     renamed=((r"^embed_out\.", "lm_head."),),

@@ -16,7 +16,7 @@ from zoo.interop.gated_decoder import (
     without_words,
 )
 from zoo.interop.trial import last_token_trial
-from zoo.interop.writing import greedy
+from zoo.interop.writing import Writing
 
 _DEFAULTS = Defaults(vocab_size=32000, d_model=4096, d_ff=11008, n_layers=32, n_heads=32, n_kv_heads=None)
 
@@ -41,11 +41,6 @@ def to_config(spec: Any) -> dict[str, Any]:
     }
 
 
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched."""
-    return greedy(config, start=1, end=2)
-
-
 _SMALL = {
     "vocab_size": 31,
     "hidden_size": 12,
@@ -66,9 +61,10 @@ FAMILY = Family(
     fixed={"rope_interleaved": False},
     bookkeeping=("is_llama_config", "max_sequence_length", "pretraining_tp"),
     prefix=PREFIX,
+    read_as={"LLaMAForCausalLM": "LlamaForCausalLM"},
     trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
-    generation=generation,
+    writing=Writing(end=2, start=1),
     examples=(
         {**_SMALL, "tie_word_embeddings": True},
         {

@@ -20,6 +20,7 @@ from zoo.interop.post_norm_encoder import (
     layer_count,
     masked_language_head,
     offset_position,
+    pooled_head,
     post_norm_encoder_config,
     post_norm_encoder_spec,
     post_norm_encoder_weights,
@@ -71,7 +72,7 @@ def _head(config: Config) -> dict[str, Any]:
         return token_classifier_head(config, dropout=dropout)
     if config.architecture == _SEQUENCE:
         return sequence_classifier_head(config, dropout=dropout, pooled_dropout=dropout)
-    return {"type": "pooled", "pool": "first", "activation": "tanh"}
+    return pooled_head(config)
 
 
 def to_config(spec: Any) -> dict[str, Any]:

@@ -19,9 +19,11 @@ from zoo.interop.post_norm_pair import (
     post_norm_pair_config,
     post_norm_pair_spec,
     post_norm_pair_weights,
-    searched,
 )
 from zoo.interop.rules import Rules, table, tensor
+from zoo.interop.writing import Writing
+
+_TABLES = {stack: f"model.{stack}.embed_positions.weight" for stack in ("encoder", "decoder")}
 
 
 def to_spec(config: Config) -> dict[str, Any]:
@@ -29,12 +31,15 @@ def to_spec(config: Config) -> dict[str, Any]:
     shares = config.boolean("share_encoder_decoder_embeddings", True)
     is_tied = config.boolean("tie_word_embeddings", True)
     max_len = config.integer("max_position_embeddings", 1024)
+    position = {"type": "sinusoidal", "layout": "concatenated"}
+    if config.variant.own_tables.intersection(_TABLES.values()):  # the sinusoids, rounded
+        position = {"type": "learned"}
     spec = post_norm_pair_spec(
         config,
         vocab_size=58101,
         padding_id=58100,
         norms_input=False,
-        position={"type": "sinusoidal", "layout": "concatenated", "counts_padding": True, "max_len": max_len},
+        position={**position, "counts_padding": True, "max_len": max_len},
         head={"tied": is_tied, "bias": "fixed"},
     )
     vocab_size = spec["source"]["vocab_size"]
@@ -65,6 +70,7 @@ def weights(spec: Any) -> Rules:
     """Which tensors are which."""
     source, target = "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"
     sinusoid = partial(_table, spec.position.max_len, spec.d_model)
+    has_own_tables = spec.position.type == "learned"
     shares = spec.target is not spec.embeddings["target"]
     return [
         *(
@@ -72,8 +78,13 @@ def weights(spec: Any) -> Rules:
             if shares
             else [*tensor("source.weight", source), *tensor("target.weight", target)]
         ),
-        *table("model.encoder.embed_positions.weight", sinusoid),
-        *table("model.decoder.embed_positions.weight", sinusoid),
+        *(
+            rule
+            for stack, name in _TABLES.items()
+            for rule in (
+                tensor(f"{stack}.position.table.weight", name) if has_own_tables else table(name, sinusoid)
+            )
+        ),
         *post_norm_pair_weights(spec, "model."),
     ]
 
@@ -81,11 +92,6 @@ def weights(spec: Any) -> Rules:
 def _table(n_positions: int, d_model: int) -> Tensor:
     """The sinusoids [n_positions, d_model], as a checkpoint has them."""
     return sinusoids(torch.arange(n_positions), d_model, 10000.0, "concatenated").float()
-
-
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched."""
-    return searched(config, pad=58100, start=58100, end=0)
 
 
 _SMALL = {
@@ -110,9 +116,10 @@ FAMILY = Family(
     to_spec=to_spec,
     to_config=to_config,
     weights=weights,
-    generation=generation,
+    writing=Writing(end=0, start=58100, pad=58100, max_length="source + 50"),
     fixed={
         "add_final_layer_norm": False,
+        "do_blenderbot_90_layernorm": False,
         "normalize_before": False,
         "normalize_embedding": False,
         "static_position_embeddings": True,

@@ -18,7 +18,7 @@ from zoo.interop.gated_decoder import (
     without_words,
 )
 from zoo.interop.trial import last_token_trial
-from zoo.interop.writing import greedy
+from zoo.interop.writing import Writing
 
 _DEFAULTS = Defaults(
     vocab_size=32000, d_model=4096, d_ff=14336, n_layers=32, n_heads=32, n_kv_heads=8, max_len=131072
@@ -34,11 +34,6 @@ def to_spec(config: Config) -> dict[str, Any]:
 def to_config(spec: Any) -> dict[str, Any]:
     """The model's spec -> a config."""
     return {**gated_decoder_config(spec, "MistralForCausalLM"), "sliding_window": windows_of(spec)[0]}
-
-
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched."""
-    return greedy(config, start=1, end=2)
 
 
 _SMALL = {
@@ -59,7 +54,7 @@ FAMILY = Family(
     prefix=PREFIX,
     trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
-    generation=generation,
+    writing=Writing(end=2, start=1),
     examples=(
         {**_SMALL, "sliding_window": 3},
         {

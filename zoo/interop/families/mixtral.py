@@ -24,7 +24,7 @@ from zoo.interop.gated_decoder import (
 )
 from zoo.interop.rules import Rules, Split, Unstack, either, for_each, module, tensor
 from zoo.interop.trial import last_token_trial
-from zoo.interop.writing import greedy
+from zoo.interop.writing import Writing
 
 _DEFAULTS = Defaults(
     vocab_size=32000,
@@ -68,11 +68,6 @@ def to_config(spec: Any) -> dict[str, Any]:
         "num_experts_per_tok": ffn.top_k,
         "router_aux_loss_coef": ffn.balance,
     }
-
-
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched."""
-    return greedy(config, start=1, end=2)
 
 
 def weights(spec: Any) -> Rules:
@@ -127,7 +122,7 @@ FAMILY = Family(
     prefix=PREFIX,
     trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
-    generation=generation,
+    writing=Writing(end=2, start=1),
     examples=(
         _SMALL,
         {

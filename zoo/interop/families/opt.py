@@ -8,6 +8,7 @@ from zoo.interop.config import Config, activation_name, labels_config
 from zoo.interop.family import Family, Published
 from zoo.interop.rules import Rules, for_each, module, tensor
 from zoo.interop.trial import last_token_trial
+from zoo.interop.writing import Writing
 
 
 def to_spec(config: Config) -> dict[str, Any]:
@@ -131,16 +132,6 @@ def weights(spec: Any) -> Rules:
     ]
 
 
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model writes."""
-    ids = {"pad": config.value("pad_token_id", 1), "start": config.value("bos_token_id", 2)}
-    return {
-        "type": "greedy",
-        "max_length": 64,
-        "ids": {**ids, "end": config.value("eos_token_id", 2), "never": []},
-    }
-
-
 _SMALL = {
     "vocab_size": 31,
     "hidden_size": 12,
@@ -156,7 +147,7 @@ FAMILY = Family(
     to_spec=to_spec,
     to_config=to_config,
     weights=weights,
-    generation=generation,
+    writing=Writing(end=2, start=2, pad=1, max_length=64),
     fixed={"activation_dropout": 0.0},
     prefix="model.",
     trial=last_token_trial,

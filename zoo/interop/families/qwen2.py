@@ -18,7 +18,7 @@ from zoo.interop.gated_decoder import (
     without_words,
 )
 from zoo.interop.trial import last_token_trial
-from zoo.interop.writing import greedy
+from zoo.interop.writing import Writing
 
 DEFAULTS = Defaults(
     vocab_size=151936, d_model=4096, d_ff=22016, n_layers=32, n_heads=32, n_kv_heads=32, max_len=32768
@@ -73,11 +73,6 @@ def to_config(spec: Any) -> dict[str, Any]:
     return {**gated_decoder_config(spec, "Qwen2ForCausalLM"), **window_fields(spec)}
 
 
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched."""
-    return greedy(config, start=None, end=None)
-
-
 _SMALL = {
     "vocab_size": 31,
     "hidden_size": 12,
@@ -97,7 +92,7 @@ FAMILY = Family(
     prefix=PREFIX,
     trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
-    generation=generation,
+    writing=Writing(end=None),
     examples=(
         {**_SMALL, "tie_word_embeddings": True},
         {

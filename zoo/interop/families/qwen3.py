@@ -17,7 +17,7 @@ from zoo.interop.gated_decoder import (
     without_words,
 )
 from zoo.interop.trial import last_token_trial
-from zoo.interop.writing import greedy
+from zoo.interop.writing import Writing
 
 _DEFAULTS = replace(DEFAULTS, d_k=128)
 
@@ -40,11 +40,6 @@ def to_config(spec: Any) -> dict[str, Any]:
     }
 
 
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched."""
-    return greedy(config, start=None, end=None)
-
-
 _SMALL = {
     "vocab_size": 31,
     "hidden_size": 12,
@@ -64,7 +59,7 @@ FAMILY = Family(
     prefix=PREFIX,
     trial=last_token_trial,
     ignored=(r"rotary_emb\.inv_freq$",),
-    generation=generation,
+    writing=Writing(end=None),
     examples=(
         {**_SMALL, "tie_word_embeddings": True},
         {

@@ -13,6 +13,7 @@ from zoo.interop.post_norm_encoder import (
     language_head_weights,
     masked_language_head,
     offset_position,
+    pooled_head,
     post_norm_encoder_config,
     post_norm_encoder_spec,
     post_norm_encoder_weights,
@@ -38,7 +39,7 @@ def _head(config: Config) -> dict[str, Any]:
     if config.architecture == "RobertaForSequenceClassification":
         dropout = classifier_dropout(config)
         return sequence_classifier_head(config, dropout=dropout, pooled_dropout=dropout)
-    return {"type": "pooled", "pool": "first", "activation": "tanh"}
+    return pooled_head(config)
 
 
 def to_config(spec: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import nn
 from zoo.interop.config import ACTIVATIONS, Config, activation_name
 from zoo.interop.family import Family, Published
 from zoo.interop.rules import Rules, for_each, module, tensor
+from zoo.interop.writing import Writing
 
 
 def to_spec(config: Config) -> dict[str, Any]:
@@ -149,21 +150,6 @@ def _stack(stack: Any, name: str, sublayers: tuple[str, ...]) -> Rules:
     ]
 
 
-def generation(config: Config) -> dict[str, Any]:
-    """A config -> how its model is searched: as for translation in the paper, section 3.7."""
-    pad = config.value("pad_token_id", 0)
-    start = config.value("decoder_start_token_id", pad)
-    ids = {"pad": pad, "start": start, "end": config.value("eos_token_id", 1), "never": []}
-    penalty = {"type": "gnmt", "alpha": 0.6}
-    return {
-        "type": "beam",
-        "beam_size": 4,
-        "length_penalty": penalty,
-        "max_length": "source + 50",
-        "ids": ids,
-    }
-
-
 def prepare(reference: Any, config: Mapping[str, Any]) -> None:
     """Gives the output a matrix of its own: transformers does so only where a checkpoint has both."""
     if not config.get("tie_word_embeddings", True):
@@ -203,7 +189,13 @@ FAMILY = Family(
     to_spec=to_spec,
     to_config=to_config,
     weights=weights,
-    generation=generation,
+    read_as={"T5WithLMHeadModel": "T5ForConditionalGeneration"},
+    writing=Writing(
+        end=1,
+        pad=0,
+        max_length="source + 50",
+        search={"type": "beam", "beam_size": 4, "length_penalty": {"type": "gnmt", "alpha": 0.6}},
+    ),
     bookkeeping=("classifier_dropout", "n_positions"),
     ignored=(r"^decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$",),
     examples=(

@@ -75,6 +75,8 @@ def _sides(config: Config, name: str, default: int) -> tuple[int, int]:
 
 
 def _head(config: Config, d_model: int) -> dict[str, Any]:
+    if config.architecture == _BASE and "pooler.dense.weight" in config.variant.lacking:
+        return {"type": "none"}
     if config.architecture == _BASE:
         size = config.integer("pooler_output_size", None) or d_model
         return {
@@ -117,12 +119,14 @@ def to_config(spec: Any) -> dict[str, Any]:
             "pooler_act": activation_name(spec.head.activation),
         }
         return {**config, "architectures": [_BASE], **pooler}
+    if spec.head.type == "none":
+        return {**config, "architectures": [_BASE]}
     return {**config, "num_labels": spec.head.n_classes}
 
 
 def weights(spec: Any) -> Rules:
     """Which tensors are which."""
-    base = "" if spec.head.type == "pooled" else "vit."
+    base = "" if spec.head.type in ("none", "pooled") else "vit."
     D, C, P, N = spec.d_model, spec.inputs.n_channels, spec.inputs.patch_size, spec.position.max_len
     embeddings, patches = f"{base}embeddings", f"{base}embeddings.patch_embeddings.projection"
     on_disk = _layer(f"{base}encoder.layer.{{i}}", _ON_DISK)
@@ -136,7 +140,7 @@ def weights(spec: Any) -> Rules:
         *tensor("inputs.projection.bias", f"{patches}.bias"),
         *for_each("i", len(spec.encoder.each_layer()), either(on_disk, live)),
         *module("encoder.final_norm", f"{base}layernorm"),
-        *module("head.dense", "pooler.dense"),
+        *(module("head.dense", "pooler.dense") if spec.head.type == "pooled" else ()),
         *module("head.output", "classifier"),
     ]
 
@@ -207,6 +211,7 @@ FAMILY = Family(
     weights=weights,
     bookkeeping=("encoder_stride", "pooler_act", "pooler_output_size"),
     prefix="vit.",
+    ignored=(r"embeddings\.mask_token$",),  # of a training by masked patches
     examples=(
         _SMALL,
         {**_SMALL, "architectures": [_BASE]},

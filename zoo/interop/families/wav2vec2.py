@@ -9,11 +9,12 @@ from math import prod
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zoo.components.embedding.waveform_frames import n_frames, receptive_field
 from zoo.interop.config import Config, activation_name
 from zoo.interop.family import Family, Published
-from zoo.interop.rules import Rules, for_each, module, tensor
+from zoo.interop.rules import Anew, Rules, for_each, module, tensor
 from zoo.interop.trial import Padding, Trial, padding_mask
 
 _CTC, _BASE = "Wav2Vec2ForCTC", "Wav2Vec2Model"
@@ -148,6 +149,13 @@ def to_config(spec: Any) -> dict[str, Any]:
     }
 
 
+def _uniform(empty: Tensor) -> Tensor:
+    return empty.uniform_(generator=torch.Generator().manual_seed(0))
+
+
+_MASKED = Anew(_uniform, "uniform between 0 and 1, as transformers does; only training reads it")
+
+
 def weights(spec: Any) -> Rules:
     """Which tensors are which."""
     base = "" if spec.head.type == "none" else "wav2vec2."
@@ -164,7 +172,7 @@ def weights(spec: Any) -> Rules:
         ),
         *module("inputs.feature_norm", f"{base}feature_projection.layer_norm"),
         *module("inputs.projection", f"{base}feature_projection.projection"),
-        *tensor("inputs.masked_frame", f"{base}masked_spec_embed"),
+        *tensor("inputs.masked_frame", f"{base}masked_spec_embed", anew=_MASKED),
         *tensor("encoder.position.gain", f"{positions}.parametrizations.weight.original0"),
         *tensor("encoder.position.direction", f"{positions}.parametrizations.weight.original1"),
         *tensor("encoder.position.shift", f"{positions}.bias"),

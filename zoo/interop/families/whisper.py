@@ -16,8 +16,10 @@ from zoo.interop.config import Config, activation_name
 from zoo.interop.family import Family, Published
 from zoo.interop.rules import Rules, for_each, module, table, tensor
 from zoo.interop.trial import Padding, Trial
+from zoo.interop.writing import Writing
 
 _BIAS = ["query", "value", "output"]
+_TABLE = "model.encoder.embed_positions.weight"
 _EPS = 1e-5  # no field of the config: torch's default
 
 
@@ -60,7 +62,7 @@ def to_spec(config: Config) -> dict[str, Any]:
         },
         "encoder": {
             "n_layers": n_encoder_layers,
-            "position": {"type": "sinusoidal", "layout": "concatenated_inclusive"},
+            "position": _encoder_position(config),
             "layer": layer("encoder"),
             "layer_drop": config.number("encoder_layerdrop", 0.0),
         },
@@ -77,6 +79,13 @@ def to_spec(config: Config) -> dict[str, Any]:
         },
         "initialization": {"type": "normal", "std": config.number("init_std", 0.02)},
     }
+
+
+def _encoder_position(config: Config) -> dict[str, Any]:
+    """The sinusoids, or, where a checkpoint holds them rounded, its own numbers."""
+    if _TABLE in config.variant.own_tables:
+        return {"type": "learned", "max_len": config.integer("max_source_positions", 1500)}
+    return {"type": "sinusoidal", "layout": "concatenated_inclusive"}
 
 
 def to_config(spec: Any) -> dict[str, Any]:
@@ -113,7 +122,11 @@ def weights(spec: Any) -> Rules:
     return [
         *module("source.inner", "model.encoder.conv1"),
         *module("source.outer", "model.encoder.conv2"),
-        *table("model.encoder.embed_positions.weight", positions),
+        *(
+            tensor("encoder.position.table.weight", _TABLE)
+            if spec.encoder.position.type == "learned"
+            else table(_TABLE, positions)
+        ),
         *tensor("target.weight", "model.decoder.embed_tokens.weight"),
         *tensor("decoder.position.table.weight", "model.decoder.embed_positions.weight"),
         *_stack("encoder", len(spec.encoder.each_layer()), ffn=1),
@@ -152,14 +165,6 @@ def _attention(ours: str, theirs: str) -> Rules:
         *module(f"{ours}.value", f"{theirs}.v_proj"),
         *module(f"{ours}.output", f"{theirs}.out_proj"),
     ]
-
-
-def generation(config: Config) -> dict[str, Any]:
-    """How a model of this config is searched, without what is forced or suppressed at single places only."""
-    start = config.integer("decoder_start_token_id", 50257)
-    end, pad = config.integer("eos_token_id", 50256), config.integer("pad_token_id", 50256)
-    ids = {"pad": pad, "start": start, "end": end, "never": config.value("suppress_tokens", None) or []}
-    return {"type": "greedy", "max_length": config.integer("max_target_positions", 448) - 1, "ids": ids}
 
 
 def trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
@@ -303,7 +308,7 @@ FAMILY = Family(
             },
         ),
     ),
-    generation=generation,
+    writing=Writing(end=50256, start=50257, pad=50256, forbidding="suppress_tokens"),
     trial=trial,
     paddings=("none",),
 )
