@@ -20,6 +20,7 @@ SPACED = {
     "Vietnamese": ["Tôi chạy bộ trong công viên mỗi sáng."],
     "Hindi": ["मैं हर सुबह पार्क में दौड़ता हूँ।"],
     "segmented Japanese": ["彼 は 毎朝 公園 を 走り ます 。"],
+    "one long word": ["Donaudampfschifffahrtsgesellschaft東京"],
     "numbers": ["1234567890123456789", "..."],
     "nothing": [],
 }

@@ -214,7 +214,7 @@ def test_validations_bleu_is_that_of_an_evaluation_on_the_same_sentences(tmp_pat
 )
 @pytest.mark.parametrize("tokenizer", ["characters", "words", "sentencepiece"])
 def test_a_model_wider_than_its_tokenizer_writes_only_what_there_is_a_token_for(
-    tmp_path: Path, tokenizer: str, generation: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: str, generation: Any
 ) -> None:
     made(parts(tokenizer=tokenizer, vocab_size=110), tmp_path, tokens_per_batch=200)
     spec = parts(tokenizer=tokenizer, vocab_size=1500, generation=generation)  # nearly all of it no tokens
@@ -230,7 +230,14 @@ def test_a_model_wider_than_its_tokenizer_writes_only_what_there_is_a_token_for(
     assert outputs[0].tokens
     assert all(token < n_tokens for output in outputs for token in output.tokens)
     assert len(task.evaluate(model, pairs, decoding=spec.generation, folder=tmp_path).hypotheses) == 7
+    written: list[int] = []
+    target = prepared._data.target_tokenizer
+    plain = target.decode
+    monkeypatch.setattr(
+        target, "decode", lambda rows: written.extend(t for row in rows for t in row) or plain(rows)
+    )
     assert validate(prepared, model, spec, 4, lambda: True).score is not None
+    assert 0 < max(written) < n_tokens
 
 
 def test_a_source_that_the_model_cannot_take_counts_with_an_empty_translation(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -114,25 +115,12 @@ def evaluate(
     """
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
     bad_lines = BadLines(trained.task.bad_lines)
-    if data is not None:
-        rows, where, about = _rows_of_files([Path(path) for path in data], bad_lines)
-        label = _label(Path(data[0]).name.removesuffix(".gz"), [str(Path(path).resolve()) for path in data])
-    else:
-        corpus: Corpus = CORPUS.build(trained.task.data)
-        split = split or ("test" if "test" in corpus.splits() else "dev")
-        if split not in corpus.splits():
-            raise DataError(
-                f"the data has no split '{split}'; {suggest(split, corpus.splits(), listed=True)}"
-            )
-        rows, where, about = (
-            referenced(corpus, split, bad_lines=bad_lines),
-            corpus.where(split),
-            {"split": split},
-        )
-        label = "" if split == "test" else _label(split)
-        if (other := dump(trained.task.data)) != dump(run_in(trained.folder).task.data):  # type: ignore[union-attr]
-            label = _label(split, other)
-    numbered = [(row, bad_lines.line) for row in rows]
+    given = (
+        _split(trained, split, bad_lines)
+        if data is None
+        else _files([Path(path) for path in data], bad_lines)
+    )
+    numbered = [(row, bad_lines.line) for row in given.rows]
     started = time.monotonic()
     with Bar(is_shown=progress) as bar:
         evaluation = trained.task.evaluate(
@@ -145,7 +133,7 @@ def evaluate(
     seconds = time.monotonic() - started
     scores = evaluation.scores
     refused = [
-        {"where": _place(where, numbered[number][1], number), "why": why}
+        {"where": _place(given.where, numbered[number][1], number), "why": why}
         for number, why in evaluation.refusals.items()
     ]
     results = {
@@ -153,7 +141,7 @@ def evaluate(
         "sacrebleu": scores.sacrebleu,
         "n_sentences": scores.n_sentences,
         **{f"{name}_signature": signature for name, signature in scores.signatures.items()},
-        "data": about,
+        "data": given.about,
         "left_out": dict(bad_lines.counts),
         "refused": refused,
         "checkpoint": trained.checkpoint,
@@ -171,21 +159,49 @@ def evaluate(
     not_written = [
         refusal
         for (stem, suffix), text in written.items()
-        if (refusal := _refusal_to_write(trained.folder / f"{stem}{label}{suffix}", text))
+        if (refusal := _refusal_to_write(trained.folder / f"{stem}{given.label}{suffix}", text))
     ]
     return {**results, "not_written": not_written} if not_written else results
 
 
-def _rows_of_files(
-    paths: Sequence[Path], bad_lines: BadLines
-) -> tuple[Iterator[tuple[str, ...]], str, dict[str, Any]]:
-    """The rows of a source file and its reference files, what to call them, and what results say of them."""
+@dataclass(frozen=True)
+class _DataSet:
+    """What is translated and scored."""
+
+    rows: Iterator[tuple[str, ...]]
+    """A source and its references."""
+    where: str
+    """What the source is called in messages: its file."""
+    about: dict[str, Any]
+    """What results say of it."""
+    label: str
+    """What its files in the run folder have in their names, and those of no other data."""
+
+
+def _split(trained: TrainedRun, split: str | None, bad_lines: BadLines) -> _DataSet:
+    """A split of the run's corpus, or of the one that an override puts in its place."""
+    corpus: Corpus = CORPUS.build(trained.task.data)
+    split = split or ("test" if "test" in corpus.splits() else "dev")
+    if split not in corpus.splits():
+        raise DataError(f"the data has no split '{split}'; {suggest(split, corpus.splits(), listed=True)}")
+    own, used = (dump(run.task)["data"] for run in (run_in(trained.folder), trained.run))  # type: ignore[arg-type]
+    label = _label(split, used) if used != own else "" if split == "test" else _label(split)
+    return _DataSet(
+        referenced(corpus, split, bad_lines=bad_lines), corpus.where(split), {"split": split}, label
+    )
+
+
+def _files(paths: Sequence[Path], bad_lines: BadLines) -> _DataSet:
+    """A source file and its reference files."""
     if len(paths) < 2:
         raise DataError("data needs a source file and one or more reference files")
     rows = read_pairs(*paths, max_characters=MAX_CHARACTERS, bad_lines=bad_lines)
     source, reference, *further = map(str, paths)
     about: dict[str, Any] = {"source": source, "reference": reference}
-    return rows, source, {**about, "further_references": further} if further else about
+    if further:
+        about["further_references"] = further
+    label = _label(paths[0].name.removesuffix(".gz"), [str(path.resolve()) for path in paths])
+    return _DataSet(rows, source, about, label)
 
 
 def _label(name: str, *what: object) -> str:
