@@ -172,11 +172,15 @@ def gptj_layer():
     config._attn_implementation = "eager"
     layer = gptj.GPTJBlock(config, layer_idx=0).eval()
     ids = torch.arange(5)[None].expand(2, 5)
+    turn = gptj.GPTJRotaryEmbedding(config)(torch.randn(2, 5, 8), position_ids=ids)
 
     def attend(x):
-        return layer.attn(x, position_ids=ids)[0]
+        return layer.attn(x, position_embeddings=turn)[0]
 
-    return [layer.ln_1], [attend, layer.mlp], lambda x: layer(x, position_ids=ids)[0]
+    def run(x):
+        return layer(x, position_embeddings=turn)
+
+    return [layer.ln_1], [attend, layer.mlp], run
 
 
 def rotary_layer(module, prefix, norms):
