@@ -21,7 +21,7 @@ SPECS = {
 }
 STACKS = {"encoder_only": ["encoder"], "decoder_only": ["decoder"], "encoder_decoder": ["encoder", "decoder"]}
 INPUTS = {"encoder_only": ["inputs"], "decoder_only": ["tokens"], "encoder_decoder": ["source", "target"]}
-# Experts that no token was sent to; scores of a global token that stands first in a causal stack, and sees itself alone.
+# Experts that no token was sent to; scores of a global token that stands first in a causal stack: it sees itself alone.
 MAY_BE_ZERO = {"experts", "query_global", "key_global"}
 PREDICTS = {"encoder_only": "inputs", "decoder_only": "tokens", "encoder_decoder": "target"}
 
