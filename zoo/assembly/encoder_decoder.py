@@ -17,8 +17,9 @@ from pydantic_core import CoreSchema, core_schema
 from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part, partial
+from zoo.assembly.merging import merged, with_layers
 from zoo.assembly.parts import Part
-from zoo.assembly.stack import Stack, StackSpec, merged, with_layers
+from zoo.assembly.stack import Stack, StackSpec
 from zoo.assembly.usage import length_problems, model_position_problems, writer_problems
 from zoo.kernels.cache import DecoderCache
 from zoo.kinds import ATTENTION, EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION

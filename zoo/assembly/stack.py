@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import torch
@@ -10,8 +10,9 @@ from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 from torch import Tensor, nn
 
-from registry import Problem, Spec, check_part, dump, partial
+from registry import Problem, Spec, check_part, partial
 from zoo.assembly.layer import Layer, LayerSpec, head_size, heads
+from zoo.assembly.merging import merged, with_layers
 from zoo.assembly.parts import Part
 from zoo.assembly.usage import has_weights, is_unread, unused
 from zoo.components.heads import has_hook
@@ -56,40 +57,6 @@ class LayerGroupSpec(Spec):
 def _given(field: str, **schema: Any) -> dict[str, Any]:
     """The JSON Schema of a mapping in which a field has a value of that schema."""
     return {"required": [field], "properties": {field: schema}}
-
-
-def merged(base: Any, changes: Any) -> Any:
-    """`base` with `changes` on top, mapping by mapping; a changed `type` replaces the whole mapping."""
-    if isinstance(base, Spec):
-        base = dump(base)
-    if not isinstance(changes, Mapping):
-        return changes
-    if isinstance(base, str) and "type" not in changes:
-        return {"type": base, **changes}
-    if not isinstance(base, Mapping) or ("type" in changes and changes["type"] != base.get("type")):
-        return changes
-    return {**base, **{key: merged(base.get(key), value) for key, value in changes.items()}}
-
-
-def with_layers(stack: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
-    """A stack as read from a file, with each layer in it changed; what is no layer is left for its validation."""
-
-    def changed(part: Any) -> Any:
-        if not isinstance(part, Mapping):
-            return part
-        found = dict(part)
-        if isinstance(part.get("layer"), Mapping):
-            found["layer"] = change(part["layer"])
-        if isinstance(part.get("cycle"), list | tuple):
-            found["cycle"] = [
-                change(layer) if isinstance(layer, Mapping) else layer for layer in part["cycle"]
-            ]
-        return found
-
-    copy = changed(stack)
-    if isinstance(copy.get("layers"), list | tuple):
-        copy["layers"] = [changed(group) for group in copy["layers"]]
-    return copy
 
 
 def _layers(data: dict[str, Any]) -> list[LayerSpec]:
