@@ -32,7 +32,9 @@ ATTENTION = Kind(
     summary="mixes information between positions",
     contract="forward(query [B, T, D], memory [B, S, D] | None, *, mask, position, cache) -> [B, T, D]; "
     "memory None means self-attention; check(d_model=, role=, position=) with role 'self', 'causal' "
-    "(self-attention that sees no later token) or 'cross', and the spec of the positions it meets, None for 'cross'",
+    "(self-attention that sees no later token) or 'cross', and the spec of the positions it meets, None for 'cross'; "
+    "of the spec, `reads`: the methods of a position that it calls, any where it does not say; `gives_nothing`: "
+    "whether it is none",
 )
 FFN = Kind(
     "ffn",
@@ -42,7 +44,7 @@ FFN = Kind(
     calls=_sized("d_model"),
     summary="transforms each position by itself",
     contract="forward(x [B, T, D]) -> [B, T, D]; check(d_model=); `auxiliary_loss`, if it has one: the scalar that "
-    "its last forward in training adds to the loss, weighted, or None",
+    "its last forward in training adds to the loss, weighted, or None; `gives_nothing` of the spec: whether it is none",
 )
 NORM = Kind(
     "norm",
@@ -203,6 +205,12 @@ class LayoutSpec(Spec):
 
     norms_branches: ClassVar[bool] = False
     """Whether it normalises what a sublayer gives before adding it, so that scaling a sublayer does nothing."""
+    leaves_out: ClassVar[bool] = False
+    """Whether a sublayer that gives nothing is left out, its norm with it: where norms stand on the branches only."""
+    scales_branches: ClassVar[bool] = False
+    """Whether it learns a gain on what a sublayer gives."""
+    uses_norms: ClassVar[bool] = True
+    """Whether it normalises at all."""
 
     @property
     @abstractmethod

@@ -69,7 +69,7 @@ def vocabulary(model):
     )
 
 
-def test_twice_the_tokens_keep_twice_as_much_and_a_part_that_says_nothing_is_guessed_from_its_weights():
+def test_twice_the_tokens_keep_twice_as_much():
     model = zoo.load("quickstart").model
     parts = {part.path: part for part in parts_of(model)}
     ffn = parts["model.encoder.layer.ffn"]

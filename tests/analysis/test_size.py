@@ -16,6 +16,7 @@ from zoo.assembly.build import build
 from zoo.assembly.build import n_parameters as counted
 from zoo.components.ffn.mlp import MLP, MLPSpec
 from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, LAYOUT, NORM, POSITION
+from zoo.sizes import Batch, n_kept
 from zoo.sizes import n_parameters as by_formula
 
 D, H = 12, 3
@@ -128,6 +129,8 @@ def test_a_part_that_says_no_formula_of_its_own_is_built_once_and_counted(monkey
     for _ in range(3):
         assert by_formula(kind, OwnSpec(d_ff=5), d_model=D) == 2 * 5 * D + 5 + D + 17
     assert Own.n_built == 1
+    # What it keeps is guessed from the outputs that its matrices give.
+    assert n_kept(kind, OwnSpec(d_ff=5), d_model=D, batch=Batch(7, 7)) == 7 * (D + (10 * D + 5 + D + 17) // D)
 
 
 class StretchSpec(Spec):

@@ -131,6 +131,20 @@ def test_a_model_alone_can_be_shown_and_checked_but_not_trained(zoo: Any, model_
     assert all("not to train it" in line for line in lines)
 
 
+def test_a_search_needs_a_head_that_predicts_tokens(zoo: Any, model_alone: Path) -> None:
+    model_alone.write_text(
+        MODEL_ALONE.replace("encoder_only", "decoder_only")
+        .replace("inputs: {", "tokens: {")
+        .replace("encoder:", "decoder:")
+        .replace("{type: language_model, predicts: inputs}", "{type: pooled, pool: last}"),
+        encoding="utf-8",
+    )
+    assert zoo("check", model_alone).exit_code == 0
+    refused = zoo("check", model_alone, "generation=greedy")
+    assert refused.exit_code == 2
+    assert "generation: a head of type pooled predicts no tokens to search for" in refused.stderr
+
+
 def test_check_tells_every_mistake_of_every_file_with_its_line(
     zoo: Any, model_alone: Path, tmp_path: Path
 ) -> None:

@@ -7,14 +7,15 @@ import torch
 
 import presets
 import zoo
-from registry import parse
+from registry import dump, parse
 from zoo.analysis.laws import laws
 from zoo.assembly.decoder_only import DecoderOnly, DecoderOnlySpec
 from zoo.assembly.encoder_decoder import EncoderDecoder, EncoderDecoderSpec
 from zoo.assembly.encoder_only import EncoderOnly, EncoderOnlySpec
 from zoo.assembly.stack import Stack
+from zoo.components.head.language_model import LanguageModelHead
 from zoo.kernels.cache import KeyValueCache
-from zoo.kinds import MODEL
+from zoo.kinds import HEAD, MODEL
 from zoo.masks import Mask
 
 SPECS = sorted((Path(__file__).parents[2] / "examples" / "specs").glob("*.yaml"))
@@ -61,6 +62,41 @@ BOTH = parse(
 )
 
 
+FRAMES = {"type": "mel_frames", "n_mels": 5}
+PATCHES = {"type": "image_patches", "image_size": 8, "patch_size": 4}
+OTHERS = {
+    **{
+        f"a decoder with a head that pools, {pool}": DECODER.model_copy(update={"head": head})
+        for pool in ("first", "last", "mean", "attention")
+        for head in [HEAD.entry("pooled_classifier").spec(n_classes=3, pool=pool)]
+    },
+    "patches that a decoder describes": parse(
+        EncoderDecoderSpec, {**dump(BOTH), "source": PATCHES, "target": TOKENS}
+    ),
+    "frames that a pooling head sums up": parse(
+        EncoderOnlySpec, {**dump(ENCODER), "inputs": FRAMES, "head": {"type": "pooled", "pool": "mean"}}
+    ),
+    # No check passes these: what can be tried of them is tried.
+    "patches where a decoder writes": DecoderOnlySpec.model_validate(
+        {**dump(DECODER), "tokens": PATCHES, "head": {"type": "pooled", "pool": "last"}}
+    ),
+    "frames where a decoder writes": EncoderDecoderSpec.model_validate(
+        {**dump(BOTH), "target": FRAMES, "head": {"type": "none"}}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_laws_are_chosen_by_what_a_model_is(name):
+    found = dict(laws(MODEL, OTHERS[name]))
+    writes = "where a decoder writes" not in name and "decode" in name
+    assert ("the_future_is_hidden" in found, "token_by_token_equals_all_at_once" in found) == (writes, writes)
+    assert "padding_is_ignored" not in found
+    assert len(found) >= 4
+    for check in found.values():
+        check(OTHERS[name])
+
+
 def must_fail(law, spec, match):
     with pytest.raises(AssertionError, match=match):
         dict(laws(MODEL, spec))[law](spec)
@@ -103,7 +139,10 @@ def test_a_parameter_allocated_on_the_cpu_alone_is_caught(monkeypatch):
     must_fail("meta_build_has_the_same_shapes", DECODER, "on meta")
 
 
-@pytest.mark.parametrize("spec", [DECODER, BOTH], ids=["decoder_only", "encoder_decoder"])
+POOLING = OTHERS["a decoder with a head that pools, last"]
+
+
+@pytest.mark.parametrize("spec", [DECODER, BOTH, POOLING], ids=["decoder_only", "encoder_decoder", "pooling"])
 def test_a_look_ahead_is_caught(monkeypatch, spec):
     true = Stack.forward
 
@@ -112,6 +151,11 @@ def test_a_look_ahead_is_caught(monkeypatch, spec):
 
     monkeypatch.setattr(Stack, "forward", look_ahead)
     must_fail("the_future_is_hidden", spec, "before a changed token")
+
+
+def test_a_head_that_looks_ahead_is_caught(monkeypatch):
+    around(monkeypatch, LanguageModelHead, "forward", lambda self, out: out + out.roll(-1, dims=1))
+    must_fail("the_future_is_hidden", DECODER, "outputs before a changed token")
 
 
 @pytest.mark.parametrize("spec", [DECODER, BOTH], ids=["decoder_only", "encoder_decoder"])

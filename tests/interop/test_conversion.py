@@ -9,7 +9,7 @@ import torch
 
 from registry import SpecError, dump, parse
 from zoo.assembly.build import build
-from zoo.assembly.stack import merged
+from zoo.assembly.merging import merged
 from zoo.errors import DataError
 from zoo.interop.canonical import canonical
 from zoo.interop.certify import random_reference

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from registry import Problem, Spec, check_part
 from zoo.assembly.parts import Part
 from zoo.assembly.stack import Stack, StackSpec
+from zoo.assembly.usage import model_position_problems, writer_problems
 from zoo.kernels.cache import DecoderCache
 from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
@@ -36,8 +37,15 @@ class DecoderOnlySpec(Spec):
         found += check_part(
             self.head, f"{path}.head", d_model=self.d_model, embeddings={"tokens": self.tokens}
         )
+        found += writer_problems(f"{path}.tokens", self.tokens)
+        found += model_position_problems(self, path, {"decoder": self.decoder})
         return found + self.decoder.problems_in(
-            f"{path}.decoder", d_model=self.d_model, position=self.position, is_causal=True, has_memory=False
+            f"{path}.decoder",
+            d_model=self.d_model,
+            position=self.position,
+            position_path=f"{path}.position",
+            is_causal=True,
+            has_memory=False,
         )
 
     def parts(self, path: str) -> Iterator[Part]:

@@ -17,8 +17,10 @@ from pydantic_core import CoreSchema, core_schema
 from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part, partial
+from zoo.assembly.merging import merged, with_layers
 from zoo.assembly.parts import Part
-from zoo.assembly.stack import Stack, StackSpec, merged, with_layers
+from zoo.assembly.stack import Stack, StackSpec
+from zoo.assembly.usage import length_problems, model_position_problems, writer_problems
 from zoo.kernels.cache import DecoderCache
 from zoo.kinds import ATTENTION, EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
@@ -101,11 +103,23 @@ class EncoderDecoderSpec(Spec):
         if not isinstance(self.target, Share):
             found += check_part(self.target, f"{path}.target", d_model=self.d_model)
         found += check_part(self.head, f"{path}.head", d_model=self.d_model, embeddings=self.embeddings)
+        found += writer_problems(f"{path}.target", self.embeddings["target"])
+        found += model_position_problems(self, path, {"encoder": self.encoder, "decoder": self.decoder})
+        place = f"{path}.encoder.position" if self.encoder.position else f"{path}.position"
+        found += length_problems(place, self.source, self.encoder.position or self.position)
+        crossings = [layer.cross_attention for _, layer, *_ in self.decoder.forms("")]
+        if all(getattr(crossing, "gives_nothing", False) for crossing in crossings):
+            message = (
+                "no layer reads the encoder, whose weights would never learn: give one a cross_attention that is not "
+                "none, or take decoder_only"
+            )
+            found.append(Problem(f"{path}.decoder", message))
         for name, stack in (("encoder", self.encoder), ("decoder", self.decoder)):
             found += stack.problems_in(
                 f"{path}.{name}",
                 d_model=self.d_model,
                 position=self.position,
+                position_path=f"{path}.position",
                 is_causal=name == "decoder",
                 has_memory=name == "decoder",
             )

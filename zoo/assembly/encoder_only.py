@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from registry import Problem, Spec, check_part
 from zoo.assembly.parts import Part
 from zoo.assembly.stack import Stack, StackSpec
+from zoo.assembly.usage import length_problems, model_position_problems
 from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
 
@@ -35,8 +36,17 @@ class EncoderOnlySpec(Spec):
         found += check_part(
             self.head, f"{path}.head", d_model=self.d_model, embeddings={"inputs": self.inputs}
         )
+        found += model_position_problems(self, path, {"encoder": self.encoder})
+        place = f"{path}.encoder.position" if self.encoder.position else f"{path}.position"
+        found += length_problems(place, self.inputs, self.encoder.position or self.position)
         return found + self.encoder.problems_in(
-            f"{path}.encoder", d_model=self.d_model, position=self.position, is_causal=False, has_memory=False
+            f"{path}.encoder",
+            d_model=self.d_model,
+            position=self.position,
+            position_path=f"{path}.position",
+            is_causal=False,
+            has_memory=False,
+            names_global_tokens=True,
         )
 
     def parts(self, path: str) -> Iterator[Part]:

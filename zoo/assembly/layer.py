@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from registry import Kind, Problem, Spec, check_part
 from zoo.assembly.parts import Part
+from zoo.assembly.usage import is_unread, needless, unused
 from zoo.components.heads import has_hook
 from zoo.kernels.cache import LayerCache
 from zoo.kinds import ATTENTION, FFN, LAYOUT, NORM, POSITION, LayoutSpec, Position
@@ -35,10 +36,23 @@ class LayerSpec(Spec):
     """For this layer only; None: the stack's."""
 
     @property
+    def sublayers(self) -> tuple[tuple[str, Spec], ...]:
+        """Name and norm of each sublayer, in order, without those that give nothing where the layout needs none."""
+        slots: list[tuple[str, Spec | None, Spec]] = [
+            ("self_attention", self.self_attention, self.attention_norm or self.norm),
+            ("cross_attention", self.cross_attention, self.norm),
+            ("ffn", self.ffn, self.norm),
+        ]
+        return tuple(
+            (name, norm)
+            for name, part, norm in slots
+            if part is not None and not (self.layout.leaves_out and getattr(part, "gives_nothing", False))
+        )
+
+    @property
     def norms(self) -> tuple[Spec, ...]:
         """The norm of each sublayer, in order."""
-        further = 1 if self.cross_attention is None else 2
-        return (self.attention_norm or self.norm, *[self.norm] * further)
+        return tuple(norm for _, norm in self.sublayers)
 
     def problems_in(
         self, path: str, *, d_model: int, position: Spec, is_causal: bool, has_memory: bool
@@ -52,6 +66,7 @@ class LayerSpec(Spec):
         found = check_part(self.norm, f"{path}.norm", d_model=d_model)
         if self.attention_norm is not None:
             found += check_part(self.attention_norm, f"{path}.attention_norm", d_model=d_model)
+        found += self._unused(path)
         found += check_part(self.layout, f"{path}.layout", norms=self.norms)
         found += self.layout.problems(f"{path}.layout")
         found += check_part(
@@ -65,6 +80,10 @@ class LayerSpec(Spec):
         if has_hook(self.position, "embed") and adds_only:
             message = "adds to the embeddings only, which a layer does not; set it for the stack or the model"
             found.append(Problem(f"{path}.position", message))
+        elif self.position is not None and is_unread(
+            self.position, [self.self_attention], d_model=d_model, n_heads=n_heads
+        ):
+            found.append(unused(f"{path}.position", self.position))
         if self.cross_attention is not None:
             found += check_part(
                 self.cross_attention, f"{path}.cross_attention", d_model=d_model, role="cross", position=None
@@ -78,6 +97,30 @@ class LayerSpec(Spec):
                 Problem(f"{path}.cross_attention", "missing: a decoder's layers must attend to the encoder")
             )
         return found
+
+    def _unused(self, path: str) -> list[Problem]:
+        """Norms that no sublayer uses, and a layer that has no sublayer."""
+        if not self.sublayers:
+            return [Problem(path, "has neither attention nor ffn, so it does nothing; leave it out")]
+        if self.layout.scales_branches and not self.layout.leaves_out:
+            parts = (getattr(self, name) for name, _ in self.sublayers)
+            if any(getattr(part, "gives_nothing", False) for part in parts):
+                why = (
+                    "nothing uses its gain on a sublayer that is none; within take a layout such as pre_norm"
+                )
+                return [Problem(f"{path}.layout", why)]
+        default, no_norms = NORM.entry("layer_norm").spec(), "nothing uses it: the layout has no norms"
+        if not self.layout.uses_norms:
+            return needless(
+                [
+                    (f"{path}.norm", self.norm, default, no_norms),
+                    (f"{path}.attention_norm", self.attention_norm, None, no_norms),
+                ]
+            )
+        if "self_attention" in dict(self.sublayers):
+            return []
+        why = "nothing uses it: there is no self-attention; leave it out"
+        return needless([(f"{path}.attention_norm", self.attention_norm, None, why)])
 
     def parts(self, path: str, *, d_model: int, n_times: int, times_key: str) -> Iterator[Part]:
         """The parts of n_times layers of this form, times_key being the key that says how many."""
@@ -119,6 +162,7 @@ class Layer(nn.Module):
             None if spec.cross_attention is None else ATTENTION.build(spec.cross_attention, d_model=d_model)
         )
         self.ffn = FFN.build(spec.ffn, d_model=d_model)
+        self.sublayers = tuple(name for name, _ in spec.sublayers)
         self.layout = LAYOUT.build(spec.layout, d_model=d_model, norms=spec.norms, dropout=spec.dropout)
         self.position = (
             None
@@ -147,7 +191,11 @@ class Layer(nn.Module):
             held = None if cache is None else cache.cross_attention
             return self.cross_attention(x, memory, mask=memory_mask, position=None, cache=held)
 
-        sublayers: list[Callable[[Tensor], Tensor]] = [attend_self, self.ffn]
-        if self.cross_attention is not None:
-            sublayers.insert(1, attend_memory)
-        return self.layout(x, sublayers)
+        if cache is not None and "self_attention" not in self.sublayers:
+            attend_self(x)  # for the cache, which counts the tokens so far
+        each: dict[str, Callable[[Tensor], Tensor]] = {
+            "self_attention": attend_self,
+            "cross_attention": attend_memory,
+            "ffn": self.ffn,
+        }
+        return self.layout(x, [each[name] for name in self.sublayers])

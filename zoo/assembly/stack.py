@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import torch
@@ -10,9 +10,12 @@ from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 from torch import Tensor, nn
 
-from registry import Problem, Spec, check_part, dump, partial
-from zoo.assembly.layer import Layer, LayerSpec, heads
+from registry import Problem, Spec, check_part, partial
+from zoo.assembly.layer import Layer, LayerSpec, head_size, heads
+from zoo.assembly.merging import merged, with_layers
 from zoo.assembly.parts import Part
+from zoo.assembly.usage import has_weights, is_unread, unused
+from zoo.components.heads import has_hook
 from zoo.kernels.cache import DecoderCache
 from zoo.kernels.dropout import dropout as drop
 from zoo.kinds import NORM, POSITION, Position
@@ -54,40 +57,6 @@ class LayerGroupSpec(Spec):
 def _given(field: str, **schema: Any) -> dict[str, Any]:
     """The JSON Schema of a mapping in which a field has a value of that schema."""
     return {"required": [field], "properties": {field: schema}}
-
-
-def merged(base: Any, changes: Any) -> Any:
-    """`base` with `changes` on top, mapping by mapping; a changed `type` replaces the whole mapping."""
-    if isinstance(base, Spec):
-        base = dump(base)
-    if not isinstance(changes, Mapping):
-        return changes
-    if isinstance(base, str) and "type" not in changes:
-        return {"type": base, **changes}
-    if not isinstance(base, Mapping) or ("type" in changes and changes["type"] != base.get("type")):
-        return changes
-    return {**base, **{key: merged(base.get(key), value) for key, value in changes.items()}}
-
-
-def with_layers(stack: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
-    """A stack as read from a file, with each layer in it changed; what is no layer is left for its validation."""
-
-    def changed(part: Any) -> Any:
-        if not isinstance(part, Mapping):
-            return part
-        found = dict(part)
-        if isinstance(part.get("layer"), Mapping):
-            found["layer"] = change(part["layer"])
-        if isinstance(part.get("cycle"), list | tuple):
-            found["cycle"] = [
-                change(layer) if isinstance(layer, Mapping) else layer for layer in part["cycle"]
-            ]
-        return found
-
-    copy = changed(stack)
-    if isinstance(copy.get("layers"), list | tuple):
-        copy["layers"] = [changed(group) for group in copy["layers"]]
-    return copy
 
 
 def _layers(data: dict[str, Any]) -> list[LayerSpec]:
@@ -195,13 +164,18 @@ class StackSpec(Spec):
 
     @property
     def first_layer(self) -> LayerSpec:
-        """The spec of the first layer, whose heads are those of the positions that are made for heads."""
+        """The spec of the first layer."""
         return self.forms("")[0][1]
+
+    @property
+    def n_heads(self) -> int:
+        """The first layer's heads, which are those of the stack's positions."""
+        return heads(self.first_layer.self_attention)
 
     def parts(self, path: str, *, d_model: int, position: Spec, position_path: str) -> Iterator[Part]:
         """The parts of this stack, position being the model's, at position_path."""
         place = position_path if self.position is None else f"{path}.position"
-        context = {"d_model": d_model, "n_heads": heads(self.first_layer.self_attention)}
+        context = {"d_model": d_model, "n_heads": self.n_heads}
         yield Part(place, POSITION, self.position or position, context)
         for name in ("input_norm", "final_norm"):
             if (norm := getattr(self, name)) is not None:
@@ -209,20 +183,59 @@ class StackSpec(Spec):
         for where, layer, n_times, key in self.forms(path):
             yield from layer.parts(where, d_model=d_model, n_times=n_times, times_key=key)
 
+    def uses(self, position: Spec, *, d_model: int) -> bool:
+        """Whether anything here uses these positions as the stack's; ones that do nothing need no use."""
+        attentions = [layer.self_attention for _, layer, *_ in self.forms("") if layer.position is None]
+        return not is_unread(position, attentions, d_model=d_model, n_heads=self.n_heads)
+
+    def learns_in_vain(self, position: Spec, *, d_model: int) -> bool:
+        """Whether these positions, as the stack's, would hold weights that nothing uses."""
+        is_used = self.uses(position, d_model=d_model)
+        return not is_used and has_weights(position, d_model=d_model, n_heads=self.n_heads)
+
     def problems_in(
-        self, path: str, *, d_model: int, position: Spec, is_causal: bool, has_memory: bool
+        self,
+        path: str,
+        *,
+        d_model: int,
+        position: Spec,
+        position_path: str,
+        is_causal: bool,
+        has_memory: bool,
+        names_global_tokens: bool = False,
     ) -> list[Problem]:
-        """Everything wrong with this stack at width d_model, position being the model's."""
+        """Everything wrong with this stack at width d_model, position being the model's.
+
+        names_global_tokens is whether the model is told at each call which tokens are global.
+        """
         own = self.position or position
+        place = position_path if self.position is None else f"{path}.position"
         found: list[Problem] = []
+        is_inherited = (
+            self.position is None
+        )  # by another stack too, perhaps, which may use what has no weights
+        if not self.uses(own, d_model=d_model) and (
+            not is_inherited or self.learns_in_vain(own, d_model=d_model)
+        ):
+            found.append(unused(place, own, path))
+        if has_hook(own, "embed") and all(layer.position is not None for _, layer, *_ in self.forms(path)):
+            d_k = head_size(self.first_layer.self_attention, d_model)
+            role = "causal" if is_causal else "self"  # no layer asks, but the stack adds them all the same
+            found += check_part(own, place, d_model=d_model, n_heads=self.n_heads, d_k=d_k, role=role)
         for name in ("input_norm", "final_norm"):
             if (norm := getattr(self, name)) is not None:
                 found += check_part(norm, f"{path}.{name}", d_model=d_model)
-        first = heads(self.first_layer.self_attention)
+        first = self.n_heads
         for where, layer, *_ in self.forms(path):
             found += layer.problems_in(
                 where, d_model=d_model, position=own, is_causal=is_causal, has_memory=has_memory
             )
+            if getattr(layer.self_attention, "needs_global_tokens", False) and not names_global_tokens:
+                message = (
+                    "nothing uses the projections for global tokens: this model is not told which those are, and "
+                    "n_global is 0; give n_global, or take restricted attention"
+                )
+                found.append(Problem(f"{where}.self_attention.n_global", message))
             n_heads = heads(layer.self_attention)
             if layer.position is None and getattr(own, "is_per_head", False) and n_heads != first:
                 message = (
@@ -242,8 +255,8 @@ class Stack(nn.Module):
     def __init__(self, spec: StackSpec, *, d_model: int, position: Spec) -> None:
         super().__init__()
         layers = spec.each_layer()
-        n_heads = heads(spec.first_layer.self_attention)
-        self.position: Position = POSITION.build(spec.position or position, d_model=d_model, n_heads=n_heads)
+        own = spec.position or position
+        self.position: Position = POSITION.build(own, d_model=d_model, n_heads=spec.n_heads)
         self.input_norm = None if spec.input_norm is None else NORM.build(spec.input_norm, d_model=d_model)
         self.layers = nn.ModuleList(Layer(layer, d_model=d_model) for layer in layers)
         self.final_norm = None if spec.final_norm is None else NORM.build(spec.final_norm, d_model=d_model)

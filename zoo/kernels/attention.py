@@ -209,9 +209,16 @@ def _check(
     if mask.batch not in (1, B):
         raise ValueError(f"the mask is for {mask.batch} sentences, but there are {B}")
     mask.check(T, S)
-    if bias is not None and bias.shape not in {(b, h, T, S) for b in (1, B) for h in (1, H)}:
+    if bias is not None and not _fits(bias.shape, (B, H, T, S)):
         raise ValueError(f"bias must have the shape [{B} or 1, {H} or 1, {T}, {S}], not {list(bias.shape)}")
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout ({dropout}) must be at least 0 and below 1")
     if soft_cap is not None and soft_cap <= 0.0:
         raise ValueError(f"soft_cap ({soft_cap}) must be above 0")
+
+
+def _fits(shape: torch.Size, scores: tuple[int, int, int, int]) -> bool:
+    """Whether a bias broadcasts to the scores over sentences and heads alone."""
+    if len(shape) != 4 or shape[2] != scores[2] or shape[3] != scores[3]:
+        return False
+    return (shape[0] == 1 or shape[0] == scores[0]) and (shape[1] == 1 or shape[1] == scores[1])

@@ -26,6 +26,12 @@ MOST_PARAMETERS = 10**13
 """More than any model has had: a spec beyond is a slip of the pen."""
 
 _ADAMS_STATE = 2
+_GROUPS = {
+    "": ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    "memory": (
+        "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+    ),
+}  # fmt: skip
 _LONGEST = 512  # tokens of a sequence where neither the task nor the input says how long it is
 
 
@@ -164,24 +170,19 @@ def _of_machine(root: Path) -> Iterator[int]:
 
 def _of_groups(root: Path) -> Iterator[int]:
     """What each control group above this process has left; version 2 has one tree of them, version 1 one for memory."""
-    files = {"": ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-             "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-                        "total_inactive_file")}  # fmt: skip
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, place = line.split(":", 2)
         for controller in controllers.split(","):
-            if controller not in files:
+            if controller not in _GROUPS:
                 continue
-            top, limit, usage, cached = files[controller]
+            top, limit, usage, cached = _GROUPS[controller]
             group = root / top / place.lstrip("/")
             for folder in (group, *group.parents):
-                if folder.is_relative_to(root / top) and _read(folder / limit).strip().isdigit():
-                    lines = (line.split() for line in _read(folder / "memory.stat").splitlines())
-                    stat = {words[0]: int(words[1]) for words in lines if len(words) == 2}
-                    used = int(_read(folder / usage) or 0) - stat.get(
-                        cached, 0
-                    )  # a file's copy can be dropped
-                    yield max(0, int(_read(folder / limit)) - used)
+                most = _read(folder / limit).strip()
+                if folder.is_relative_to(root / top) and most.isdigit():
+                    fields = dict(line.split() for line in _read(folder / "memory.stat").splitlines())
+                    droppable = int(fields.get(cached, 0))  # copies of files
+                    yield max(0, int(most) - int(_read(folder / usage) or 0) + droppable)
 
 
 def _read(path: Path) -> str:

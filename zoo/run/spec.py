@@ -42,6 +42,11 @@ class RunSpec(Spec):
             if not hasattr(MODEL.entry(self.model.type).builder, "decode"):  # type: ignore[attr-defined]
                 message = f"a model of type {self.model.type} has no decoder to search with; remove this"  # type: ignore[attr-defined]
                 found.append(Problem(f"{prefix}generation", message))
+            elif not hasattr(self.model.head, "predicts"):  # type: ignore[attr-defined]
+                message = (
+                    f"a head of type {self.model.head.type} predicts no tokens to search for; remove this"  # type: ignore[attr-defined]
+                )
+                found.append(Problem(f"{prefix}generation", message))
         return found + self._short_positions(prefix)
 
     def _short_positions(self, prefix: str) -> list[Problem]:

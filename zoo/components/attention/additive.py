@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -21,6 +21,7 @@ from zoo.sizes import Batch
 
 class AdditiveAttentionSpec(HeadsSpec):
     type: Literal["additive"] = "additive"
+    reads: ClassVar[tuple[str, ...]] = ("bias",)
     n_heads: int = Field(1, ge=1, le=1024)
     """Parallel heads, each with a network of its own; the paper has one."""
     d_k: int | None = Field(None, ge=1, le=65536)

@@ -45,6 +45,11 @@ class DisentangledAttentionSpec(HeadsSpec):
     position_dropout: float = Field(0.0, ge=0, lt=1)
     """Probability of dropping a value of the relative vectors before this layer projects them, in training."""
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The methods of a position that it calls."""
+        return ("rotate", "bias", *(("vectors", "buckets") if self.position_terms else ()))
+
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         super().check(d_model=d_model, role=role, position=position)
         if role == "cross":

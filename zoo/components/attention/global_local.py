@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -22,6 +22,7 @@ from zoo.sizes import Batch, linear_size
 
 class GlobalLocalAttentionSpec(HeadsSpec):
     type: Literal["global_local"] = "global_local"
+    reads: ClassVar[tuple[str, ...]] = ("rotate", "bias")
     radius: int = Field(ge=0, le=1_000_000)
     """Positions seen on each side of a query, in tokens; in a causal stack only those before it."""
     n_global: int = Field(0, ge=0, le=1_000_000)
@@ -30,6 +31,11 @@ class GlobalLocalAttentionSpec(HeadsSpec):
     """What scores are multiplied by; None: 1/√d_k."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Probability of dropping an attention weight, in training."""
+
+    @property
+    def needs_global_tokens(self) -> bool:
+        """Whether its projections for global tokens serve only where the model is told which tokens those are."""
+        return self.n_global == 0
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         super().check(d_model=d_model, role=role, position=position)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from zoo.sizes import Batch
 
 class LinearAttentionSpec(HeadsSpec):
     type: Literal["linear"] = "linear"
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         super().check(d_model=d_model, role=role, position=position)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -78,6 +78,7 @@ class MultiHeadSpec(HeadsSpec):
 
 class MultiHeadAttentionSpec(MultiHeadSpec):
     type: Literal["multi_head"] = "multi_head"
+    reads: ClassVar[tuple[str, ...]] = ("rotate", "bias")
 
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_in_heads(d_model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from zoo.sizes import Batch
 
 class NoAttentionSpec(Spec):
     type: Literal["none"] = "none"
+    gives_nothing: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def n_parameters(self, *, d_model: int) -> int:
         return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -21,6 +21,7 @@ from zoo.sizes import Batch
 
 class RelativeAttentionSpec(HeadsSpec):
     type: Literal["relative"] = "relative"
+    reads: ClassVar[tuple[str, ...]] = ("rotate", "bias")
     radius: int = Field(16, ge=0, le=1_000_000)
     """Distances told apart on each side, in tokens; all farther ones count as this: the paper's k."""
     scale: float | None = Field(None, gt=0, le=1e3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -18,6 +18,7 @@ from zoo.sizes import Batch
 
 class RestrictedAttentionSpec(MultiHeadSpec):
     type: Literal["restricted"] = "restricted"
+    reads: ClassVar[tuple[str, ...]] = ("rotate", "bias")
     radius: int = Field(ge=0, le=1_000_000)
     """Positions seen on each side of a query, in tokens; in a causal stack only those before it."""
 

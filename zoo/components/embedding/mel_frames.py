@@ -21,6 +21,11 @@ class MelFramesSpec(Spec):
     n_frames: int | None = Field(None, ge=1, le=10_000_000)
     """Frames that every spectrogram must have, shorter ones being filled up (Whisper: 3000); None: any number."""
 
+    @property
+    def length(self) -> int | None:
+        """S, where all spectrograms have one length."""
+        return None if self.n_frames is None else -(-self.n_frames // 2)
+
     def example_inputs(self, batch: int) -> tuple[Tensor, Tensor | None]:
         """Random inputs for a trial and their mask; the last row is padded."""
         n = self.n_frames or 11

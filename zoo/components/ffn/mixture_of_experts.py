@@ -33,6 +33,14 @@ class MixtureOfExpertsSpec(Spec):
     def check(self, *, d_model: int) -> None:
         if self.top_k > self.n_experts:
             raise ValueError(f"top_k ({self.top_k}) must not be above n_experts ({self.n_experts})")
+        if getattr(self.expert, "gives_nothing", False):
+            raise ValueError("an expert that gives nothing leaves its router nothing to learn: take another")
+        if self.n_experts == 1 or (self.top_k == 1 and self.normalised and self.balance == 0):
+            raise ValueError(
+                f"the router never learns with n_experts {self.n_experts}, top_k {self.top_k}, normalised "
+                f"{str(self.normalised).lower()} and balance {self.balance:g}: a single choice of weight 1, and no "
+                "loss, tell it nothing; give more experts, a balance or normalised: false"
+            )
         for name, part in (("expert", self.expert), ("shared_expert", self.shared_expert)):
             try:
                 if part is not None:

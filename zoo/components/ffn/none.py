@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from zoo.sizes import Batch
 
 class NoFFNSpec(Spec):
     type: Literal["none"] = "none"
+    gives_nothing: ClassVar[bool] = True
 
     def n_parameters(self, *, d_model: int) -> int:
         return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,6 +16,7 @@ from zoo.sizes import Batch, n_kept, n_parameters
 
 class LayerScaleSpec(LayoutSpec):
     type: Literal["layer_scale"] = "layer_scale"
+    scales_branches: ClassVar[bool] = True
     init: float = Field(0.1, gt=0, le=1)
     """What every gain starts at: in the paper 0.1 up to 18 layers, 1e-5 up to 24, 1e-6 beyond."""
     layout: Annotated[LayoutSpec, LAYOUT] = Field("pre_norm", validate_default=True)
@@ -25,6 +26,11 @@ class LayerScaleSpec(LayoutSpec):
     def ends_normed(self) -> bool:
         """As the layout within."""
         return self.layout.ends_normed
+
+    @property
+    def leaves_out(self) -> bool:  # type: ignore[override]
+        """As the layout within."""
+        return self.layout.leaves_out
 
     def check(self, *, norms: Sequence[Spec]) -> None:
         self.layout.check(norms=norms)

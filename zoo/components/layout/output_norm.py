@@ -17,6 +17,7 @@ from zoo.sizes import Batch
 class OutputNormSpec(LayoutSpec):
     type: Literal["output_norm"] = "output_norm"
     ends_normed: ClassVar[bool] = False
+    leaves_out: ClassVar[bool] = True
     norms_branches: ClassVar[bool] = True
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:

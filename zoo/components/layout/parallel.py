@@ -17,6 +17,7 @@ from zoo.sizes import Batch
 class ParallelSpec(LayoutSpec):
     type: Literal["parallel"] = "parallel"
     ends_normed: ClassVar[bool] = False
+    leaves_out: ClassVar[bool] = True
     shared_norm: bool = False
     """Whether all sublayers read one normalised input (GPT-J, PaLM) instead of each its own (GPT-NeoX)."""
 

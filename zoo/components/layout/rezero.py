@@ -18,6 +18,7 @@ from zoo.sizes import Batch
 class ReZeroSpec(LayoutSpec):
     type: Literal["rezero"] = "rezero"
     ends_normed: ClassVar[bool] = False
+    leaves_out: ClassVar[bool] = True
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return n_of_norms(norms, d_model) + 1

@@ -17,6 +17,7 @@ from zoo.sizes import Batch
 class SandwichSpec(LayoutSpec):
     type: Literal["sandwich"] = "sandwich"
     ends_normed: ClassVar[bool] = False
+    leaves_out: ClassVar[bool] = True
     norms_branches: ClassVar[bool] = True
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:

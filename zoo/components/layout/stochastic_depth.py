@@ -26,6 +26,16 @@ class StochasticDepthSpec(LayoutSpec):
         """As the layout within."""
         return self.layout.ends_normed
 
+    @property
+    def leaves_out(self) -> bool:  # type: ignore[override]
+        """As the layout within."""
+        return self.layout.leaves_out
+
+    @property
+    def scales_branches(self) -> bool:  # type: ignore[override]
+        """As the layout within."""
+        return self.layout.scales_branches
+
     def check(self, *, norms: Sequence[Spec]) -> None:
         self.layout.check(norms=norms)
 

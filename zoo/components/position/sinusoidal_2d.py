@@ -30,6 +30,11 @@ class Sinusoidal2DSpec(PositionSpec):
     layout: WaveLayout = "concatenated"
     """Order of sines and cosines within a half, as in sinusoidal: concatenated in MAE, inclusive in big_vision."""
 
+    @property
+    def max_len(self) -> int:
+        """Places of prefix and grid."""
+        return self.n_prefix + self.height * self.width
+
     def check(self, *, d_model: int, n_heads: int, d_k: int, role: str) -> None:
         if d_model % 4:
             raise ValueError(

@@ -1,0 +1,90 @@
+"""Parts that nothing in a model uses: their weights would never learn, or what they say would do nothing, unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from registry import Problem, Spec
+from zoo.components.heads import has_hook
+from zoo.kinds import ATTENTION, POSITION
+from zoo.sizes import n_parameters
+
+
+def reads(attention: Spec, position: Spec) -> bool:
+    """Whether an attention calls a method by which the position does anything; one that does not say may call any."""
+    called = getattr(attention, "reads", None)
+    return called is None or any(has_hook(position, name) for name in called)
+
+
+def is_unread(position: Spec, attentions: Sequence[Spec], *, d_model: int, n_heads: int) -> bool:
+    """Whether a position has something to say, to attentions alone, that none of these reads.
+
+    Where there are none, because each has positions of its own, only weights would be in vain.
+    """
+    if has_hook(position, "embed") or any(reads(attention, position) for attention in attentions):
+        return False
+    says_something = has_hook(position, "rotate") or has_hook(position, "bias")
+    return (says_something and bool(attentions)) or has_weights(position, d_model=d_model, n_heads=n_heads)
+
+
+def has_weights(position: Spec, *, d_model: int, n_heads: int) -> bool:
+    """Whether a position learns."""
+    return n_parameters(POSITION, position, d_model=d_model, n_heads=n_heads) > 0
+
+
+def unused(path: str, position: Spec, where: str = "") -> Problem:
+    """The problem of a position that nothing uses, of the layers `where` or of its own, with who would."""
+    examples = {name: ATTENTION.examples(name)[:1] for name in ATTENTION.names()}
+    able = [name for name, specs in examples.items() if specs and reads(specs[0], position)]
+    name = getattr(position, "type", "?")
+    who = f"no attention of {where}, in a layer without its own," if where else "this layer's attention never"
+    known = f"the attentions {', '.join(able)} do" if able else "no attention does"
+    return Problem(
+        path,
+        f"nothing uses {name} positions: {who} reads them ({known}); take another attention or other positions, such "
+        "as none",
+    )
+
+
+def model_position_problems(model: Any, path: str, stacks: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with a model's positions as far as none of its StackSpecs can tell: that all do without."""
+    position: Spec = model.position
+    default = type(model).model_fields["position"].default
+    if position == POSITION.entry(default).spec():  # what nobody said needs no use
+        return []
+    heirs = [stack for stack in stacks.values() if stack.position is None]
+    if not heirs:
+        first = next(iter(stacks.values()))
+        if not has_weights(position, d_model=model.d_model, n_heads=first.n_heads):
+            return []
+        message = "nothing uses it: every stack has positions of its own; leave it out"
+        return [Problem(f"{path}.position", message)]
+    if any(stack.uses(position, d_model=model.d_model) for stack in heirs):
+        return []
+    if any(stack.learns_in_vain(position, d_model=model.d_model) for stack in heirs):
+        return []  # each stack says so of its own copy
+    return [unused(f"{path}.position", position, " and ".join(f"{path}.{name}" for name in stacks))]
+
+
+def writer_problems(path: str, embedding: Spec) -> list[Problem]:
+    """What is wrong with the embedding of what a decoder writes: it reads its own output, which is tokens."""
+    if hasattr(embedding, "vocab_size"):
+        return []
+    name = getattr(embedding, "type", "?")
+    message = f"a decoder reads the tokens that it writes, and {name} embeds none; take tokens here"
+    return [Problem(path, message)]
+
+
+def length_problems(path: str, embedding: Spec, position: Spec) -> list[Problem]:
+    """Whether positions reach as far as an input that always has one length."""
+    length, max_len = (getattr(embedding, "length", None), getattr(position, "max_len", None))
+    if length is None or max_len is None or length <= max_len:
+        return []
+    name = getattr(embedding, "type", "?")
+    return [Problem(path, f"has places for {max_len}, and {name} gives {length} vectors; make it longer")]
+
+
+def needless(parts: Iterable[tuple[str, Spec | None, Spec | None, str]]) -> list[Problem]:
+    """A problem for each (path, part, what it is by default, why nothing uses it) that differs from the default."""
+    return [Problem(path, why) for path, part, default, why in parts if part is not None and part != default]
