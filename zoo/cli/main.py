@@ -5,6 +5,11 @@ Nothing here imports torch before a file's form is known to be right; only train
 
 from __future__ import annotations
 
+from zoo.cli import ending
+
+if __name__ == "__main__":
+    ending.listen()  # before what takes time to import
+
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -284,8 +289,8 @@ app.command("certify")(interop.certify)
 
 
 def main() -> None:
-    """The console script `zoo`."""
-    app(prog_name="zoo")
+    """`python -m zoo.cli.main`; the console script is that of zoo/cli/start.py."""
+    ending.run(lambda: app(prog_name="zoo"))
 
 
 if __name__ == "__main__":

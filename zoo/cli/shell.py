@@ -8,8 +8,11 @@ import sys
 import typer
 from typer.core import TyperGroup
 
+from zoo.cli.ending import INTERRUPTED, PREEMPTED
+from zoo.training.signals import StopRequest
+
 INTERNAL_ERROR, BAD_SPEC, BAD_DATA, DIVERGED, INPUT_OUTPUT = 1, 2, 3, 4, 5
-INTERRUPTED, BROKEN_PIPE, PREEMPTED = 130, 141, 143  # 128 + the number of SIGINT, SIGPIPE, SIGTERM
+BROKEN_PIPE = 141  # 128 + the number of SIGPIPE
 
 
 class Shell(TyperGroup):
@@ -31,6 +34,8 @@ class Shell(TyperGroup):
             # typer's own errors carry their exit code, and typer prints them
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort) or ctx.obj:
                 raise
+            if getattr(StopRequest.of_process, "has_acted", False):
+                raise  # what became of a signal on its way here: zoo/cli/ending.py ends the process
             message, code = explain(error)
             print(message, file=sys.stderr)
             raise typer.Exit(code) from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import signal
+import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +39,13 @@ from zoo.training.progress import Progress
 from zoo.training.quiet import quiet_lightning
 from zoo.training.randomness import seed_all, untouched
 from zoo.training.selection import CHECKPOINTS_FOLDER, weights_folder
-from zoo.training.signals import StopRequest
+from zoo.training.signals import SIGNALS, StopRequest
 from zoo.training.spec import TrainingSpec
 
 SPEC_FILE = "spec.yaml"
 PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}  # our names to Lightning's
+
+_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>: the signal to get when the parent dies
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +91,7 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True) -> Train
         for a device that is not there; DataError from the task; DivergedError; PreemptedError after a SIGTERM
         and KeyboardInterrupt after a SIGINT, both after saving.
     """
-    stop = StopRequest()
+    stop = StopRequest.of_process or StopRequest()
     # With several devices, Lightning starts the other processes by running the same command again.
     is_first = run.training.devices == 1 or getattr(rank_zero_only, "rank", 0) == 0
     with stop.listening(), untouched(), quiet_lightning(), torch_settings(run.training):
@@ -263,7 +267,7 @@ class _Session:
             sampler=sampler,
             batch_size=None,  # the task makes whole batches
             num_workers=self.spec.data_workers,
-            worker_init_fn=_ignore_signals,
+            worker_init_fn=_live_and_die_with_parent,
             pin_memory=trainer.strategy.root_device.type == "cuda",
             generator=torch.Generator(),  # else making the iterator draws from the generator of the dropout
         )
@@ -304,7 +308,9 @@ def _run_trainer(trainer: Trainer, module: TrainingModule, loader: DataLoader[An
         raise
 
 
-def _ignore_signals(worker: int) -> None:
+def _live_and_die_with_parent(worker: int) -> None:
     """A signal to the whole process group is for the main process, which ends its workers after saving."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":  # else a worker looks for its parent every five seconds
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
