@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from presets.errors import PresetError, guess, short
-from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text
+from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text, read_value
 
 TOP_LEVEL_KEYS = ("model", "task", "training", "generation", "scales", "extends")
 SETTABLE_KEYS = TOP_LEVEL_KEYS[:4]
@@ -162,7 +162,7 @@ def _override(text: str) -> tuple[str, Any, str]:
         raise PresetError(f"{place}: must be a dotted path, '=' and a value, such as model.d_model=256")
     if not value.strip():
         raise PresetError(f"{place}: has no value; write null for nothing and '' for an empty string")
-    return path, read_text(value.encode("utf-8", "surrogatepass"), place, numbered=False).data, place
+    return path, read_value(value, place), place
 
 
 # Sources
