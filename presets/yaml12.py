@@ -115,7 +115,8 @@ def read_value(text: str, name: str) -> Any:
         typed = _plain(value, lambda what, instead: refusal(1, f"{what}; {instead}"))
         return text if isinstance(typed, str) else typed
     found = _Reader(value, refusal).document()
-    *_, last, _, _ = yaml.parse(value, Loader=_LOADER)  # then the document's and the stream's end
+    events: list[Any] = list(yaml.parse(value, Loader=_LOADER))
+    last = events[-3]  # before the document's and the stream's end
     if rest := value[last.end_mark.index :].strip(" "):
         raise refusal(1, f"'{short(rest)}' behind the value; where it belongs to it, put all between quotes")
     return found

@@ -16,8 +16,14 @@ from zoo.kinds import MODEL
 def build(spec: Spec, *, device: str | torch.device = "cpu") -> nn.Module:
     """The model of a spec, its weights set as the spec's `initialization` says from torch's global generator.
 
+    spec is a model's, or a run's, whose model is built.
     On device "meta" nothing is allocated and nothing initialised: for counting parameters and cost.
     """
+    spec = getattr(spec, "model", spec)
+    if not isinstance(spec, Spec):
+        raise TypeError(
+            f"build takes a spec, such as zoo.load('quickstart').model, not {type(spec).__name__}"
+        )
     is_meta = torch.device(device).type == "meta"
     with torch.device(device), _Undrawn() if is_meta else nullcontext():
         model = MODEL.build(spec)

@@ -26,6 +26,8 @@ from zoo.cli.arguments import (
     Quiet,
     Scale,
     Words,
+    inner_spec,
+    inner_spec_names,
     kind_named,
     kinds,
     load,
@@ -36,6 +38,7 @@ from zoo.cli.arguments import (
 )
 from zoo.cli.shell import BAD_SPEC, Shell
 from zoo.cli.text import (
+    check_inputs,
     component_text,
     first_sentence,
     input_lines,
@@ -60,9 +63,20 @@ app = typer.Typer(
 )
 
 
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"zoo {version('architecture-zoo')}")
+        raise typer.Exit
+
+
 @app.callback()
 def shell(
     context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", envvar="ZOO_DEBUG", help="Show tracebacks.")] = False,
 ) -> None:
     """Holds the options that stand before the command."""
@@ -71,11 +85,11 @@ def shell(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND|presets]", show_default=False)] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND|presets|spec]", show_default=False)] = None,
     as_json: AsJson = False,
     plugin: Plugins = None,
 ) -> None:
-    """List the kinds of component, the components of one kind, or the presets."""
+    """List the kinds of component, the components of one kind, the presets, or the specs that are no component."""
     if kind == "presets":
         import presets
 
@@ -84,6 +98,8 @@ def list_(
             {"name": each.name, "scales": each.scales, "summary": first_sentence(each.description)}
             for each in documents
         ]
+    elif kind == "spec":
+        rows = [{"name": f"spec/{name}"} for name in inner_spec_names(plugin)]
     elif kind is None:
         rows = [{"name": each.name, "components": each.names()} for each in kinds(plugin)]
     else:
@@ -95,18 +111,22 @@ def list_(
 
 @app.command()
 def describe(
-    component: Annotated[str, typer.Argument(metavar="KIND/NAME", show_default=False)],
+    component: Annotated[str, typer.Argument(metavar="KIND/NAME|SPEC", show_default=False)],
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
-    """Explain a component: what it is, where it comes from, its keys and an example."""
-    from registry import describe
+    """Explain a component: what it is, where it comes from, its keys and an example; or e.g. `training`."""
+    from registry import describe, describe_spec
 
     kind_name, slash, name = component.partition("/")
-    kind = kind_named(kind_name, kinds(plugin))
-    if not slash:
-        raise usage_error(f"which {kind.name}? say {kind.name}/NAME (known: {', '.join(kind.names())})")
-    about = describe(kind, name)
+    spec = inner_spec(component, plugin)
+    if spec is not None:
+        about = describe_spec(spec)
+    else:
+        kind = kind_named(kind_name, kinds(plugin), is_component=not slash)
+        if not slash:
+            raise usage_error(f"which {kind.name}? say {kind.name}/NAME (known: {', '.join(kind.names())})")
+        about = describe(kind, name)
     if as_json:
         print_json(about)
     else:
@@ -235,11 +255,7 @@ def evaluate(
 
 @app.command()
 def generate(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", show_default=False)],
-    source_files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="By default standard input.", show_default=False),
-    ] = None,
+    words: Annotated[list[str], typer.Argument(metavar="RUN [FILE]... [KEY=VALUE]...", show_default=False)],
     n_best: Annotated[
         int | None,
         typer.Option(
@@ -251,15 +267,18 @@ def generate(
     device: Device = "auto",
     plugin: Plugins = None,
 ) -> None:
-    """Translate line by line, as the lines come: line i of the output answers line i of the input."""
+    """Translate files, or standard input, line by line as the lines come: line i of the output answers line i."""
     load_plugins(plugin)
+    sources, overrides = split(words)
+    folder, *files = [Path(source) for source in sources or [one([], "RUN")]]
     settings = {"generation.beam_size": beam_size, "generation.n_best": n_best}
-    overrides = [f"{key}={value}" for key, value in settings.items() if value is not None]
+    overrides += [f"{key}={value}" for key, value in settings.items() if value is not None]
+    check_inputs(files, folder)
     from zoo.run.using import TrainedRun
 
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
     number = 0
-    for lines in input_lines(source_files or []):
+    for lines in input_lines(files):
         for outputs in trained.translate(lines):
             number += 1
             for output in outputs:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 import typer
 from typer.core import TyperGroup
 
+from zoo.cli.arguments import check_overrides
 from zoo.cli.ending import INTERRUPTED, PREEMPTED
 from zoo.training.signals import StopRequest
 
@@ -20,7 +22,9 @@ class Shell(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Runs a command; raises typer.Exit with the error's code, or under --debug the error itself."""
+        words = list(ctx.args)
         try:
+            check_overrides([word for word in ctx.args if word.startswith("--") and "." in word])
             result = super().invoke(ctx)
             sys.stdout.flush()  # a reader that has gone must be noticed here, not when the interpreter ends
             return result
@@ -37,6 +41,8 @@ class Shell(TyperGroup):
             if getattr(StopRequest.of_process, "has_acted", False):
                 raise  # what became of a signal on its way here: zoo/cli/ending.py ends the process
             message, code = explain(error)
+            if paths := getattr(error, "paths", None):  # of plugins
+                message += f": zoo {shlex.join([ctx.invoked_subcommand or '', *words, *(word for path in paths for word in ('--plugin', path))])}"
             print(message, file=sys.stderr)
             raise typer.Exit(code) from None
 

@@ -43,7 +43,7 @@ def component_text(about: Mapping[str, Any]) -> str:
     keys = [_key_text(field) for field in about["fields"]] or ["  none"]
     examples = [f"  {json.dumps({'type': about['name'], **example})}" for example in about["examples"]]
     parts = [head, about["doc"], "\n".join(["Keys:", *keys]), "\n".join(["Examples:", *examples])]
-    return "\n\n".join(parts if examples else parts[:-1])
+    return "\n\n".join(part for part in (parts if examples else parts[:-1]) if part)
 
 
 def _key_text(field: Mapping[str, Any]) -> str:
@@ -84,6 +84,18 @@ def next_text(folder: Path, results: Mapping[str, Any]) -> str:
         f"  {zoo} evaluate {run} --data SOURCE REFERENCE\n"
         f"  {zoo} show {run}"
     )
+
+
+def check_inputs(files: Sequence[Path], run: Path) -> None:
+    """Raises: RunError for a file that is not there, before anything slow; it may have been text."""
+    from zoo.errors import RunError
+
+    for path in files:
+        if path.is_dir():
+            raise RunError(f"{path}: a folder, where a file is asked for")
+        if not path.exists():
+            text = f"text comes by standard input: echo {shlex.quote(str(path))} | zoo generate {run}"
+            raise RunError(f"{path}: No such file or directory; {text}")
 
 
 def input_lines(files: Sequence[Path]) -> Iterator[list[str]]:

@@ -47,19 +47,18 @@ class TrainedRun:
         self.run = run_in(self.folder, *overrides)
         require(self.run, "task", "generation", why="use its model")
         for text in overrides:
-            if not text.startswith(("generation.", "task.")):
+            if not text.startswith(("generation.", "generation=", "task.")):
                 message = f"override '{text}': the model is trained; only generation and task may change"
                 raise SpecError([Problem("", message)])
         self.task: Any = TASK.build(self.run.task)  # type: ignore[arg-type]
         if not hasattr(self.task, "translate"):
             raise SpecError([Problem("task", f"{self.run.task.type} is no task of translating text")])  # type: ignore[union-attr]
-        step_or_name = int(checkpoint) if str(checkpoint).isdecimal() else checkpoint
-        self.checkpoint = weights_folder(self.folder, step_or_name).name
+        self.checkpoint = weights_folder(self.folder, checkpoint).name
         wants_cpu = self.run.training is not None and self.run.training.accelerator == "cpu"
         self.device = _device("cpu" if device == "auto" and wants_cpu else device)
         with untouched():
             self.model: nn.Module = build(self.run.model)
-        self.model.load_state_dict(load_weights(self.folder, step_or_name))
+        self.model.load_state_dict(load_weights(self.folder, checkpoint))
         self.model.to(self.device).eval()
 
     def translate(self, lines: Iterable[str]) -> Iterator[list[Output]]:
@@ -78,6 +77,8 @@ def generate(
     device: str = "auto",
 ) -> list[str]:
     """The best translation of each line by a run's trained model; the rest as for TrainedRun."""
+    if isinstance(lines, str | bytes):
+        raise ValueError("lines are several: write generate(folder, ['...']), also for one line of text")
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
     return [outputs[0].text for outputs in trained.translate(lines)]
 

@@ -35,6 +35,7 @@ from zoo.training.keeper import Keeper
 from zoo.training.module import TrainingModule
 from zoo.training.order import Batches, Position, RankSampler
 from zoo.training.ownership import owned
+from zoo.training.plugins import record_plugins
 from zoo.training.progress import Progress
 from zoo.training.quiet import quiet_lightning
 from zoo.training.randomness import seed_all, untouched
@@ -116,6 +117,7 @@ class _Session:
         if is_new:
             self._refuse_used_folder()
             self._write_spec()
+            record_plugins(folder, dump(cast(Spec, run)))
         if is_first:
             self.checkpoints.open()
             files.sweep(folder)

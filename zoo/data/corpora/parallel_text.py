@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -57,14 +58,16 @@ class ParallelText(PairedFiles):
         home = Path(folder).expanduser()
         stems = {"train": train, "dev": dev, "test": test}
         paths = {
-            split: (_find(home, stem, source_language), _find(home, stem, target_language))
+            split: (_find(home, split, stems, source_language), _find(home, split, stems, target_language))
             for split, stem in stems.items()
             if stem is not None
         }
         super().__init__(paths, max_characters)
 
 
-def _find(folder: Path, stem: str, language: str) -> Path:
+def _find(folder: Path, split: str, stems: Mapping[str, str | None], language: str) -> Path:
+    """A split's file in one language, plain or gzipped."""
+    stem = stems[split]
     plain = folder / f"{stem}.{language}"
     zipped = folder / f"{stem}.{language}.gz"
     if plain.exists() and zipped.exists():
@@ -73,7 +76,14 @@ def _find(folder: Path, stem: str, language: str) -> Path:
         return zipped
     if not plain.exists():
         if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder (looked for {plain.name} in it)")
-        names = [path.name for path in folder.iterdir() if path.is_file()][:1000]
-        raise DataError(f"{plain}: no such file, nor with .gz; {suggest(plain.name, names)}")
+            what = "a file, where a folder is asked for" if folder.exists() else "no such folder"
+            raise DataError(f"{folder}: {what} (looked for {plain.name} in it); say task.data.folder=FOLDER")
+        # Never a file of another split: it would be read as this one.
+        others = tuple(word for other in stems.items() if other[0] != split for word in other if word)
+        ends = (f".{language}", f".{language}.gz")
+        files = (path.name for path in folder.iterdir() if path.is_file())
+        names = [name for name in files if name.endswith(ends) and not name.startswith(others)]
+        raise DataError(
+            f"{plain}: no such file, nor with .gz; say task.data.{split}=STEM; {suggest(plain.name, names[:1000])}"
+        )
     return plain
