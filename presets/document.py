@@ -171,6 +171,9 @@ def _override(text: str) -> tuple[str, Any, str]:
 def _load(source: str | Path | Mapping[str, Any], *, folder: Path) -> _Draft:
     if isinstance(source, Mapping):
         return _Draft(_plain(source, ()), "", "the given mapping", folder)
+    if not isinstance(source, str | Path):
+        what = f"a preset's name, a path or a mapping, not a {type(source).__name__}"
+        raise PresetError(f"a spec is read from {what}")
     file, name, shown = _find(source, folder)
     try:
         with file.open("rb") as stream:

@@ -109,9 +109,9 @@ def _check_neighbours() -> None:
     for name in ("presets", "registry"):
         module = sys.modules.get(name)
         spec = importlib.util.find_spec(name) if module is None else None
-        file = getattr(module, "__file__", None) if module else spec and spec.origin
+        file = getattr(module, "__file__", None) or (spec.origin if spec else None)
         if file is None or Path(file).resolve().parent != home / name:
-            where = file or "a folder of that name without __init__.py" if module or spec else "nowhere"
+            where = file or ("a folder without __init__.py" if module or spec else "nothing")
             raise ImportError(
                 f"zoo needs its own package '{name}' beside it, in {home}, but 'import {name}' finds "
                 f"{where}: rename that file, or take its folder off Python's path"

@@ -105,7 +105,7 @@ def test_a_model_alone_can_be_shown_and_checked_but_not_trained(zoo: Any, model_
     refused = zoo("train", model_alone)
     assert refused.exit_code == 2
     lines = refused.stderr.splitlines()
-    assert [line.partition(": ")[0] for line in lines] == ["task", "training", "generation"]
+    assert [line.partition(": ")[0] for line in lines] == ["task", "training"]
     assert all("not to train it" in line for line in lines)
 
 
@@ -120,7 +120,7 @@ def test_check_tells_every_mistake_of_every_file_with_its_line(
     assert result.exit_code == 2
     assert result.stdout.startswith(f"{model_alone}: ok, ")
     assert (
-        f"{bad}:6: model.encoder.layer.self_attention.n_head: unknown key; did you mean 'n_heads'?"
+        f"{bad}:6: model.encoder.layer.self_attention.n_head: unknown key; did you mean 'model.encoder.layer.self_attention.n_heads'?"
         in result.stderr
     )
     assert f"{bad}:6: model.encoder.layer.ffn.d_ff: must be at least 1, got -1" in result.stderr

@@ -56,6 +56,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # half of the time that `zoo --help` takes; and an error is a line, not a box
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Compose Transformers from declarative specs, train them and translate with them.",
     epilog="SPEC is a preset's name, a YAML file or a run folder; KEY=VALUE changes a key of it, "

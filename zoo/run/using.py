@@ -20,6 +20,7 @@ from zoo.errors import DataError, RunError
 from zoo.generation.translate import Output
 from zoo.kinds import CORPUS, TASK
 from zoo.run.folder import require, run_in
+from zoo.run.spec import RunSpec
 from zoo.training import files
 from zoo.training.randomness import untouched
 from zoo.training.selection import load_weights, weights_folder
@@ -43,6 +44,8 @@ class TrainedRun:
         device auto is a GPU where there is one, unless the spec trains on the CPU.
         Raises: RunError where the folder holds no such run, or a file of it is damaged; SpecError.
         """
+        if isinstance(folder, RunSpec):
+            raise ValueError("a trained run is a folder, such as zoo.train(run) gives back, not its spec")
         self.folder = Path(folder)
         self.run = run_in(self.folder, *overrides)
         require(self.run, "task", "generation", why="use its model")
