@@ -25,8 +25,10 @@ def dotted_keys(spec_class: type[Spec], data: Any, path: str = "") -> Iterator[s
         if name != "type":
             yield key
             value = data.get(name)
-            is_list = "tuple" in str(field.annotation)
-            for i, item in enumerate((value or ()) if is_list else [value]):
+            is_list = isinstance(value, list | tuple)
+            if value is None and "tuple[" in str(field.annotation):
+                continue  # a list that is not given has no items to set
+            for i, item in enumerate(value if is_list else [value]):
                 where = f"{key}.{i}" if is_list else key
                 inner += [(each, item, where) for each in _specs(spec_class, name, field, item)]
     if path.count(".") < _DEEPEST:

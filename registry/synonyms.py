@@ -12,7 +12,8 @@ _RATE = ("schedule.peak_lr", "schedule.lr", "schedule.factor")
 
 KEYS: dict[str, tuple[str, ...]] = {
     # how far and how fast
-    "lr": _RATE, "learningrate": _RATE, "maxlr": _RATE, "peaklr": _RATE, "baselr": _RATE, "initlr": _RATE,
+    "lr": _RATE, "rate": _RATE, "learningrate": _RATE, "maxlr": _RATE, "peaklr": _RATE, "baselr": _RATE,
+    "initlr": _RATE,
     "lrscheduler": ("training.schedule",), "scheduler": ("training.schedule",),
     "lrschedulertype": ("training.schedule",),
     "warmup": ("schedule.warmup_steps",), "nwarmupsteps": ("schedule.warmup_steps",),

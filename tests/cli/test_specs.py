@@ -120,8 +120,8 @@ def test_check_tells_every_mistake_of_every_file_with_its_line(
     assert result.exit_code == 2
     assert result.stdout.startswith(f"{model_alone}: ok, ")
     assert (
-        f"{bad}:6: model.encoder.layer.self_attention.n_head: unknown key; did you mean 'model.encoder.layer.self_attention.n_heads'?"
-        in result.stderr
+        f"{bad}:6: model.encoder.layer.self_attention.n_head: unknown key; "
+        "did you mean 'model.encoder.layer.self_attention.n_heads'?" in result.stderr
     )
     assert f"{bad}:6: model.encoder.layer.ffn.d_ff: must be at least 1, got -1" in result.stderr
     assert "nobody: no preset has this name" in result.stderr

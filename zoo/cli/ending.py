@@ -111,6 +111,8 @@ class Ending(StopRequest):
 
     def _leave(self) -> None:
         """Leaves out the interpreter's own end, in which signals kill: torch takes part of a second for it."""
+        if self.has_acted:  # outside of `run`, while its module was imported
+            self.end_now(self.received or signal.SIGTERM)
         if self.code is not None:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(Exception):
