@@ -291,6 +291,16 @@ def test_an_error_survives_the_way_from_a_worker() -> None:
 # What is taken
 
 
+def test_a_mapping_without_type_is_of_the_default_s_type_where_there_is_one() -> None:
+    assert parse(LayerSpec, {"norm": {"eps": 0.5}}).norm == ScaleSpec(eps=0.5)
+    assert _lines({"layer": {"norm": {}}}) == [
+        "layer.norm.type: missing key; give the name of a component (known: scale)"
+    ]
+    assert _lines({"layer": {"norm": {"type": "scale", "inner": {"eps": 0.5}}}}) == [
+        "layer.norm.inner.type: missing key; give the name of a component (known: scale)"
+    ]
+
+
 def test_integers_serve_as_floats_and_lists_as_tuples() -> None:
     layer = parse(LayerSpec, {"betas": [1, 0.5], "grid": [[1, 2], []]})
     assert layer.betas == (1.0, 0.5)

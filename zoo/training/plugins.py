@@ -37,7 +37,7 @@ def record_plugins(folder: Path, spec: Any) -> None:
     records = [
         {"given": each.given, "path": str(each.path), "sha256": each.sha256, "names": each.names}
         for each in loaded_plugins()
-        if not each.names or types & {name.rpartition("/")[2] for name in each.names}
+        if types & {name.rpartition("/")[2] for name in each.names}
     ]
     if not records:
         return
