@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import random
 import shutil
 import signal
@@ -227,6 +228,39 @@ def wait_until_it_listens(process: subprocess.Popen[str]) -> None:
         if caught >> (signal.SIGTERM - 1) & 1:
             return
         time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_a_run_whose_terminal_is_closed_is_saved(train: list[str], tmp_path: Path) -> None:
+    """As when a connection breaks: whatever is printed then goes nowhere, and must not stop the save."""
+    process, terminal = pty.fork()
+    if not process:
+        as_from_a_terminal()
+        os.chdir(tmp_path)
+        os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+        os.execv(sys.executable, [sys.executable, *WAYS["module"], *train, "training.max_steps=100000"])
+    deadline = time.monotonic() + 120
+    while last_step(tmp_path / "run") < 1 and time.monotonic() < deadline:
+        os.read(terminal, 65536)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 143
+    assert survivors(process) == []
+    assert last_step(tmp_path / "run") < 100000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere a worker looks for its parent every five seconds"
+)
+def test_data_processes_do_not_outlive_a_killed_training(train: list[str], tmp_path: Path) -> None:
+    further = ["training.max_steps=100000", "training.data_workers=2"]
+    process = start("module", [*train, *further], tmp_path)
+    wait_for_step(tmp_path / "run", process, beyond=0)
+    assert len(survivors(process.pid)) == 3
+    process.kill()
+    process.communicate(timeout=60)
+    time.sleep(0.2)
+    assert survivors(process.pid) == []
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import presets
+from registry import SpecError
+from zoo.run.folder import require
 from zoo.run.spec import load, to_yaml
 
 MODEL_ALONE = """
@@ -107,6 +109,14 @@ def test_a_model_alone_can_be_shown_and_checked_but_not_trained(zoo: Any, model_
     lines = refused.stderr.splitlines()
     assert [line.partition(": ")[0] for line in lines] == ["task", "training"]
     assert all("not to train it" in line for line in lines)
+
+
+def test_a_search_is_asked_for_only_of_a_model_that_writes(model_alone: Path) -> None:
+    require(load(model_alone), "generation", why="use its model")
+    with pytest.raises(
+        SpecError, match="generation: missing key; a spec may go without it, but not to use its"
+    ):
+        require(load({"model": load("gpt2").model.model_dump()}), "generation", why="use its model")
 
 
 def test_check_tells_every_mistake_of_every_file_with_its_line(
