@@ -5,7 +5,7 @@ that a file wrong in form is refused at once.
 """
 
 from presets.document import TOP_LEVEL_KEYS, Document, names, read
-from presets.errors import PresetError
+from presets.errors import PresetError, UnknownKeyError
 from presets.yaml12 import to_yaml
 
-__all__ = ["TOP_LEVEL_KEYS", "Document", "PresetError", "names", "read", "to_yaml"]
+__all__ = ["TOP_LEVEL_KEYS", "Document", "PresetError", "UnknownKeyError", "names", "read", "to_yaml"]

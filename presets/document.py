@@ -9,8 +9,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from presets.errors import PresetError, guess, short
-from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text
+from presets.errors import PresetError, UnknownKeyError, guess, short
+from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text, read_value
 
 TOP_LEVEL_KEYS = ("model", "task", "training", "generation", "scales", "extends")
 SETTABLE_KEYS = TOP_LEVEL_KEYS[:4]
@@ -98,9 +98,7 @@ class _Draft:
 
     def _set(self, keys: Keys, value: Any, place: str) -> None:
         if keys[0] not in SETTABLE_KEYS:
-            raise PresetError(
-                f"{place}: unknown top-level key '{short(keys[0])}'; {guess(keys[0], SETTABLE_KEYS)}"
-            )
+            raise UnknownKeyError(place, ".".join(keys), guess(keys[0], SETTABLE_KEYS))
         if len(keys) > MAX_DEPTH:
             raise PresetError(f"{place}: a path of over {MAX_DEPTH} keys; a spec has about ten levels")
         node: Any = self.data
@@ -155,6 +153,8 @@ def _paths_below(value: Any, keys: Keys) -> Iterator[Keys]:
 
 
 def _override(text: str) -> tuple[str, Any, str]:
+    if not isinstance(text, str):
+        raise PresetError(f"an override is a string such as 'model.d_model=256', not a {type(text).__name__}")
     place = f"override '{short(text)}'"
     path, equals, value = text.partition("=")
     path = path.strip()
@@ -162,7 +162,7 @@ def _override(text: str) -> tuple[str, Any, str]:
         raise PresetError(f"{place}: must be a dotted path, '=' and a value, such as model.d_model=256")
     if not value.strip():
         raise PresetError(f"{place}: has no value; write null for nothing and '' for an empty string")
-    return path, read_text(value.encode("utf-8", "surrogatepass"), place, numbered=False).data, place
+    return path, read_value(value, place), place
 
 
 # Sources
@@ -171,6 +171,9 @@ def _override(text: str) -> tuple[str, Any, str]:
 def _load(source: str | Path | Mapping[str, Any], *, folder: Path) -> _Draft:
     if isinstance(source, Mapping):
         return _Draft(_plain(source, ()), "", "the given mapping", folder)
+    if not isinstance(source, str | Path):
+        what = f"a preset's name, a path or a mapping, not a {type(source).__name__}"
+        raise PresetError(f"a spec is read from {what}")
     file, name, shown = _find(source, folder)
     try:
         with file.open("rb") as stream:

@@ -12,6 +12,17 @@ class PresetError(ValueError):
     """A document that cannot be read; each line of its text is `file:line: what; what would be right`."""
 
 
+class UnknownKeyError(PresetError):
+    """An override of a key that no document has; who knows a spec's keys may know what was meant."""
+
+    def __init__(self, place: str, path: str, suggestion: str) -> None:
+        self.place, self.path = place, path
+        super().__init__(f"{place}: unknown top-level key '{short(path.partition('.')[0])}'; {suggestion}")
+
+    def __reduce__(self) -> tuple[type[PresetError], tuple[str]]:
+        return PresetError, (str(self),)
+
+
 def guess(name: str, known: Iterable[str]) -> str:
     """ "did you mean 'x'? (known: x, y)", or only what is known; with a guess, many others are only counted."""
     names = sorted(known)

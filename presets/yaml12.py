@@ -33,6 +33,13 @@ _NAN = re.compile(r"\.(nan|NaN|NAN)")
 # Besides control characters U+0085, U+2028 and U+2029: line ends to the parser, but text to YAML 1.2.
 _UNPRINTABLE = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_COLON = re.compile(r"[A-Za-z_]\w*:\S.*")  # {type:mlp} is to YAML a key without a value
+# What begins a value of one line in YAML and is neither text nor a list, mapping or string between its signs.
+_BLOCK_KEY = re.compile(r"[\w.-]+:( |$)")
+_BLOCK_SIGN = re.compile(r"[|>%@`*]|(-|\?|:|---|\.\.\.)( |$)")
+
+_TOO_DEEP = f"nesting over {MAX_DEPTH} levels; a spec has about ten"
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -61,14 +68,14 @@ def scalar(text: str) -> Any:
     return math.nan if _NAN.fullmatch(text) else text
 
 
-def read_text(content: bytes, name: str, *, numbered: bool = True) -> Text:
-    """Reads one document; errors begin with the name and, where numbered, the line.
+def read_text(content: bytes, name: str) -> Text:
+    """Reads one document; errors begin with the name and the line.
 
     Raises: PresetError for whatever is no YAML, or is refused (see this module's docstring).
     """
 
     def refusal(line: int, what: str) -> PresetError:
-        return PresetError(f"{name}:{line}: {what}" if numbered else f"{name}: {what}")
+        return PresetError(f"{name}:{line}: {what}")
 
     if len(content) > MAX_BYTES:
         raise PresetError(f"{name}: is over {MAX_BYTES:,} bytes; a spec is a few kilobytes")
@@ -77,6 +84,45 @@ def read_text(content: bytes, name: str, *, numbered: bool = True) -> Text:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise refusal(line, f"not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8") from None
+    _check_characters(text, refusal)
+    reader = _Reader(text, refusal)
+    return Text(reader.document(), reader.lines, _leading_comment(text))
+
+
+def read_value(text: str, name: str) -> Any:
+    """Reads a value of one line: a list, mapping or string between its signs, or else plain text, all of it.
+
+    Nothing is a comment, a marker or a block here, for what YAML leaves out of those the writer has meant.
+    Raises: PresetError, which begins with the name.
+    """
+
+    def refusal(line: int, what: str) -> PresetError:
+        return PresetError(f"{name}: {what}")
+
+    if len(text) > MAX_BYTES:
+        raise PresetError(f"{name}: is over {MAX_BYTES:,} characters")
+    _check_characters(text, refusal)
+    if "\n" in text or "\r" in text:
+        raise refusal(1, 'a line break; write it as \\n between double quotes, such as "a\\nb"')
+    value = text.strip(" ")
+    if _BLOCK_KEY.match(value):
+        raise refusal(1, f"a mapping stands between braces: {{{short(value)}}}; and text between quotes")
+    if sign := _BLOCK_SIGN.match(value):
+        raise refusal(
+            1, f"'{sign[0].strip()}' at the start says something else in YAML; put text between quotes"
+        )
+    if value[:1] not in "[{'\"&!":
+        typed = _plain(value, lambda what, instead: refusal(1, f"{what}; {instead}"))
+        return text if isinstance(typed, str) else typed
+    found = _Reader(value, refusal).document()
+    events: list[Any] = list(yaml.parse(value, Loader=_LOADER))
+    last = events[-3]  # before the document's and the stream's end
+    if rest := value[last.end_mark.index :].strip(" "):
+        raise refusal(1, f"'{short(rest)}' behind the value; where it belongs to it, put all between quotes")
+    return found
+
+
+def _check_characters(text: str, refusal: Callable[[int, str], PresetError]) -> None:
     for pattern, what in (
         (_UNPRINTABLE, "the character U+{:04X}; write it as an escape between double quotes"),
         (re.compile("\t"), "a tab (U+{:04X}); indent with spaces"),
@@ -84,8 +130,13 @@ def read_text(content: bytes, name: str, *, numbered: bool = True) -> Text:
         if found := pattern.search(text):
             line = text.count("\n", 0, found.start()) + 1
             raise refusal(line, what.format(ord(found[0])))
-    reader = _Reader(text, refusal)
-    return Text(reader.document(), reader.lines, _leading_comment(text))
+
+
+def _plain(text: str, refusal: Callable[[str, str], PresetError]) -> Any:
+    """An unquoted scalar, unless it is a number beyond all use."""
+    if len(text) > _LONGEST_NUMBER and text.lstrip("-+")[:1].isdigit():
+        raise refusal(f"a number of {len(text)} characters", "quote it if it is a string")
+    return scalar(text)
 
 
 class _Reader:
@@ -118,9 +169,12 @@ class _Reader:
             yield from yaml.parse(text, Loader=_LOADER)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
+            line = mark.line + 1 if mark else 1
             problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+            if "nesting depth" in problem:  # libyaml's own limit, which it meets while it looks ahead
+                raise self.refusal(line, _TOO_DEEP) from None
             raise self.refusal(
-                mark.line + 1 if mark else 1,
+                line,
                 f"not YAML ({problem}); look for a missing bracket, quote or colon, or an indentation that "
                 "does not match, there or just above",
             ) from None
@@ -140,17 +194,13 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
         if len(path) >= MAX_DEPTH:
-            raise self._refusal(event, f"nesting over {MAX_DEPTH} levels", "a spec has about ten")
+            raise self.refusal(event.start_mark.line + 1, _TOO_DEEP)
         return self._list(path) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(path)
 
     def _scalar(self, event: Any) -> Any:
         if event.style is not None and event.style != "":  # quoted, or a block of text
             return event.value
-        if len(event.value) > _LONGEST_NUMBER and event.value.lstrip("-+")[:1].isdigit():
-            raise self._refusal(
-                event, f"a number of {len(event.value)} characters", "quote it if it is a string"
-            )
-        return scalar(event.value)
+        return _plain(event.value, lambda what, instead: self._refusal(event, what, instead))
 
     def _list(self, path: Path) -> list[Any]:
         items: list[Any] = []
@@ -171,7 +221,13 @@ class _Reader:
                     event, f"the key '{short(key)}' a second time", f"it stands in line {first} already"
                 )
             self.lines[place] = event.start_mark.line + 1
-            mapping[key] = self._value(next(self.events), place)
+            mapping[key] = self._value(value := next(self.events), place)
+            if (
+                _COLON.fullmatch(key)
+                and mapping[key] is None
+                and value.start_mark.index == value.end_mark.index
+            ):
+                raise self._refusal(event, f"'{short(key)}'", f"write '{short(key.replace(':', ': ', 1))}'")
         return mapping
 
     def _key(self, event: Any, path: Path) -> str:

@@ -1,9 +1,10 @@
 """Names to components: kinds and specs, how they are read, written, extended, described. Imports no torch."""
 
-from registry.describe import describe, describe_fields
+from registry.describe import describe, describe_fields, describe_spec, inner_specs
+from registry.keys import dotted_keys, suggest_key
 from registry.kind import Entry, Kind
 from registry.parsing import dump, parse
-from registry.plugins import PluginError, load_plugin
+from registry.plugins import Plugin, PluginError, load_plugin, loaded_plugins
 from registry.problems import Problem, SpecError, suggest
 from registry.schema import json_schema, partial, resolve
 from registry.spec import Spec, check_part
@@ -11,6 +12,7 @@ from registry.spec import Spec, check_part
 __all__ = [
     "Entry",
     "Kind",
+    "Plugin",
     "PluginError",
     "Problem",
     "Spec",
@@ -18,11 +20,16 @@ __all__ = [
     "check_part",
     "describe",
     "describe_fields",
+    "describe_spec",
+    "dotted_keys",
     "dump",
+    "inner_specs",
     "json_schema",
     "load_plugin",
+    "loaded_plugins",
     "parse",
     "partial",
     "resolve",
     "suggest",
+    "suggest_key",
 ]

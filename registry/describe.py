@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from registry.keys import spec_classes
 from registry.kind import Kind
 from registry.spec import Spec
 from registry.words import bound_words, type_words
@@ -25,6 +27,35 @@ def describe(kind: Kind, name: str) -> dict[str, Any]:
         "context": list(kind.context),
         "examples": [dict(example) for example in entry.examples],
         "fields": describe_fields(entry.spec),
+    }
+
+
+def inner_specs(spec_class: type[Spec], kinds: Sequence[Kind]) -> dict[str, type[Spec]]:
+    """The specs, by name, that a document is made of and that are no components: that one and those inside."""
+    components = {kind.entry(name).spec for kind in kinds for name in kind.names()}
+    found = {spec_class.__name__: spec_class}
+    todo: list[type[Spec]] = [spec_class, *components]
+    while todo:
+        for field in todo.pop().model_fields.values():
+            for each in spec_classes(field.annotation):
+                # A component's base stands for any component of its kind.
+                is_base = any(issubclass(component, each) for component in components)
+                if not is_base and each.__name__ not in found:
+                    found[each.__name__] = each
+                    todo.append(each)
+    return dict(sorted(found.items()))
+
+
+def describe_spec(spec_class: type[Spec]) -> dict[str, Any]:
+    """A spec that is no component, in the form of `describe`."""
+    doc = inspect.cleandoc(vars(spec_class).get("__doc__") or "")  # its own, not that of its base
+    return {
+        "kind": "spec",
+        "name": spec_class.__name__,
+        "doc": doc,
+        "where": spec_class.__module__,
+        "examples": [],
+        "fields": describe_fields(spec_class),
     }
 
 

@@ -7,12 +7,13 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo, ValidationInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
-from registry.plugins import import_components, load_entry_points
+from registry.plugins import import_components, load_entry_points, note_registered
 from registry.problems import Problem, SpecError, clip, show, suggest
 from registry.spec import Spec
 
@@ -85,12 +86,13 @@ class Kind:
         def decorate(builder: Builder) -> Builder:
             _compare(self, name, spec, builder)
             first = self._entries.get(name)
-            if first is not None and first.where != where:  # equal: the same file runs again after an error
+            if first is not None and not _is_same(first, where, builder):
                 raise ValueError(
                     f"{self.name} {name!r} is already registered at {first.where}; choose another name"
                 )
             summary = next(iter((inspect.getdoc(builder) or "").splitlines()), "")
             self._entries[name] = Entry(name, spec, builder, tuple(examples), where, summary)
+            note_registered(f"{self.name}/{name}")
             return builder
 
         return decorate
@@ -217,6 +219,19 @@ def _failure(text: str, loc: tuple[str, ...], value: object) -> ValidationError:
     return ValidationError.from_exception_data(
         "spec", [InitErrorDetails(type=kind_error, loc=loc, input=value)]
     )
+
+
+def _is_same(first: Entry, where: str, builder: Callable[..., Any]) -> bool:
+    """Whether a registration is an older one again: its file ran again, or a notebook's cell did, perhaps changed."""
+    if first.where == where or _resolved(first.where) == _resolved(where):
+        return True
+    names = [(each.__module__, each.__qualname__) for each in (first.builder, builder)]
+    return names[0] == names[1] and names[0][0] == "__main__"
+
+
+def _resolved(where: str) -> tuple[Path, str]:
+    file, _, line = where.rpartition(":")
+    return Path(file).resolve(), line
 
 
 def _needs_keys(spec: type[Spec]) -> bool:

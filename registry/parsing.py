@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from registry.keys import dotted_keys, suggest_key
 from registry.plugins import PluginError
-from registry.problems import Problem, SpecError, nearest, show, suggest
+from registry.problems import Problem, SpecError, did_you_mean, show
 from registry.spec import Spec
 from registry.words import either, field_words
 
@@ -64,7 +65,7 @@ def parse(
     try:
         spec = spec_class.model_validate(data, context={"readers": readers})
     except ValidationError as error:
-        problems = _explain(error.errors(include_url=False), data, path, readers)
+        problems = _explain(error.errors(include_url=False), data, path, readers, spec_class)
     else:
         problems = spec.problems(path)
         if not problems:
@@ -124,14 +125,20 @@ class _Mistake:
     text: str
     """What is wrong; where something was expected, the value given instead."""
     suggestion: str = ""
+    siblings: frozenset[str] = frozenset()
+    """For an unknown key: those that are known in its place."""
 
-    def problem(self, path: str) -> Problem:
+    def problem(self, path: str, everywhere: Sequence[str]) -> Problem:
+        """As a problem of a document that has the keys `everywhere`."""
         where = ".".join((path, *self.place.path) if path else self.place.path)
         text = f"must be {self.expected}, got {self.text}" if self.expected else self.text
-        return Problem(where, text, self.suggestion)
+        suggestion = suggest_key(where, self.siblings, everywhere) if self.siblings else self.suggestion
+        return Problem(where, text, suggestion)
 
 
-def _explain(errors: list[ErrorDetails], data: Any, path: str, readers: Readers) -> list[Problem]:
+def _explain(
+    errors: list[ErrorDetails], data: Any, path: str, readers: Readers, spec_class: type[Spec]
+) -> list[Problem]:
     for error in errors:
         cause = error.get("ctx", {}).get("error")
         if isinstance(cause, PluginError):
@@ -143,7 +150,8 @@ def _explain(errors: list[ErrorDetails], data: Any, path: str, readers: Readers)
     # A validator may copy one part of the data to another, mistakes and all: tell them where they were made.
     given = {_essence(mistake) for mistake in settled if not mistake.place.made}
     settled = [m for m in settled if not m.place.made or _essence(m) not in given]
-    problems = [mistake.problem(path) for mistake in settled]
+    everywhere = list(dotted_keys(spec_class, data, path)) if any(m.siblings for m in settled) else []
+    problems = [mistake.problem(path, everywhere) for mistake in settled]
     if len(own) > _MOST_MISTAKES:
         problems.append(Problem(path, f"{len(own) - _MOST_MISTAKES} further mistakes are not listed"))
     return problems
@@ -193,6 +201,7 @@ def _joined(mistakes: list[_Mistake]) -> list[_Mistake]:
 def _mistake(error: ErrorDetails, place: _Place, readers: Readers) -> _Mistake:
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     expected = suggestion = ""
+    siblings: set[str] = set()
     text = show(given)
     if kind == "missing":
         key = place.path[-1]
@@ -200,15 +209,14 @@ def _mistake(error: ErrorDetails, place: _Place, readers: Readers) -> _Mistake:
         text = next((f"missing key; give {field_words(field)}" for field in fields if field), "missing")
     elif kind == "extra_forbidden":
         key = place.path[-1]
-        text, suggestion = "unknown key", suggest(key, _known_keys(key, given, place.holder, readers))
+        text, siblings = "unknown key", _known_keys(key, given, place.holder, readers)
     elif kind in ("value_error", "assertion_error"):
         text = str(context["error"])
     elif kind == "kind":
         text = context["text"]
     elif kind == "literal_error":
         expected = context["expected"]
-        guess = nearest(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else None
-        suggestion = f"did you mean '{guess}'?" if guess else ""
+        suggestion = did_you_mean(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else ""
     elif kind in _EXPECTED:
         bounds = {
             name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()
@@ -216,7 +224,7 @@ def _mistake(error: ErrorDetails, place: _Place, readers: Readers) -> _Mistake:
         expected = _EXPECTED[kind].format(**bounds)
     else:
         text = f"cannot be {text}: {error['msg'][:1].lower()}{error['msg'][1:]}"
-    return _Mistake(place, expected, text, suggestion)
+    return _Mistake(place, expected, text, suggestion, frozenset(siblings))
 
 
 def _known_keys(key: str, value: Any, holder: Any, readers: Readers) -> set[str]:

@@ -8,9 +8,38 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ENTRY_POINT_GROUP = "zoo.components"
+
+
+@dataclass
+class Plugin:
+    """A local file of components that was run in this process."""
+
+    given: str
+    """Its path as it was given."""
+    path: Path
+    """The same, resolved."""
+    sha256: str
+    names: list[str] = field(default_factory=list)
+    """What it registered, as KIND/NAME."""
+
+
+_loaded: dict[Path, Plugin] = {}
+_running: list[Plugin] = []
+
+
+def loaded_plugins() -> list[Plugin]:
+    """The local files run so far."""
+    return list(_loaded.values())
+
+
+def note_registered(name: str) -> None:
+    """Counts a component, as KIND/NAME, among those of the file that is being run, if one is."""
+    if _running and name not in _running[-1].names:
+        _running[-1].names.append(name)
 
 
 class PluginError(ValueError):
@@ -20,7 +49,8 @@ class PluginError(ValueError):
 def load_plugin(path: str | Path) -> None:
     """Runs a local Python file, so that the components it registers are known from then on.
 
-    A file runs once however often it is asked for; files of equal name in different folders do not meet.
+    A file runs once however often it is asked for, and not at all where the program itself is it or has imported
+    it; files of equal name in different folders do not meet.
 
     Raises: PluginError where the file is missing, is no .py, or fails; the text gives file and line.
     """
@@ -38,16 +68,28 @@ def load_plugin(path: str | Path) -> None:
     name = f"plugin_{file.stem}_{hashlib.sha256(str(file).encode(errors='surrogateescape')).hexdigest()[:12]}"
     if name in sys.modules:
         return
+    plugin = _loaded[file] = Plugin(str(path), file, hashlib.sha256(file.read_bytes()).hexdigest())
+    if _is_imported(file):
+        return
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pydantic and pickle look the module up by its name
+    _running.append(plugin)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
+        del sys.modules[name], _loaded[file]
         raise PluginError(f"{shown}{_line_in(file, error)}: {_text(error)}") from error
+    finally:
+        _running.pop()
+
+
+def _is_imported(file: Path) -> bool:
+    """Whether a module of the program, or its script, comes from that file."""
+    homes = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    return any(home.endswith(file.name) and Path(home).resolve() == file for home in homes if home)
 
 
 def import_components(package_name: str, kind: str) -> None:

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from registry.synonyms import meant_value
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -41,17 +43,25 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A guess at what an unknown name may have meant, by its meaning, else by its letters; "" without one."""
+    names = sorted(known)
+    meant = meant_value(name, names)
+    if meant is not None and meant not in names:
+        return f"did you mean {meant}?"  # how to write it
+    guess = meant or nearest(name, names)
+    return f"did you mean '{guess}'?" if guess else ""
+
+
 def suggest(name: str, known: Iterable[str], *, listed: bool = False) -> str:
     """What an unknown name may have meant: "did you mean 'x'?", or "known: x, y" where nothing is near.
 
     listed adds the known names to a guess too.
     """
     names = sorted(known)
-    guess = nearest(name, names)
+    guess = did_you_mean(name, names)
     everything = f"known: {', '.join(names) or 'none'}"
-    if guess is None:
-        return everything
-    return f"did you mean '{guess}'?" + (f" ({everything})" if listed else "")
+    return f"{guess} ({everything})" if guess and listed else guess or everything
 
 
 def clip(text: str) -> str:

@@ -60,7 +60,8 @@ class _Definitions:
         if not isinstance(schema, dict):
             return schema
         if _MARK not in schema:
-            return {key: self.resolved(value) for key, value in schema.items()}
+            found = {key: self.resolved(value) for key, value in schema.items()}
+            return self._with_default_type(found) if "oneOf" in found and "default" in found else found
         rest = {key: self.resolved(value) for key, value in schema.items() if key != _MARK}
         further = rest.pop("properties", None)
         if further is None:
@@ -68,6 +69,21 @@ class _Definitions:
         # Keys can only be added to the object itself: through a reference they would be unknown there.
         found = self._without_conditions(self._given[schema[_MARK]["$ref"].removeprefix(_REFERENCE)])
         return {**found, "properties": {**found["properties"], **further}, **rest}
+
+    def _with_default_type(self, schema: Schema) -> Schema:
+        """A component's schema in which a mapping without type is one of the default's."""
+        default = schema["default"]
+        name = default.get("type") if isinstance(default, dict) else default
+        options = list(schema["oneOf"])
+        for i, option in enumerate(options):
+            if name is not None and self._type(option) == name:
+                options[i] = {"$ref": option["$ref"], "minProperties": 1}
+        return {**schema, "oneOf": options}
+
+    def _type(self, option: Schema) -> str | None:
+        spec = self._given.get(option.get("$ref", "").removeprefix(_REFERENCE), {})
+        found: str | None = spec.get("properties", {}).get("type", {}).get("const")
+        return found
 
     def _without_conditions(self, schema: Schema) -> Schema:
         """A schema that accepts any part of what the given one accepts, mapping by mapping."""

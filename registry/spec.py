@@ -63,7 +63,11 @@ class Spec(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _lists_serve_as_tuples(cls, value: Any) -> Any:
+    def _lists_serve_as_tuples(cls, value: Any, info: ValidationInfo) -> Any:
+        """Makes tuples of lists; a mapping without type is of the type that the field has by default."""
+        if isinstance(value, Mapping) and value and "type" not in value and info.field_name is not None:
+            component = default_type(cls, info.field_name)
+            return value if component is None else {"type": component, **value}
         return _as_tuple(value)
 
 
@@ -74,6 +78,15 @@ def check_part(spec: Spec, path: str, **context: Any) -> list[Problem]:
     except ValueError as error:
         return [Problem(path, str(error))]
     return []
+
+
+def default_type(spec_class: type[Spec], name: str) -> str | None:
+    """The component that a field has by default, by its name; None for a field without one."""
+    field = spec_class.model_fields[name]
+    if field.is_required() or not any(hasattr(item, "entry") for item in field.metadata):  # a kind
+        return None
+    component = getattr(field.default, "type", field.default)
+    return component if isinstance(component, str) else None
 
 
 def _as_tuple(value: Any) -> Any:

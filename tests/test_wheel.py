@@ -75,7 +75,7 @@ def test_the_wheel_holds_the_three_packages_whole_and_nothing_else(wheel: Path) 
         str(path.relative_to(ROOT))
         for package in ("zoo", "registry", "presets")
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".py", ".yaml")
+        if path.suffix in (".py", ".yaml", ".typed")
     }
     assert expected <= names
     assert "presets/quickstart.yaml" in names

@@ -1,29 +1,67 @@
-"""The public API. Importing `zoo` costs nothing: a name brings its module, and torch, at its first use."""
+"""Transformers from parts: specs in YAML, checked, built, trained, used, and exchanged with transformers.
+
+    load          a preset's name, a file, a run folder or a mapping, with overrides, as a RunSpec
+    build         a spec's model, a torch.nn.Module
+    train         train a run in a folder of its own; gives the folder
+    resume        go on with a run from its newest checkpoint
+    evaluate      score a run's model on a test set
+    generate      a run's best output for each line of text
+    TrainedRun    a run's trained model, its task and its device, to use more than once
+    from_hf       a transformers model or checkpoint folder as spec and model
+    to_hf         a spec and its model as a transformers model
+    certify       compare a family with transformers, number by number
+    dump          a spec as plain data
+    to_yaml       a run's spec as YAML, every default written out
+    n_parameters  how many parameters a model's spec has
+    RunSpec       a whole run: model, task, training, generation
+    Spec          the base of every part's spec
+    Tokenizer     what every trained tokenizer can do
+    load_tokenizer  the tokenizer of a run folder
+
+    SpecError     a spec that cannot be used, with every mistake in it
+    PresetError   a file or an override that cannot be read
+    PluginError   a file or package of components that cannot be loaded
+    DataError     data that is not what the spec says
+    DivergedError training that stopped because its numbers were not finite
+    RunError      a run folder that is missing, damaged or in use
+    PreemptedError  training that was told to end, and saved
+
+Importing `zoo` costs nothing: a name brings its module, and torch, at its first use.
+"""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from registry import Spec, SpecError, dump
+    from presets import PresetError
+    from registry import PluginError, Spec, SpecError, dump
     from zoo.analysis.size import n_parameters
     from zoo.assembly.build import build
+    from zoo.data.tokenizer import Tokenizer, load_tokenizer
     from zoo.errors import DataError, DivergedError, PreemptedError, RunError
     from zoo.interop.certify import certify
     from zoo.interop.hugging_face import from_hf, to_hf
     from zoo.run.spec import RunSpec, load, to_yaml
     from zoo.run.training import resume, train
-    from zoo.run.using import evaluate, generate
+    from zoo.run.using import TrainedRun, evaluate, generate
 
 __all__ = [
     "DataError",
     "DivergedError",
+    "PluginError",
     "PreemptedError",
+    "PresetError",
     "RunError",
     "RunSpec",
     "Spec",
     "SpecError",
+    "Tokenizer",
+    "TrainedRun",
     "build",
     "certify",
     "dump",
@@ -31,6 +69,7 @@ __all__ = [
     "from_hf",
     "generate",
     "load",
+    "load_tokenizer",
     "n_parameters",
     "resume",
     "to_hf",
@@ -39,15 +78,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "registry": ("Spec", "SpecError", "dump"),
+    "presets": ("PresetError",),
+    "registry": ("PluginError", "Spec", "SpecError", "dump"),
     "zoo.analysis.size": ("n_parameters",),
     "zoo.assembly.build": ("build",),
+    "zoo.data.tokenizer": ("Tokenizer", "load_tokenizer"),
     "zoo.interop.certify": ("certify",),
     "zoo.interop.hugging_face": ("from_hf", "to_hf"),
     "zoo.errors": ("DataError", "DivergedError", "PreemptedError", "RunError"),
     "zoo.run.spec": ("RunSpec", "load", "to_yaml"),
     "zoo.run.training": ("resume", "train"),
-    "zoo.run.using": ("evaluate", "generate"),
+    "zoo.run.using": ("TrainedRun", "evaluate", "generate"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -62,3 +103,21 @@ if not TYPE_CHECKING:  # a type checker shall see the imports above, and find a 
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+def _check_neighbours() -> None:
+    """Raises: ImportError where a user's own file has the name of a package that comes with this one."""
+    home = Path(__file__).resolve().parents[1]
+    for name in ("presets", "registry"):
+        module = sys.modules.get(name)
+        spec = importlib.util.find_spec(name) if module is None else None
+        file = getattr(module, "__file__", None) or (spec.origin if spec else None)
+        if file is None or Path(file).resolve().parent != home / name:
+            where = file or ("a folder without __init__.py" if module or spec else "nothing")
+            raise ImportError(
+                f"zoo needs its own package '{name}' beside it, in {home}, but 'import {name}' finds "
+                f"{where}: rename that file, or take its folder off Python's path"
+            )
+
+
+_check_neighbours()

@@ -46,6 +46,12 @@ def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Zoo:
 
 
 @pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    """The words of such a run's command, behind `train`."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A trained run's folder and what `zoo train` printed; not to be written to but by evaluate."""
     folder = tmp_path_factory.mktemp("trained") / "run"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import TINY
-from zoo.run.training import early_end
+from zoo.run.telling import early_end
 
 
 def test_the_last_lines_say_that_time_ended_a_run_and_how_to_go_on(zoo: Any) -> None:

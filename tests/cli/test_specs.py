@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 import presets
+from registry import SpecError
+from zoo.run.folder import require
 from zoo.run.spec import load, to_yaml
 
 MODEL_ALONE = """
@@ -127,7 +129,7 @@ def test_a_model_alone_can_be_shown_and_checked_but_not_trained(zoo: Any, model_
     refused = zoo("train", model_alone)
     assert refused.exit_code == 2
     lines = refused.stderr.splitlines()
-    assert [line.partition(": ")[0] for line in lines] == ["task", "training", "generation"]
+    assert [line.partition(": ")[0] for line in lines] == ["task", "training"]
     assert all("not to train it" in line for line in lines)
 
 
@@ -145,6 +147,14 @@ def test_a_search_needs_a_head_that_predicts_tokens(zoo: Any, model_alone: Path)
     assert "generation: a head of type pooled predicts no tokens to search for" in refused.stderr
 
 
+def test_a_search_is_asked_for_only_of_a_model_that_writes(model_alone: Path) -> None:
+    require(load(model_alone), "generation", why="use its model")
+    with pytest.raises(
+        SpecError, match="generation: missing key; a spec may go without it, but not to use its"
+    ):
+        require(load({"model": load("gpt2").model.model_dump()}), "generation", why="use its model")
+
+
 def test_check_tells_every_mistake_of_every_file_with_its_line(
     zoo: Any, model_alone: Path, tmp_path: Path
 ) -> None:
@@ -156,8 +166,8 @@ def test_check_tells_every_mistake_of_every_file_with_its_line(
     assert result.exit_code == 2
     assert result.stdout.startswith(f"{model_alone}: ok, ")
     assert (
-        f"{bad}:6: model.encoder.layer.self_attention.n_head: unknown key; did you mean 'n_heads'?"
-        in result.stderr
+        f"{bad}:6: model.encoder.layer.self_attention.n_head: unknown key; "
+        "did you mean 'model.encoder.layer.self_attention.n_heads'?" in result.stderr
     )
     assert f"{bad}:6: model.encoder.layer.ffn.d_ff: must be at least 1, got -1" in result.stderr
     assert "nobody: no preset has this name" in result.stderr

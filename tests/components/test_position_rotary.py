@@ -203,7 +203,7 @@ def test_sizes_that_do_not_pair_are_refused():
         ({"type": "linear"}, "scaling.factor: missing key; give a number, at least 1"),
         ({"factor": 2.0}, r"scaling.type: missing key; give the name of a component \(known: dynamic_ntk, linear"),
         ({"type": "yarn", "factor": 0.5, "original_max_len": 9}, "scaling.factor: must be at least 1, got 0.5"),
-        ({"type": "yarn", "factor": 2.0, "orignal_max_len": 9}, "did you mean 'original_max_len'"),
+        ({"type": "yarn", "factor": 2.0, "orignal_max_len": 9}, "did you mean 'scaling.original_max_len'"),
         ({"type": "linear", "factor": "8"}, "scaling.factor: must be a number, got the string '8'"),
         ("llama3", "scaling.factor: missing key"),
         (3, r"scaling: must be a component of kind rotary_scaling \("),

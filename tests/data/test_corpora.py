@@ -125,7 +125,10 @@ def test_a_missing_file_is_named_before_anything_is_read(folder: Path, name: str
 
 
 def test_a_mistyped_stem_gets_a_suggestion(folder: Path) -> None:
-    with pytest.raises(DataError, match=r"vall\.de: no such file, nor with \.gz; did you mean 'val\.de'\?"):
+    with pytest.raises(
+        DataError,
+        match=r"vall\.de: no such file, nor with \.gz; say task\.data\.dev=STEM; did you mean 'val\.de'\?",
+    ):
         build("parallel_text", folder, dev="vall")
     with pytest.raises(DataError, match=r"nowhere: no such folder \(looked for train\.de in it\)"):
         build("parallel_text", folder / "nowhere")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import presets
 from presets import Document, PresetError, document
@@ -198,6 +200,18 @@ def test_wrong_top_level_keys_are_refused_together() -> None:
         (["model.layers.0.ffn.d_ff=7"], "model.layers.0.ffn", {"type": "mlp", "d_ff": 7}),
         (["model.layers.1.ffn.d_ff=7"], "model.layers.1.ffn", {"type": "glu", "d_ff": 7}),
         (["model.d_model=1", "model.d_model=2"], "model.d_model", 2),
+        (["model.d_model= 64 "], "model.d_model", 64),
+        (["training.clip_norm= null"], "training.clip_norm", None),
+        (["training.text=/data/run #1"], "training.text", "/data/run #1"),
+        (["training.text=#1"], "training.text", "#1"),
+        (["training.text=a # b: c"], "training.text", "a # b: c"),
+        (["training.text= a "], "training.text", " a "),
+        (["training.text=' a # b'"], "training.text", " a # b"),
+        (["training.text=http://a:1/b"], "training.text", "http://a:1/b"),
+        (["training.text=~/a - b"], "training.text", "~/a - b"),
+        (["training.text={}"], "training.text", {}),
+        (["training.text=[{a: 1}, 'b # c']"], "training.text", [{"a": 1}, "b # c"]),
+        (['training.text="a\\tb"'], "training.text", "a\tb"),
     ],
 )
 def test_an_override_sets_its_path(overrides: list[str], path: str, value: Any) -> None:
@@ -234,11 +248,43 @@ def test_an_override_sets_its_path(overrides: list[str], path: str, value: Any) 
         ("training.betas.²=3", "override 'training.betas.²=3': training.betas is a list of 2"),
         ("training.betas=[0.9", "override 'training.betas=[0.9': not YAML ("),
         ("training.betas=&a [1]", "override 'training.betas=&a [1]': the anchor '&a'"),
+        (
+            "task.cache='/data' #1",
+            "override 'task.cache='/data' #1': '#1' behind the value; where it belongs",
+        ),
+        ("training.betas=[1] # 2", "override 'training.betas=[1] # 2': '# 2' behind the value"),
+        ("task.ä={ö: ü} #1", "override 'task.ä={ö: ü} #1': '#1' behind the value"),
+        ("task.data=a: b", "override 'task.data=a: b': a mapping stands between braces: {a: b}"),
+        ("task.data=a:", "override 'task.data=a:': a mapping stands between braces"),
+        ("task.data=- a", "override 'task.data=- a': '-' at the start says something else in YAML; put text"),
+        ("task.data=--- a", "override 'task.data=--- a': '---' at the start"),
+        ("task.data=...", "override 'task.data=...': '...' at the start"),
+        ("task.data=| a", "override 'task.data=| a': '|' at the start"),
+        ("task.data=>", "override 'task.data=>': '>' at the start"),
+        ("task.data=%a", "override 'task.data=%a': '%' at the start"),
+        ("task.data=*.de", "override 'task.data=*.de': '*' at the start"),
+        ("task.data=!a b", "override 'task.data=!a b': the tag '!a'"),
+        ("task.data=a\nb", "override 'task.data=a\\nb': a line break; write it as \\n between double quotes"),
+        ("task.data='a\n b'", "override 'task.data='a\\n b'': a line break"),
+        (
+            "task.data={type:grammar}",
+            "override 'task.data={type:grammar}': 'type:grammar'; write 'type: grammar'",
+        ),
         ("model.d_model=" + "9" * 5000, "override 'model.d_model=99"),
     ],
 )
 def test_an_override_that_cannot_be_set_says_why(override: str, message: str) -> None:
     assert _refusal("base.yaml", overrides=[override]).startswith(message)
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1))
+def test_of_plain_text_in_an_override_nothing_is_ever_dropped(text: str) -> None:
+    try:
+        value = presets.read({}, overrides=[f"task.cache={text}"]).data["task"]["cache"]
+    except PresetError:
+        return
+    if isinstance(value, str) and text.strip()[0] not in "'\"":
+        assert value == text
 
 
 @pytest.mark.usefixtures("folder")

@@ -120,6 +120,7 @@ LAUGHS = "a: &a [x, x]\n" + "".join(
         ("a: [1, 2\nb: 3\n", "my.yaml:2: not YAML ("),
         ("a: 1\n b: 2\n", "my.yaml:2: not YAML (mapping values are not allowed"),
         ("a: 'open\n", "my.yaml:2: not YAML (found unexpected end of stream)"),
+        ("a: 1\nb: {type:mlp, d_ff: 3}\n", "my.yaml:2: 'type:mlp'; write 'type: mlp'"),
         ("a: b: c\n", "my.yaml:1: not YAML (mapping values are not allowed"),
         ("a: " + "[" * 20_000, "my.yaml:1: nesting over 50 levels"),
         ("\n".join(" " * i + "a:" for i in range(60)), "my.yaml:51: nesting over 50 levels"),
@@ -127,7 +128,7 @@ LAUGHS = "a: &a [x, x]\n" + "".join(
         ("a: [" + "1," * 150_000 + "]", "my.yaml:1: more than 100,000 values"),
         (b"a: " + b"x" * 1_000_000, "my.yaml: is over 1,000,000 bytes"),
     ],
-    ids=range(30),
+    ids=range(31),
 )
 def test_what_surprises_or_harms_is_refused_with_its_line(content: str | bytes, start: str) -> None:
     assert _refusal(content).startswith(start)

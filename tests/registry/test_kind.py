@@ -201,7 +201,10 @@ def test_null_is_taken_only_where_the_field_says_so(kind: Kind) -> None:
         ({"radius": 3}, "part.type: missing key; give the name of a component (known: window)"),
         ("window", "part.radius: missing key; give an integer, at least 1"),
         ({"type": "window", "radius": 0}, "part.radius: must be at least 1, got 0"),
-        ({"type": "window", "raduis": 0, "radius": 1}, "part.raduis: unknown key; did you mean 'radius'?"),
+        (
+            {"type": "window", "raduis": 0, "radius": 1},
+            "part.raduis: unknown key; did you mean 'part.radius'?",
+        ),
         ([], "part: must be a component of kind attention (its name, or a mapping with 'type'), got []"),
     ],
 )

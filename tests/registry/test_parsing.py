@@ -78,7 +78,7 @@ def _lines(data: Any, **options: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("layer", "line"),
     [
-        ({"n_head": 3}, "layer.n_head: unknown key; did you mean 'n_heads'?"),
+        ({"n_head": 3}, "layer.n_head: unknown key; did you mean 'model.layer.n_heads'?"),
         ({"n_heads": True}, "layer.n_heads: must be an integer, got true"),
         ({"n_heads": "8"}, "layer.n_heads: must be an integer, got the string '8'"),
         ({"n_heads": 8.0}, "layer.n_heads: must be an integer, got 8.0"),
@@ -147,7 +147,7 @@ def test_all_mistakes_come_together_shortest_first() -> None:
     assert lines == [
         "laye: unknown key; did you mean 'layer'?",
         "layer.n_heads: must be at least 1, got 0",
-        "layer.norm.esp: unknown key; did you mean 'eps'?",
+        "layer.norm.esp: unknown key; did you mean 'layer.norm.eps'?",
         "layers.1.bias: must be true or false, got 1",
     ] or lines == sorted(lines, key=len)
     assert len(lines) == 4
@@ -155,7 +155,7 @@ def test_all_mistakes_come_together_shortest_first() -> None:
 
 def test_an_alternative_that_came_near_speaks_for_the_field() -> None:
     assert _lines({"layer": {}, "like": {"n_head": 1}}) == [
-        "like.n_head: unknown key; did you mean 'n_heads'?"
+        "like.n_head: unknown key; did you mean 'like.n_heads'?"
     ]
     assert _lines({"layer": {}, "like": "lyer"}) == [
         "like: must be a mapping or 'layer', got the string 'lyer'; did you mean 'layer'?"
@@ -181,7 +181,7 @@ def test_a_mistake_in_a_copied_part_is_told_where_it_was_made() -> None:
         parse(PairSpec, {"one": {"n_head": 1, "bias": 3}, "two": "like one"})
     assert str(caught.value).splitlines() == [
         "one.bias: must be true or false, got 3",
-        "one.n_head: unknown key; did you mean 'n_heads'?",
+        "one.n_head: unknown key; did you mean 'one.n_heads'?",
     ]
 
 
@@ -190,14 +190,17 @@ def test_a_mistake_beside_a_copied_part_is_told_in_full() -> None:
         parse(PairSpec, {"one": {}, "two": {"n_head": 1, "norm": {"type": "scale", "eps": 3}}})
     assert str(caught.value).splitlines() == [
         "two.norm.eps: must be at most 1, got 3",
-        "two.n_head: unknown key; did you mean 'n_heads'?",
+        "two.n_head: unknown key; did you mean 'two.n_heads'?",
     ]
 
 
-def test_a_key_s_meaning_elsewhere_is_no_suggestion() -> None:
+def test_a_key_that_stands_further_in_is_suggested_whole_but_not_that_of_another_part() -> None:
     with pytest.raises(SpecError) as caught:
-        parse(PairSpec, {"one": {"norm": {"type": "scale", "eps": 1}}, "two": {"eps": 1}})
-    assert str(caught.value).startswith("two.eps: unknown key; known: activation, base, betas, bias,")
+        parse(PairSpec, {"one": {}, "two": {"eps": 1}})
+    assert str(caught.value) == "two.eps: unknown key; did you mean 'two.norm.eps'?"
+    with pytest.raises(SpecError) as caught:
+        parse(StackSpec, {"layer": {"norm": {"type": "scale", "bias": 1}}})
+    assert str(caught.value) == "layer.norm.bias: unknown key; known: eps, inner, type"
 
 
 class ShareSpec(Spec):
@@ -234,7 +237,7 @@ def test_a_wrong_field_does_not_blame_a_default_made_from_it() -> None:
 def test_a_place_is_put_before_the_path_and_a_missing_key_has_its_parent_s() -> None:
     places = {"layer": "my.yaml:3", "layer.n_head": "my.yaml:4"}
     lines = _lines({"layer": {"n_head": 1}}, locate=lambda path: places.get(path, ""))
-    assert lines == ["my.yaml:4: layer.n_head: unknown key; did you mean 'n_heads'?"]
+    assert lines == ["my.yaml:4: layer.n_head: unknown key; did you mean 'layer.n_heads'?"]
 
     class NeedySpec(Spec):
         needed: int
@@ -286,6 +289,16 @@ def test_an_error_survives_the_way_from_a_worker() -> None:
 
 
 # What is taken
+
+
+def test_a_mapping_without_type_is_of_the_default_s_type_where_there_is_one() -> None:
+    assert parse(LayerSpec, {"norm": {"eps": 0.5}}).norm == ScaleSpec(eps=0.5)
+    assert _lines({"layer": {"norm": {}}}) == [
+        "layer.norm.type: missing key; give the name of a component (known: scale)"
+    ]
+    assert _lines({"layer": {"norm": {"type": "scale", "inner": {"eps": 0.5}}}}) == [
+        "layer.norm.inner.type: missing key; give the name of a component (known: scale)"
+    ]
 
 
 def test_integers_serve_as_floats_and_lists_as_tuples() -> None:

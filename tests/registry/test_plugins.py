@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from registry import Kind, PluginError, kind, load_plugin
+from registry import Kind, PluginError, kind, load_plugin, loaded_plugins
 from registry.plugins import load_entry_points
 
 COUNTED = "import sys\nsys.plugin_runs = getattr(sys, 'plugin_runs', []) + [{!r}]\n"
@@ -59,6 +60,72 @@ def test_a_plugin_registers_a_component_with_its_docstrings(
     assert part.build(entry.spec()) == 3
     assert entry.spec.model_fields["size"].description == "How big."
     assert entry.where == f"{tmp_path / 'mine.py'}:9"
+
+
+PART = """
+from typing import Literal
+from registry import Spec
+from the_kinds import PART
+class MineSpec(Spec):
+    type: Literal['mine'] = 'mine'
+@PART.register('mine', spec=MineSpec)
+class Mine:
+    def __init__(self): ...
+"""
+
+
+@pytest.fixture
+def part(monkeypatch: pytest.MonkeyPatch) -> Kind:
+    """A kind that the files above find."""
+    part = Kind("part")
+    monkeypatch.setitem(sys.modules, "the_kinds", SimpleNamespace(PART=part))
+    return part
+
+
+def test_a_file_that_the_program_has_imported_is_not_run_again(
+    tmp_path: Path, runs: list[str], monkeypatch: pytest.MonkeyPatch, part: Kind
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "my_own_parts.py").write_text(PART + COUNTED.format("own"))
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.syspath_prepend(tmp_path / "link")
+    importlib.import_module("my_own_parts")
+    load_plugin(tmp_path / "real" / "my_own_parts.py")
+    assert (_runs(), part.names()) == (["own"], ["mine"])
+    assert loaded_plugins()[-1].path == tmp_path / "real" / "my_own_parts.py"
+
+
+def test_a_file_imported_after_it_was_a_plugin_replaces_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: Kind
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "my_later_parts.py").write_text(PART)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    load_plugin(tmp_path / "real" / "my_later_parts.py")
+    monkeypatch.syspath_prepend(tmp_path / "link")
+    module = importlib.import_module("my_later_parts")
+    assert part.entry("mine").builder is module.Mine
+
+
+def test_the_cell_of_a_notebook_may_run_again_but_another_part_may_not_take_its_name(part: Kind) -> None:
+    def run(text: str, cell: str) -> None:
+        exec(compile(text, cell, "exec", dont_inherit=True), {"__name__": "__main__"})
+
+    run(PART, "/tmp/ipykernel_1/1.py")
+    run(PART.replace("class Mine:", "class Mine:\n    size = 3"), "/tmp/ipykernel_1/2.py")
+    assert part.entry("mine").builder.size == 3  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"part 'mine' is already registered at /tmp/ipykernel_1/2.py:7"):
+        run(PART.replace("Mine:", "Other:"), "/tmp/ipykernel_1/3.py")
+
+
+def test_a_plugin_is_known_by_its_path_its_content_and_what_it_registers(tmp_path: Path, part: Kind) -> None:
+    file = tmp_path / "known.py"
+    file.write_text(PART)
+    load_plugin(tmp_path / ".." / tmp_path.name / "known.py")
+    plugin = loaded_plugins()[-1]
+    assert plugin.given == f"{tmp_path}/../{tmp_path.name}/known.py"
+    assert (plugin.path, plugin.names) == (file, ["part/mine"])
+    assert plugin.sha256 == hashlib.sha256(PART.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(

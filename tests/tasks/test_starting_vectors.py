@@ -286,7 +286,9 @@ def test_a_shared_embedding_has_no_second_file() -> None:
         SpecError, match=r"task: word_vectors\.target is given, but .* shares the source's embedding"
     ):
         run_of(word_vectors={"source": "en.vec", "target": "de.vec"})
-    with pytest.raises(SpecError, match=r"task\.word_vectors\.sorce: unknown key; did you mean 'source'"):
+    with pytest.raises(
+        SpecError, match=r"task\.word_vectors\.sorce: unknown key; did you mean 'task\.word_vectors\.source'"
+    ):
         run_of(word_vectors={"sorce": "en.vec"})
 
 

@@ -13,8 +13,14 @@ from zoo.sizes import on_meta
 def build(spec: Spec, *, device: str | torch.device = "cpu") -> nn.Module:
     """The model of a spec, its weights set as the spec's `initialization` says from torch's global generator.
 
+    spec is a model's, or a run's, whose model is built.
     On device "meta" nothing is allocated and nothing initialised.
     """
+    spec = getattr(spec, "model", spec)
+    if not isinstance(spec, Spec):
+        raise TypeError(
+            f"build takes a spec, such as zoo.load('quickstart').model, not {type(spec).__name__}"
+        )
     if torch.device(device).type == "meta":
         return on_meta(lambda: MODEL.build(spec))
     with torch.device(device):

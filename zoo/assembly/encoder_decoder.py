@@ -180,6 +180,11 @@ class EncoderDecoder(nn.Module):
         source_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
     ) -> Tensor:
+        if source.shape[0] != target.shape[0]:
+            raise ValueError(
+                f"source {list(source.shape)} and target {list(target.shape)} must be of one batch: "
+                "the same number of rows"
+            )
         memory, memory_mask = self.encode_masked(source, source_mask=source_mask)
         hidden = self.decode(target, memory, source_mask=memory_mask, target_mask=target_mask)
         return self.head(hidden, mask=target_mask)

@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from registry import Kind, SpecError
+    from registry import Kind, Spec, SpecError
     from zoo.run.spec import RunSpec
 
 _OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
+_ALMOST = (  # what was to be an override, as KEY and VALUE
+    re.compile(r"-*([A-Za-z_]\w*(?:\.\w+)+)\s*[:=]\s*(.*)", re.DOTALL),
+    re.compile(r"-*([A-Za-z_]\w*)\s+[:=]\s*(.+)", re.DOTALL),
+    re.compile(r"--((?:model|task|training|generation)(?:\.\w+)+)()"),
+)
 
 Words = Annotated[list[str], typer.Argument(metavar="SPEC [KEY=VALUE]...", show_default=False)]
 Scale = Annotated[str | None, typer.Option("--scale", metavar="NAME", help="A scale of the spec, e.g. tiny.")]
@@ -42,8 +47,30 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Sources and overrides; a word is an override when it reads KEY=VALUE with a dotted key."""
+    check_overrides(words)
     overrides = [word for word in words if _OVERRIDE.match(word)]
     return [word for word in words if not _OVERRIDE.match(word)], overrides
+
+
+def check_overrides(words: Sequence[str]) -> None:
+    """Raises: SpecError for a word, or several, that come near to KEY=VALUE."""
+    words = list(words)
+    for i, word in enumerate(words):
+        if word in ("=", ":") and i:
+            raise usage_error(_written(words[i - 1].lstrip("-"), "".join(words[i + 1 : i + 2])))
+        if _OVERRIDE.match(word):
+            if word.endswith("=") and i + 1 < len(words) and "=" not in words[i + 1]:
+                raise usage_error(_written(word[:-1], words[i + 1]))
+            continue
+        found = next((found for almost in _ALMOST if (found := almost.fullmatch(word))), None)
+        if found is not None and not Path(word).exists():
+            raise usage_error(_written(found[1], found[2] or "".join(words[i + 1 : i + 2])))
+        if re.fullmatch(r"=.+", word) and i:
+            raise usage_error(_written(words[i - 1].lstrip("-"), word[1:]))
+
+
+def _written(key: str, value: str) -> str:
+    return f"an override is written KEY=VALUE, without spaces: {key}={value or 'VALUE'}"
 
 
 def load(
@@ -52,11 +79,16 @@ def load(
     """A source's name and spec; a file wrong in form is refused before torch is imported."""
     import presets
 
-    document = presets.read(source, overrides=overrides, scale=scale)
+    try:
+        document = presets.read(source, overrides=overrides, scale=scale)
+    except presets.UnknownKeyError as error:
+        from zoo.run.spec import explained
+
+        raise explained(error, source, scale) from None
     load_plugins(plugins)
     from zoo.run.spec import from_document
 
-    return document.name, from_document(document)
+    return document.name, from_document(document, source)
 
 
 def one(sources: Sequence[str], what: str) -> str:
@@ -90,10 +122,49 @@ def kinds(plugins: Sequence[Path] | None) -> tuple[Kind, ...]:
     return KINDS
 
 
-def kind_named(name: str, known: Sequence[Kind]) -> Kind:
-    """The kind of that name. Raises: SpecError."""
+def inner_spec_names(plugins: Sequence[Path] | None) -> list[str]:
+    """The specs that a document is made of besides components."""
+    return list(_inner_specs(plugins))
+
+
+def inner_spec(name: str, plugins: Sequence[Path] | None) -> type[Spec] | None:
+    """The spec that is no component by its name, as spec/StackSpec, StackSpec or stack; None where it is none.
+
+    Raises: SpecError for an unknown one behind spec/.
+    """
     from registry import suggest
 
+    is_said = name == "spec" or name.startswith("spec/")
+    wanted = name.removeprefix("spec").removeprefix("/") if is_said else name
+    if not is_said and "/" in name:
+        return None
+    known = _inner_specs(plugins)
+    by_name = {key.lower().removesuffix("spec"): spec for key, spec in known.items()}
+    found = by_name.get(wanted.lower().removesuffix("spec").removesuffix("_").replace("_", ""))
+    if found is None and is_said and not wanted:
+        raise usage_error(f"which spec? say spec/NAME (known: {', '.join(known)})")
+    if found is None and is_said:
+        raise usage_error(f"no spec is called '{wanted}'; {suggest(wanted, known, listed=True)}")
+    return None if not is_said and any(kind.name == name for kind in kinds(plugins)) else found
+
+
+def _inner_specs(plugins: Sequence[Path] | None) -> dict[str, type[Spec]]:
+    from registry import inner_specs
+    from zoo.run.spec import RunSpec
+
+    return inner_specs(RunSpec, kinds(plugins))
+
+
+def kind_named(name: str, known: Sequence[Kind], *, is_component: bool = False) -> Kind:
+    """The kind of that name; is_component: it may be a component's name, of which the kind was left out.
+
+    Raises: SpecError.
+    """
+    from registry import suggest
+
+    homes = [f"{kind.name}/{name}" for kind in known if is_component and name in kind.names()]
+    if homes:
+        raise usage_error(f"'{name}' without its kind; did you mean {' or '.join(map(repr, homes))}?")
     found = next((kind for kind in known if kind.name == name), None)
     if found is None:
         names = [*(kind.name for kind in known), "presets"]

@@ -5,9 +5,15 @@ Nothing here imports torch before a file's form is known to be right; only train
 
 from __future__ import annotations
 
+from zoo.cli import ending
+
+if __name__ == "__main__":
+    ending.listen()  # before what takes time to import
+
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +28,8 @@ from zoo.cli.arguments import (
     Quiet,
     Scale,
     Words,
+    inner_spec,
+    inner_spec_names,
     kind_named,
     kinds,
     load,
@@ -30,8 +38,9 @@ from zoo.cli.arguments import (
     split,
     usage_error,
 )
-from zoo.cli.shell import BAD_SPEC, Shell
+from zoo.cli.shell import BAD_SPEC, INPUT_OUTPUT, Shell
 from zoo.cli.text import (
+    check_inputs,
     component_text,
     first_sentence,
     input_lines,
@@ -49,6 +58,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # half of the time that `zoo --help` takes; and an error is a line, not a box
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Compose Transformers from declarative specs, train them and translate with them.",
     epilog="SPEC is a preset's name, a YAML file or a run folder; KEY=VALUE changes a key of it, "
@@ -56,9 +66,20 @@ app = typer.Typer(
 )
 
 
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"zoo {version('architecture-zoo')}")
+        raise typer.Exit
+
+
 @app.callback()
 def shell(
     context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", envvar="ZOO_DEBUG", help="Show tracebacks.")] = False,
 ) -> None:
     """Holds the options that stand before the command."""
@@ -67,11 +88,11 @@ def shell(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND|presets]", show_default=False)] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND|presets|spec]", show_default=False)] = None,
     as_json: AsJson = False,
     plugin: Plugins = None,
 ) -> None:
-    """List the kinds of component, the components of one kind, or the presets."""
+    """List the kinds of component, the components of one kind, the presets, or the specs that are no component."""
     if kind == "presets":
         import presets
 
@@ -80,6 +101,8 @@ def list_(
             {"name": each.name, "scales": each.scales, "summary": first_sentence(each.description)}
             for each in documents
         ]
+    elif kind == "spec":
+        rows = [{"name": f"spec/{name}"} for name in inner_spec_names(plugin)]
     elif kind is None:
         rows = [{"name": each.name, "components": each.names()} for each in kinds(plugin)]
     else:
@@ -91,18 +114,22 @@ def list_(
 
 @app.command()
 def describe(
-    component: Annotated[str, typer.Argument(metavar="KIND/NAME", show_default=False)],
+    component: Annotated[str, typer.Argument(metavar="KIND/NAME|SPEC", show_default=False)],
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
-    """Explain a component: what it is, where it comes from, its keys and an example."""
-    from registry import describe
+    """Explain a component: what it is, where it comes from, its keys and an example; or e.g. `training`."""
+    from registry import describe, describe_spec
 
     kind_name, slash, name = component.partition("/")
-    kind = kind_named(kind_name, kinds(plugin))
-    if not slash:
-        raise usage_error(f"which {kind.name}? say {kind.name}/NAME (known: {', '.join(kind.names())})")
-    about = describe(kind, name)
+    spec = inner_spec(component, plugin)
+    if spec is not None:
+        about = describe_spec(spec)
+    else:
+        kind = kind_named(kind_name, kinds(plugin), is_component=not slash)
+        if not slash:
+            raise usage_error(f"which {kind.name}? say {kind.name}/NAME (known: {', '.join(kind.names())})")
+        about = describe(kind, name)
     if as_json:
         print_json(about)
     else:
@@ -212,6 +239,10 @@ def evaluate(
             "--data", metavar="SOURCE REFERENCE", help="Two files, line by line, instead of a split."
         ),
     ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option("--reference", metavar="FILE", help="A further reference beside that of --data."),
+    ] = None,
     checkpoint: Checkpoint = "result",
     beam_size: BeamSize = None,
     device: Device = "auto",
@@ -223,27 +254,32 @@ def evaluate(
     sources, overrides = split(words)
     if data is not None and split_name is not None:
         raise usage_error("--split and --data exclude each other")
+    if reference and data is None:
+        raise usage_error("--reference goes with --data SOURCE REFERENCE")
     if beam_size is not None:
         overrides.append(f"generation.beam_size={beam_size}")
     from zoo.run import using
 
     folder = one(sources, "RUN")
     results = using.evaluate(
-        folder, *overrides, split=split_name, data=data, checkpoint=checkpoint, device=device
+        folder,
+        *overrides,
+        split=split_name,
+        data=None if data is None else (*data, *(reference or ())),
+        checkpoint=checkpoint,
+        device=device,
+        progress=True,
     )
     if as_json:
         print_json(results)
     else:
         print(results_text(results))
+    _not_written(results)
 
 
 @app.command()
 def generate(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", show_default=False)],
-    source_files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="By default standard input.", show_default=False),
-    ] = None,
+    words: Annotated[list[str], typer.Argument(metavar="RUN [FILE]... [KEY=VALUE]...", show_default=False)],
     n_best: Annotated[
         int | None,
         typer.Option(
@@ -255,17 +291,22 @@ def generate(
     device: Device = "auto",
     plugin: Plugins = None,
 ) -> None:
-    """Translate line by line, as the lines come: line i of the output answers line i of the input."""
+    """Translate files, or standard input, line by line as the lines come: line i of the output answers line i."""
     load_plugins(plugin)
+    sources, overrides = split(words)
+    folder, *files = [Path(source) for source in sources or [one([], "RUN")]]
     settings = {"generation.beam_size": beam_size, "generation.n_best": n_best}
-    overrides = [f"{key}={value}" for key, value in settings.items() if value is not None]
+    overrides += [f"{key}={value}" for key, value in settings.items() if value is not None]
+    check_inputs(files, folder)
     from zoo.run.using import TrainedRun
 
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
     number = 0
-    for lines in input_lines(source_files or []):
-        for outputs in trained.translate(lines):
+    for name, first, lines in input_lines(files):
+        for line, outputs in enumerate(trained.translate(lines), start=first):
             number += 1
+            if outputs[0].refusal:
+                print(f"{name}:{line}: {outputs[0].refusal}: no translation", file=sys.stderr)
             for output in outputs:
                 text = output.text if n_best is None else f"{number}\t{output.score:.4f}\t{output.text}"
                 sys.stdout.buffer.write(text.encode() + b"\n")
@@ -277,16 +318,25 @@ def generate(
 def _finish(folder: Path, *, is_quiet: bool) -> None:
     """After training: the scores on the test set, a few translations, where the run lies, what comes next."""
     from zoo.run.folder import is_first_process
-    from zoo.run.training import early_end
+    from zoo.run.telling import early_end
     from zoo.run.using import evaluate as evaluate_run
 
     if not is_first_process():
         return
     if not is_quiet:
         print("translating the test set", file=sys.stderr, flush=True)
-    results = evaluate_run(folder)
+    results = evaluate_run(folder, progress=not is_quiet)
     parts = [results_text(results), samples_text(results), next_text(folder, results), early_end(folder)]
     print("\n\n".join(part for part in parts if part is not None))
+    _not_written(results)
+
+
+def _not_written(results: Mapping[str, Any]) -> None:
+    """Says which files of an evaluation could not be written, if any, and ends with the code for that."""
+    for text in results.get("not_written", ()):
+        print(text, file=sys.stderr)
+    if "not_written" in results:
+        raise typer.Exit(INPUT_OUTPUT)
 
 
 app.command("import")(interop.import_)
@@ -295,8 +345,8 @@ app.command("certify")(interop.certify)
 
 
 def main() -> None:
-    """The console script `zoo`."""
-    app(prog_name="zoo")
+    """`python -m zoo.cli.main`; the console script is that of zoo/cli/start.py."""
+    ending.run(lambda: app(prog_name="zoo"))
 
 
 if __name__ == "__main__":

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from zoo.cli.arguments import check_overrides
+from zoo.cli.ending import INTERRUPTED, PREEMPTED
+from zoo.training.signals import StopRequest
+
 INTERNAL_ERROR, BAD_SPEC, BAD_DATA, DIVERGED, INPUT_OUTPUT = 1, 2, 3, 4, 5
-INTERRUPTED, BROKEN_PIPE, PREEMPTED = 130, 141, 143  # 128 + the number of SIGINT, SIGPIPE, SIGTERM
+BROKEN_PIPE = 141  # 128 + the number of SIGPIPE
 
 
 class Shell(TyperGroup):
     """The group of all commands. The context's `obj` says whether errors are to show their traceback."""
 
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Each command with all of its text, which click would cut at the end of the line."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        texts = {name: command.help or "" for name, command in commands.items() if command is not None}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, " ".join(text.split())) for name, text in texts.items()])
+
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Runs a command; raises typer.Exit with the error's code, or under --debug the error itself."""
+        words = list(ctx.args)
         try:
+            check_overrides([word for word in ctx.args if word.startswith("--") and "." in word])
             result = super().invoke(ctx)
             sys.stdout.flush()  # a reader that has gone must be noticed here, not when the interpreter ends
             return result
@@ -31,7 +46,12 @@ class Shell(TyperGroup):
             # typer's own errors carry their exit code, and typer prints them
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort) or ctx.obj:
                 raise
+            if getattr(StopRequest.of_process, "has_acted", False):
+                raise  # what became of a signal on its way here: zoo/cli/ending.py ends the process
             message, code = explain(error)
+            if paths := getattr(error, "paths", None):
+                options = [word for path in paths for word in ("--plugin", path)]
+                message += f": zoo {shlex.join([ctx.invoked_subcommand or '', *words, *options])}"
             print(message, file=sys.stderr)
             raise typer.Exit(code) from None
 

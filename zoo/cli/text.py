@@ -44,7 +44,7 @@ def component_text(about: Mapping[str, Any]) -> str:
     keys = [_key_text(field) for field in about["fields"]] or ["  none"]
     examples = [f"  {json.dumps({'type': about['name'], **example})}" for example in about["examples"]]
     parts = [head, about["doc"], "\n".join(["Keys:", *keys]), "\n".join(["Examples:", *examples])]
-    return "\n\n".join(parts if examples else parts[:-1])
+    return "\n\n".join(part for part in (parts if examples else parts[:-1]) if part)
 
 
 def _key_text(field: Mapping[str, Any]) -> str:
@@ -101,16 +101,36 @@ def next_text(folder: Path, results: Mapping[str, Any]) -> str:
     )
 
 
-def input_lines(files: Sequence[Path]) -> Iterator[list[str]]:
+def check_inputs(files: Sequence[Path], run: Path) -> None:
+    """Raises: RunError for a file that is not there, before anything slow; it may have been text."""
+    from zoo.errors import RunError
+
+    for path in files:
+        if path.is_dir():
+            raise RunError(f"{path}: a folder, where a file is asked for")
+        if not path.exists():
+            text = f"text comes by standard input: echo {shlex.quote(str(path))} | zoo generate {run}"
+            raise RunError(f"{path}: No such file or directory; {text}")
+
+
+def input_lines(files: Sequence[Path]) -> Iterator[tuple[str, int, list[str]]]:
     """The lines of the files, or of standard input, in groups: what one read brings, so that no line waits.
 
+    Each comes with the name of its file and the number of its first line.
     Raises: DataError for a line that is no UTF-8, with file and line; OSError for a file that cannot be read.
     """
     if not files:
-        yield from _stream_lines(sys.stdin.buffer, "standard input")
+        yield from _numbered(sys.stdin.buffer, "standard input")
     for path in files:
         with path.open("rb") as stream:
-            yield from _stream_lines(stream, str(path))
+            yield from _numbered(stream, str(path))
+
+
+def _numbered(stream: BinaryIO, name: str) -> Iterator[tuple[str, int, list[str]]]:
+    number = 1
+    for lines in _stream_lines(stream, name):
+        yield name, number, lines
+        number += len(lines)
 
 
 def _stream_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:

@@ -52,14 +52,21 @@ def _is_made(folder: Path) -> bool:
 def run_in(folder: Path, *overrides: str) -> RunSpec:
     """The spec of a run folder, which must be one: a preset's name is none."""
     file = folder / SPEC_FILE
+    if folder.is_file():
+        inside = f", such as {folder.parent}" if folder.name == SPEC_FILE else ""
+        raise RunError(f"{folder}: a file, where a run folder is asked for{inside}")
     if not file.is_file():
         raise RunError(f"{folder}: no run lies here: there is no {SPEC_FILE}")
     return load(file, *overrides)
 
 
 def require(run: RunSpec, *keys: str, why: str) -> None:
-    """Raises: SpecError naming the sections that a run goes without but needs for this."""
-    missing = [key for key in keys if getattr(run, key) is None]
+    """Raises: SpecError naming the sections that a run goes without but needs for this.
+
+    generation is needed of a model that writes only: of another it is for the task to say what it goes without.
+    """
+    needed = [key for key in keys if key != "generation" or run.writes]
+    missing = [key for key in needed if getattr(run, key) is None]
     if missing:
         raise SpecError(
             [Problem(key, f"missing key; a spec may go without it, but not to {why}") for key in missing]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import presets
-from registry import Problem, Spec, check_part, dump, load_plugin, parse
+from registry import Problem, Spec, SpecError, check_part, dotted_keys, dump, load_plugin, parse, suggest_key
 from zoo.generation.max_length import LengthLimit
 from zoo.kinds import DECODING, MODEL, TASK
+from zoo.training.plugins import missing_plugins, warn_of_changes
 from zoo.training.spec import TrainingSpec
 
 
@@ -23,7 +24,13 @@ class RunSpec(Spec):
     training: TrainingSpec | None = None
     """How it is learnt; training needs it."""
     generation: Annotated[Spec | None, DECODING] = None
-    """How output is searched for; training needs it, for the scores, and so does whoever uses the model."""
+    """How output is searched for; training needs it, for the scores, and so does whoever uses the model, but only
+    of a model that writes."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether the model writes an output, token by token, so that there is something to search for."""
+        return hasattr(MODEL.entry(self.model.type).builder, "decode")  # type: ignore[attr-defined]
 
     def problems(self, path: str) -> list[Problem]:
         """What is wrong with each part, and with the parts together."""
@@ -39,7 +46,7 @@ class RunSpec(Spec):
         if self.generation is not None:
             found += check_part(self.generation, f"{prefix}generation")
             found += self.generation.problems(f"{prefix}generation")
-            if not hasattr(MODEL.entry(self.model.type).builder, "decode"):  # type: ignore[attr-defined]
+            if not self.writes:
                 message = f"a model of type {self.model.type} has no decoder to search with; remove this"  # type: ignore[attr-defined]
                 found.append(Problem(f"{prefix}generation", message))
             elif not hasattr(self.model.head, "predicts"):  # type: ignore[attr-defined]
@@ -82,15 +89,42 @@ def load(
     scale is one of the document's `scales`; plugins are Python files that register components, executed here.
     Raises: PresetError, SpecError and PluginError, all ValueErrors; the second names every mistake at once.
     """
-    document = presets.read(source, overrides=overrides, scale=scale)
+    try:
+        document = presets.read(source, overrides=overrides, scale=scale)
+    except presets.UnknownKeyError as error:
+        raise explained(error, source, scale) from None
     for plugin in plugins:
         load_plugin(plugin)
-    return from_document(document)
+    return from_document(document, source)
 
 
-def from_document(document: presets.Document) -> RunSpec:
-    """The run's spec that a document holds. Raises: SpecError, its mistakes named by file and line."""
-    return parse(RunSpec, document.data, locate=document.locate)
+def from_document(document: presets.Document, source: str | Path | Mapping[str, Any]) -> RunSpec:
+    """The run's spec that a document holds, read from that source.
+
+    Raises: SpecError, its mistakes named by file and line, or the plugin that a run was trained with.
+    """
+    folder = None if isinstance(source, Mapping) else Path(source)
+    if folder is not None and not folder.is_dir():
+        folder = folder.parent if folder.name == "spec.yaml" else None
+    try:
+        run = parse(RunSpec, document.data, locate=document.locate)
+    except SpecError as error:
+        raise (missing_plugins(folder) if folder else None) or error from None
+    if folder is not None:
+        warn_of_changes(folder)
+    return run
+
+
+def explained(
+    error: presets.UnknownKeyError, source: str | Path | Mapping[str, Any], scale: str | None
+) -> presets.UnknownKeyError:
+    """The refusal of an override whose key begins with no section, with the whole keys that it may have meant."""
+    known = list(dotted_keys(RunSpec, presets.read(source, scale=scale).data))
+    first, dot, _ = error.path.partition(".")
+    # Of a longer path the first key is the wrong one, unless the section before it is what is missing.
+    is_tail = any(key.endswith(f".{error.path}") for key in known)
+    suggestion = suggest_key(error.path if is_tail or not dot else first, RunSpec.model_fields, known)
+    return presets.UnknownKeyError(error.place, error.path, suggestion)
 
 
 def to_yaml(run: RunSpec) -> str:

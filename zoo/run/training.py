@@ -2,50 +2,59 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from registry import SpecError
-from zoo import hardware
-from zoo.analysis.size import n_parameters
 from zoo.errors import DataError
 from zoo.run.folder import SPEC_FILE, is_first_process, new_folder, require, run_in
 from zoo.run.memory import check_memory
-from zoo.run.spec import RunSpec
+from zoo.run.spec import RunSpec, load
+from zoo.run.telling import done_text, head_line
 from zoo.training.files import METRICS_FILE
-from zoo.training.plan import duration
+from zoo.training.plugins import PLUGINS_FILE
 from zoo.training.selection import last_step
-from zoo.training.settling import device_name, device_type, settle_precision
+from zoo.training.settling import settle_precision
 
-_LEAST_STEP_S = 0.01  # of any model: Lightning's loop, and dozens of calls into torch
-_OF_AN_ATTEMPT = {SPEC_FILE, "tokens", "checkpoints", "environment.json", METRICS_FILE, "tensorboard"}
+_OF_AN_ATTEMPT = {
+    SPEC_FILE,
+    "tokens",
+    "checkpoints",
+    "environment.json",
+    PLUGINS_FILE,
+    METRICS_FILE,
+    "tensorboard",
+}
 
 
 def train(
-    run: RunSpec,
+    run: RunSpec | str | Path | Mapping[str, Any],
     out: str | Path | None = None,
     *,
-    name: str = "run",
+    name: str | None = None,
     progress: bool = True,
     force: bool = False,
 ) -> Path:
     """Trains a run in a folder of its own and returns that: `out`, or a new `runs/<name>-<hash>-<number>`.
 
-    A folder made here goes again when the spec or the data turn out to be wrong.
-    force trains where the estimate says that memory will not do.
-    Raises: SpecError for a spec without task, training or generation, too large for the memory there is, or for
-        a device that is not there;
+    run is a spec, or what `load` reads one from, such as a preset's name, which is then the folder's name too. A
+    folder made here goes again when the spec or the data turn out to be wrong. force trains where the estimate says
+    that memory will not do.
+    Raises: SpecError for a spec without task, training or generation, too large for the memory there is, or for a
+        device that is not there;
         DataError; RunError for a folder in use; DivergedError; PreemptedError and KeyboardInterrupt, both
         after saving.
     """
+    if not isinstance(run, RunSpec):
+        name = name or (Path(run).stem if isinstance(run, str | Path) else None)
+        run = load(run)
     require(run, "task", "training", "generation", why="train it")
     check_memory(run, force=force or not is_first_process())
     is_new = out is None or not Path(out).exists()
-    folder = new_folder(run, name) if out is None else Path(out)
+    folder = new_folder(run, name or "run") if out is None else Path(out)
     try:
         return _fit(run, folder, is_resumed=False, progress=progress)
     except (SpecError, DataError):
@@ -66,58 +75,18 @@ def resume(folder: str | Path, *overrides: str, progress: bool = True, force: bo
     return _fit(run, Path(folder), is_resumed=True, progress=progress)
 
 
-def early_end(folder: Path) -> str | None:
-    """Why a run's training ended before all its steps, and the command that goes on; None where it did not."""
-    spec = run_in(folder).training
-    assert spec is not None
-    step = last_step(folder)
-    if step >= spec.max_steps or spec.max_minutes is None:
-        return None
-    changes = [f"training.max_minutes={_more(spec.max_minutes * spec.max_steps / max(step, 1)):g}"]
-    if step >= spec.last_step:
-        why = f"as many as training.max_minutes={spec.max_minutes:g} was found to hold when it began"
-        changes.append(f"training.schedule.total_steps={spec.max_steps}")
-    else:
-        why = f"training.max_minutes={spec.max_minutes:g} were over"
-    command = " ".join(["zoo resume", shlex.quote(str(folder)), *changes])
-    return f"Training ended at step {step:,} of {spec.max_steps:,}: {why}. To go on:\n  {command}"
-
-
-def _more(minutes: float) -> float:
-    """Rounded up, to whole minutes from 10 on."""
-    return float(-(-minutes // 1)) if minutes >= 10 else -(-minutes * 2 // 1) / 2
-
-
 def _fit(run: RunSpec, folder: Path, *, is_resumed: bool, progress: bool) -> Path:
     run, reason = settle_precision(run)
     if progress and is_first_process():
         print(f"run: {folder} (after an interruption: zoo resume {folder})", file=sys.stderr)
-        print(_head_line(run, reason), file=sys.stderr, flush=True)
+        print(head_line(run, reason), file=sys.stderr, flush=True)
     from zoo.training.fit import fit  # the way to lightning, whose import takes longer than torch's
 
-    fit(run, folder, resume=is_resumed, progress=progress)  # type: ignore[arg-type]
+    before = last_step(folder) if is_resumed else None
+    result = fit(run, folder, resume=is_resumed, progress=progress)  # type: ignore[arg-type]
+    if before == result.step and is_first_process():
+        print(done_text(run, folder, result.step), file=sys.stderr)
     return folder
-
-
-def _head_line(run: RunSpec, reason: str) -> str:
-    """Where and in what a run trains and why, how large it is, and about how long it will take."""
-    spec = run.training
-    assert spec is not None
-    kind = device_type(spec)
-    count = n_parameters(run.model)
-    tokens = spec.tokens_per_batch * spec.accumulate * spec.devices
-    # Forward and backward take 6 operations a parameter and token (Kaplan et al. 2020); a small model's step spends
-    # as much time again on what is no product. Measured before the first step; this is only the first idea.
-    seconds = 2 * 6 * count * tokens / spec.devices / hardware.multiply_speed(kind)
-    if spec.precision == "bf16-mixed":
-        seconds /= max(hardware.bf16_speedup(kind), 1.0)
-    seconds = max(seconds, _LEAST_STEP_S) * spec.last_step
-    limit = f", at most {duration(60 * spec.max_minutes)}" if spec.max_minutes is not None else ""
-    return (
-        f"{kind} ({device_name(torch.device(kind))}), {spec.precision}: {reason}; {count:,} parameters; "
-        f"up to {tokens:,} tokens a side and step; {spec.last_step:,} steps, at a first guess "
-        f"{duration(seconds)}{limit}"
-    )
 
 
 def _remove_attempt(folder: Path) -> None:

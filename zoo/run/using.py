@@ -25,6 +25,7 @@ from zoo.generation.translate import Output, Progress, one_line
 from zoo.kinds import CORPUS, TASK
 from zoo.progress import Bar
 from zoo.run.folder import require, run_in
+from zoo.run.spec import RunSpec
 from zoo.training import files
 from zoo.training.randomness import untouched
 from zoo.training.selection import load_weights, weights_folder
@@ -48,23 +49,24 @@ class TrainedRun:
         device auto is a GPU where there is one, unless the spec trains on the CPU.
         Raises: RunError where the folder holds no such run, or a file of it is damaged; SpecError.
         """
+        if isinstance(folder, RunSpec):
+            raise ValueError("a trained run is a folder, such as zoo.train(run) gives back, not its spec")
         self.folder = Path(folder)
         self.run = run_in(self.folder, *overrides)
         require(self.run, "task", "generation", why="use its model")
         for text in overrides:
-            if not text.startswith(("generation.", "task.")):
+            if not text.startswith(("generation.", "generation=", "task.")):
                 message = f"override '{text}': the model is trained; only generation and task may change"
                 raise SpecError([Problem("", message)])
         self.task: Any = TASK.build(self.run.task)  # type: ignore[arg-type]
         if not hasattr(self.task, "translate"):
             raise SpecError([Problem("task", f"{self.run.task.type} is no task of translating text")])  # type: ignore[union-attr]
-        step_or_name = int(checkpoint) if str(checkpoint).isdecimal() else checkpoint
-        self.checkpoint = weights_folder(self.folder, step_or_name).name
+        self.checkpoint = weights_folder(self.folder, checkpoint).name
         wants_cpu = self.run.training is not None and self.run.training.accelerator == "cpu"
         self.device = _device("cpu" if device == "auto" and wants_cpu else device)
         with untouched():
             self.model: nn.Module = build(self.run.model)
-        self.model.load_state_dict(load_weights(self.folder, step_or_name))
+        self.model.load_state_dict(load_weights(self.folder, checkpoint))
         self.model.to(self.device).eval()
 
     def translate(self, lines: Iterable[str], *, progress: Progress | None = None) -> Iterator[list[Output]]:
@@ -89,6 +91,8 @@ def generate(
 
     The rest as for TrainedRun.
     """
+    if isinstance(lines, str | bytes):
+        raise ValueError("lines are several: write generate(folder, ['...']), also for one line of text")
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
     return [outputs[0].text for outputs in trained.translate(lines)]
 

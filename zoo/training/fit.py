@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -40,16 +42,19 @@ from zoo.training.module import TrainingModule
 from zoo.training.order import Batches, Position, RankSampler
 from zoo.training.ownership import owned
 from zoo.training.plan import MOST_BATCHES, Plan, seconds_a_batch
+from zoo.training.plugins import record_plugins
 from zoo.training.progress import Progress
 from zoo.training.quiet import quiet_lightning
 from zoo.training.randomness import seed_all, untouched
 from zoo.training.selection import CHECKPOINTS_FOLDER, weights_folder
 from zoo.training.settling import device_type, has_open_end, settle_end, settle_precision, with_training
-from zoo.training.signals import StopRequest
+from zoo.training.signals import SIGNALS, StopRequest
 from zoo.training.spec import TrainingSpec
 
 SPEC_FILE = "spec.yaml"
 PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}  # our names to Lightning's
+
+_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>: the signal to get when the parent dies
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +100,7 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True) -> Train
         for a device that is not there; DataError from the task; DivergedError; PreemptedError after a SIGTERM
         and KeyboardInterrupt after a SIGINT, both after saving.
     """
-    stop = StopRequest()
+    stop = StopRequest.of_process or StopRequest()
     # With several devices, Lightning starts the other processes by running the same command again.
     is_first = run.training.devices == 1 or getattr(rank_zero_only, "rank", 0) == 0
     with stop.listening(), untouched(), quiet_lightning(), torch_settings(run.training):
@@ -125,6 +130,7 @@ class _Session:
         if is_new:
             self._refuse_used_folder()
             self._write_spec()
+            record_plugins(folder, dump(cast(Spec, run)))
         if is_first:
             self.checkpoints.open()
             files.sweep(folder)
@@ -348,7 +354,7 @@ class _Session:
             sampler=sampler,
             batch_size=None,  # the task makes whole batches
             num_workers=self.spec.data_workers,
-            worker_init_fn=_ignore_signals,
+            worker_init_fn=_live_and_die_with_parent,
             pin_memory=trainer.strategy.root_device.type == "cuda",
             generator=torch.Generator(),  # else making the iterator draws from the generator of the dropout
         )
@@ -403,7 +409,9 @@ def _run_trainer(trainer: Trainer, module: TrainingModule, loader: DataLoader[An
         ) from error
 
 
-def _ignore_signals(worker: int) -> None:
+def _live_and_die_with_parent(worker: int) -> None:
     """A signal to the whole process group is for the main process, which ends its workers after saving."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":  # else a worker looks for its parent every five seconds
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from torch import Tensor
@@ -13,19 +14,21 @@ CHECKPOINTS_FOLDER = "checkpoints"
 
 
 def weights_folder(folder: Path, which: str | int = "result") -> Path:
-    """A checkpoint's folder within a run's: `last`, `best`, `average`, a step's number, or `result`.
+    """A checkpoint's folder within a run's: `last`, `best`, `average`, a step (2 or `step-2`), or `result`.
 
     The result is the average where the run made one, else the best, else the last.
     Raises: RunError when the run has none such.
     """
     checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER)
-    if isinstance(which, int):
-        return checkpoints.path(which)
+    if step := re.fullmatch(r"(?:step-)?([0-9]+)", str(which)):
+        return checkpoints.path(int(step[1]))
     index = checkpoints.index()
     wanted = ("average", "best", "last") if which == "result" else (which,)
-    found = next((index[name] for name in wanted if name in index), None)
+    named = {**{path.name: path for path in index.values()}, **index}
+    found = next((named[name] for name in wanted if name in named), None)
     if found is None:
-        known = ", ".join(index) or "no checkpoint at all"
+        steps = (f"step-{step}" for step in checkpoints.steps())
+        known = ", ".join(dict.fromkeys([*named, *steps])) or "no checkpoint at all"
         raise RunError(f"{folder}: it has no checkpoint '{which}' (it has: {known})")
     return found
 

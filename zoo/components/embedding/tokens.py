@@ -96,11 +96,15 @@ class TokenEmbedding(nn.Embedding):
     def forward(  # type: ignore[override]
         self, inputs: Tensor, *, mask: Tensor | None, types: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
+        if inputs.dim() != 2 or inputs.is_floating_point():
+            raise ValueError(f"tokens are integer ids [B, N], not {inputs.dtype} {list(inputs.shape)}")
         _check(inputs, self.num_embeddings, "token id", "vocab_size")
         x = F.embedding(inputs, self.weight, self.padding_idx)  # [B, N, E]
         if self.scale is not None:
             x = x * self.weight.new_full((), self.scale)
         if self.types is not None:
+            if types is not None and types.shape != inputs.shape:
+                raise ValueError(f"types {list(types.shape)} must be one for each token {list(inputs.shape)}")
             x = x + (self.types.weight[0] if types is None else self._of_types(types))
         elif types is not None:
             raise ValueError("token types are given, but this embedding has none: set n_types")

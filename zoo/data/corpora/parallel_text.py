@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -68,9 +69,9 @@ class ParallelText(PairedFiles):
         further = {"train": (), "dev": dev_references, "test": test_references}
         paths = {
             split: (
-                _find(home, f"{stem}.{source_language}"),
-                _find(home, f"{stem}.{target_language}"),
-                *(_find(home, name) for name in further[split]),
+                _find(home, f"{stem}.{source_language}", split, stems),
+                _find(home, f"{stem}.{target_language}", split, stems),
+                *(_find(home, name, split, stems) for name in further[split]),
             )
             for split, stem in stems.items()
             if stem is not None
@@ -78,7 +79,8 @@ class ParallelText(PairedFiles):
         super().__init__(paths, max_characters)
 
 
-def _find(folder: Path, name: str) -> Path:
+def _find(folder: Path, name: str, split: str, stems: Mapping[str, str | None]) -> Path:
+    """A split's file of that name, plain or gzipped."""
     plain, zipped = folder / name, folder / f"{name}.gz"
     if plain.exists() and zipped.exists():
         raise DataError(f"{plain}: there is {zipped.name} too; remove one, or name the files with file_pairs")
@@ -86,7 +88,14 @@ def _find(folder: Path, name: str) -> Path:
         return zipped
     if not plain.exists():
         if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder (looked for {plain.name} in it)")
-        names = [path.name for path in folder.iterdir() if path.is_file()][:1000]
-        raise DataError(f"{plain}: no such file, nor with .gz; {suggest(plain.name, names)}")
+            what = "a file, where a folder is asked for" if folder.exists() else "no such folder"
+            raise DataError(f"{folder}: {what} (looked for {plain.name} in it); say task.data.folder=FOLDER")
+        # Never a file of another split: it would be read as this one.
+        others = tuple(word for other in stems.items() if other[0] != split for word in other if word)
+        ends = (plain.suffix, f"{plain.suffix}.gz")
+        files = (path.name for path in folder.iterdir() if path.is_file())
+        names = [name for name in files if name.endswith(ends) and not name.startswith(others)]
+        raise DataError(
+            f"{plain}: no such file, nor with .gz; say task.data.{split}=STEM; {suggest(plain.name, names[:1000])}"
+        )
     return plain

@@ -1,0 +1,88 @@
+"""The dotted keys that a spec has, and what an unknown one may have meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from registry.kind import Kind
+from registry.problems import SpecError, nearest
+from registry.spec import Spec, default_type
+from registry.synonyms import NOTES, meant_keys
+
+_DEEPEST = 8
+_MOST_SUGGESTED = 4
+
+
+def dotted_keys(spec_class: type[Spec], data: Any, path: str = "") -> Iterator[str]:
+    """Every key that a document with this data has or could set, those of one spec before those inside."""
+    data = data if isinstance(data, Mapping) else {}
+    inner: list[tuple[type[Spec], Any, str]] = []
+    for name, field in spec_class.model_fields.items():
+        key = f"{path}.{name}" if path else name
+        if name != "type":
+            yield key
+            value = data.get(name)
+            is_list = isinstance(value, list | tuple)
+            if value is None and "tuple[" in str(field.annotation):
+                continue  # a list that is not given has no items to set
+            for i, item in enumerate(value if is_list else [value]):
+                where = f"{key}.{i}" if is_list else key
+                inner += [(each, item, where) for each in _specs(spec_class, name, field, item)]
+    if path.count(".") < _DEEPEST:
+        for each, value, where in inner:
+            yield from dotted_keys(each, value, where)
+
+
+def suggest_key(path: str, siblings: Iterable[str], everywhere: Sequence[str]) -> str:
+    """What an unknown key may have meant: the same name further in, what it is called here, or another spelling.
+
+    siblings are the names known in its place, everywhere the document's dotted keys.
+    """
+    parent, _, name = path.rpartition(".")
+    below = [key for key in everywhere if key.startswith(f"{parent}." if parent else "")]
+    section = [key for key in everywhere if key.partition(".")[0] == path.partition(".")[0]]
+    # A path without its beginning, or the same name further in; that of another section means something else.
+    if same := [key for key in everywhere if key.endswith(f".{path}")]:
+        return _did_you_mean(same)
+    if same := [key for key in below if key.rpartition(".")[2] == name]:
+        return _did_you_mean(same)
+    for nearby in (below, section, everywhere):
+        if found := meant_keys(name, nearby):
+            return _did_you_mean(found)
+    if guess := nearest(name, siblings):
+        return _did_you_mean([f"{parent}.{guess}" if parent else guess])
+    return f"known: {', '.join(sorted(siblings))}"
+
+
+def _did_you_mean(keys: Sequence[str]) -> str:
+    shown = [f"'{key}'" for key in sorted(keys, key=lambda key: key.count("."))[:_MOST_SUGGESTED]]
+    note = NOTES.get(keys[0])
+    text = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
+    return f"did you mean {text}?" + (f" ({note})" if note else "")
+
+
+def _specs(spec_class: type[Spec], name: str, field: FieldInfo, value: Any) -> list[type[Spec]]:
+    """The specs that a field's value is read as."""
+    kinds = [item for item in field.metadata if isinstance(item, Kind)]
+    if not kinds:
+        return list(spec_classes(field.annotation))
+    component = value.get("type") if isinstance(value, Mapping) else value
+    component = component or default_type(spec_class, name)
+    try:
+        return [kinds[0].entry(component).spec] if isinstance(component, str) else []
+    except SpecError:
+        return []
+
+
+def spec_classes(annotation: Any) -> Iterator[type[Spec]]:
+    """The specs in a field's annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        yield annotation
+    elif get_origin(annotation) is Annotated:
+        yield from spec_classes(get_args(annotation)[0])
+    else:
+        for argument in get_args(annotation):
+            yield from spec_classes(argument)

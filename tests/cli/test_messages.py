@@ -1,0 +1,227 @@
+"""Mistakes that a new user makes, and what each must be told: the right key, value or command."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zoo as api
+from presets import PresetError
+from zoo.run.spec import load
+
+WRITTEN = "an override is written KEY=VALUE, without spaces: model.d_model=64"
+LAYERS = "did you mean 'model.encoder.n_layers' or 'model.decoder.n_layers'?"
+FFN = "model.encoder.layer.ffn"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        # how an override is written
+        (["quickstart", "model.d_model:64"], WRITTEN),
+        (["quickstart", "model.d_model", "=", "64"], WRITTEN),
+        (["quickstart", "model.d_model=", "64"], WRITTEN),
+        (["quickstart", "model.d_model", "=64"], WRITTEN),
+        (["quickstart", "model.d_model = 64"], WRITTEN),
+        (["quickstart", "--model.d_model=64"], WRITTEN),
+        (["quickstart", "--model.d_model", "64"], "an override is written KEY=VALUE, without spaces: model.d_model="),
+        (["quickstart", "task.data={type:grammar}"], "'type:grammar'; write 'type: grammar'"),
+        # which key is meant
+        (["quickstart", "training.lr=1"], "did you mean 'training.schedule.peak_lr'?"),
+        (["quickstart", "learning_rate=1"], "did you mean 'training.schedule.peak_lr'?"),
+        (["transformer_base", "training.lr=1"], "did you mean 'training.schedule.factor'? (what the schedule's own"),
+        (["quickstart", "training.schedule={type: constant, lr: 1, rate: 1}"], "did you mean 'training.schedule.lr'?"),
+        (["quickstart", "training.batch_size=3"], "did you mean 'training.tokens_per_batch'? (it counts tokens of a"),
+        (["quickstart", "batch_size=3"], "did you mean 'training.tokens_per_batch'? (it counts tokens of a side"),
+        (["quickstart", "training.epochs=3"], "did you mean 'training.max_steps'? (it counts steps, not epochs)"),
+        (["quickstart", "epochs=3"], "did you mean 'training.max_steps'? (it counts steps, not epochs)"),
+        (["quickstart", "n_layers=2"], LAYERS),
+        (["quickstart", "model.n_layers=2"], LAYERS),
+        (["quickstart", "num_hidden_layers=2"], LAYERS),
+        (["gpt2", "n_layer=2"], "did you mean 'model.decoder.n_layers'?"),
+        (["quickstart", "hidden_size=2"], "did you mean 'model.d_model'?"),
+        (["gpt2", "model.n_embd=2"], "did you mean 'model.d_model'?"),
+        (["quickstart", "model.encoder.num_attention_heads=2"], "'model.encoder.layer.self_attention.n_heads'?"),
+        (["gpt2", "model.decoder.intermediate_size=2"], "did you mean 'model.decoder.layer.ffn.d_ff'?"),
+        (["llama2_7b", "model.rope_theta=2"], "did you mean 'model.position.base'?"),
+        (["gpt2", "model.dropout_rate=0.2"], "did you mean 'model.decoder.layer.dropout'?"),
+        (["quickstart", "warmup_steps=2"], "did you mean 'training.schedule.warmup_steps'?"),
+        (["quickstart", "encoder.n_layers=2"], "did you mean 'model.encoder.n_layers'?"),
+        (["quickstart", "model.num_beams=2"], "did you mean 'generation.beam_size'?"),
+        (["quickstart", "model.d_mdel=2"], "did you mean 'model.d_model'?"),
+        (["quickstart", f"{FFN}.dff=2"], f"did you mean '{FFN}.d_ff'?"),
+        (["quickstart", "modle.d_model=2"], "did you mean 'model'?"),
+        # which value is meant
+        (["quickstart", f"{FFN}.activation=swish"], "did you mean 'silu'?"),
+        (["quickstart", f"{FFN}=swiglu"], "did you mean {type: glu, activation: silu}?"),
+        (["quickstart", f"{FFN}.activation=swiglu"], "did you mean ffn={type: glu, activation: silu}?"),
+        (["quickstart", "model.position=rope"], "did you mean 'rotary'?"),
+        (["quickstart", "model.encoder.layer.norm=RMSNorm"], "did you mean 'rms_norm'?"),
+        (["quickstart", "training.precision=bf16"], "did you mean 'bf16-mixed'?"),
+        (["quickstart", "generation=beam_search"], "did you mean 'beam'?"),
+        (["quickstart", "task.tokenizer=bpe"], "did you mean {type: sentencepiece, algorithm: bpe}?"),
+        (["quickstart", "model.encoder.layer.self_attention=rotary"], "registered as 'rotary'; known: additive"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_a_mistake_in_a_spec_is_told_what_would_be_right(zoo: Any, words: list[str], message: str) -> None:
+    result = zoo("check", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "value"),
+    [
+        ("training.schedule.warmup_steps=100", "training.schedule.type", "noam"),
+        ("training.optimizer.eps=1e-6", "training.optimizer.type", "adam"),
+        ("model.decoder.layer.norm.eps=1e-3", "model.decoder.layer.norm.type", "layer_norm"),
+    ],
+)
+def test_below_a_key_with_a_default_component_its_type_need_not_be_said(
+    words: str, path: str, value: str
+) -> None:
+    found: Any = load({"model": GPT, "training": {}}, words)
+    for key in path.split("."):
+        found = getattr(found, key)
+    assert found == value
+
+
+GPT = {
+    "type": "decoder_only",
+    "d_model": 12,
+    "tokens": {"type": "tokens", "vocab_size": 23},
+    "decoder": {
+        "n_layers": 1,
+        "layer": {"self_attention": {"type": "multi_head", "n_heads": 3}, "ffn": "mlp"},
+    },
+    "head": {"type": "language_model", "predicts": "tokens"},
+}
+
+
+@pytest.fixture
+def run(trained: tuple[Path, str], tmp_path: Path) -> Path:
+    """A copy of the trained run, as the folder `run`, beside a file, a folder and two lines of text."""
+    (tmp_path / "afile").touch()
+    (tmp_path / "data").mkdir()
+    for name in ("train.de", "train.en", "test.de", "test.en", "text.de"):
+        (tmp_path / "data" / name).write_text("eins\n", encoding="utf-8")
+    return Path(shutil.copytree(trained[0], tmp_path / "run"))
+
+
+TEXT = ["train", "multi30k_small", "--out", "new", "task.data.test=test"]
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["generate", "run", "Ein Mann"], 5, "text comes by standard input: echo 'Ein Mann' | zoo generate run"),
+        (["generate", "run", "data"], 5, "data: a folder, where a file is asked for"),
+        (["generate", "run", "generation.beam_size", "=", "4"], 2, "KEY=VALUE, without spaces: generation.beam_size=4"),
+        (["generate", "run", "beam_size=4"], 2, "did you mean 'generation.beam_size'?"),
+        (["generate", "model.d_model=3"], 2, "one RUN is needed, and none is given"),
+        (["evaluate", "run", "--checkpoint", "stp-2"], 5, "it has no checkpoint 'stp-2' (it has: "),
+        (["resume", "run/spec.yaml"], 5, "run/spec.yaml: a file, where a run folder is asked for, such as run"),
+        (["resume", "afile"], 5, "afile: a file, where a run folder is asked for"),
+        ([*TEXT, "task.data.folder=wmt14"], 3, "looked for train.de in it); say task.data.folder=FOLDER"),
+        ([*TEXT, "task.data.folder=afile"], 3, "afile: a file, where a folder is asked for"),
+        ([*TEXT, "task.data.folder=data", "task.data.dev=tst"], 3,
+         "data/tst.de: no such file, nor with .gz; say task.data.dev=STEM; did you mean 'text.de'?"),
+        (["describe", "multi_head"], 2, "'multi_head' without its kind; did you mean 'attention/multi_head'?"),
+        (["describe", "spec/StakSpec"], 2, "no spec is called 'StakSpec'; did you mean 'StackSpec'?"),
+        (["describe", "spec"], 2, "which spec? say spec/NAME (known: LayerGroupSpec, LayerSpec, RunSpec,"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_a_mistake_with_runs_and_files_is_told_what_would_be_right(
+    zoo: Any, words: list[str], code: int, message: str
+) -> None:
+    result = zoo(*words)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr.splitlines()[-1]
+
+
+def test_a_missing_split_is_never_offered_the_file_of_another(zoo: Any, run: Path) -> None:
+    result = zoo(*TEXT, "task.data.folder=data", "task.data.dev=tes")
+    last = result.stderr.splitlines()[-1]
+    assert "say task.data.dev=STEM" in last
+    assert "test.de" not in last
+    assert "train.de" not in last
+
+
+WAYS = ("generation={type: greedy, max_length: 7}", "generation.beam_size=1")
+
+
+def test_a_search_may_be_changed_as_a_whole_or_in_parts(zoo: Any, run: Path) -> None:
+    assert zoo("evaluate", run, "generation=greedy", "--split", "dev").exit_code == 0
+    both = [zoo("generate", run, word, input="Peter\n") for word in WAYS]
+    assert [result.exit_code for result in both] == [0, 0]
+    assert both[0].stdout == both[1].stdout
+
+
+def test_a_checkpoint_is_called_as_it_is_printed(zoo: Any, run: Path) -> None:
+    for name in ("step-2", "2"):
+        assert (
+            zoo("evaluate", run, "--split", "dev", "--checkpoint", name).stdout.strip().endswith(", step-2")
+        )
+
+
+def test_resuming_a_run_that_is_done_says_so_and_how_to_go_on(zoo: Any, run: Path) -> None:
+    result = zoo("resume", "run")
+    assert result.exit_code == 0
+    assert "this run is done: step 3 of 3; to go on: zoo resume run training.max_steps=6" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("training", "max_steps: "),
+        ("spec/StackSpec", "final_norm: "),
+        ("LayerSpec", "ffn: "),
+        ("SpecialIds", "pad: "),
+    ],
+)
+def test_the_specs_that_are_no_component_are_described(zoo: Any, name: str, key: str) -> None:
+    described = zoo("describe", name)
+    assert described.exit_code == 0
+    assert f"\n  {key}" in described.stdout
+    assert "Base of every spec" not in described.stdout
+    title = described.stdout.partition("  (")[0]
+    assert title in zoo("list", "spec").stdout.splitlines()
+
+
+# In Python
+
+
+def test_a_run_s_spec_and_a_preset_s_name_do_for_what_they_name(
+    tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    run = api.load("quickstart", scale="tiny")
+    weights = api.build(run).state_dict()
+    assert weights.keys() == api.build(run.model).state_dict().keys()
+    with pytest.raises(PresetError, match=r"quickstrat: no preset has this name.*did you mean 'quickstart'"):
+        api.train("quickstrat", tmp_path / "run")
+    with pytest.raises(api.SpecError, match=r"task: missing key.*not to train it"):
+        api.train("gpt2", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda run: api.build("quickstart"), TypeError, r"build takes a spec, such as zoo\.load\(.*, not str"),
+        (lambda run: api.load("quickstart", {"model.d_model": 64}), PresetError, "an override is a string such as"),
+        (lambda run: api.load(["quickstart"]), PresetError, "a spec is read from a preset's name.*not a list"),
+        (lambda run: api.generate(run, "text"), ValueError, r"lines are several: write generate\(folder"),
+        (lambda run: api.generate(load(run), ["text"]), ValueError, "a trained run is a folder"),
+    ],
+)  # fmt: skip
+def test_in_python_a_mistake_is_one_clear_error(
+    run: Path, call: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        call(run)

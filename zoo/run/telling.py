@@ -1,0 +1,87 @@
+"""What a training says of itself before it begins and after it has ended."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from zoo import hardware
+from zoo.analysis.size import n_parameters
+from zoo.kinds import ScheduleSpec
+from zoo.run.folder import run_in
+from zoo.run.spec import RunSpec
+from zoo.training.plan import duration
+from zoo.training.selection import last_step
+from zoo.training.settling import device_name, device_type
+
+_LEAST_STEP_S = 0.01  # of any model: Lightning's loop, and dozens of calls into torch
+
+
+def head_line(run: RunSpec, reason: str) -> str:
+    """Where and in what a run trains and why, how large it is, and about how long it will take."""
+    spec = run.training
+    assert spec is not None
+    kind = device_type(spec)
+    count = n_parameters(run.model)
+    tokens = spec.tokens_per_batch * spec.accumulate * spec.devices
+    # Forward and backward take 6 operations a parameter and token (Kaplan et al. 2020); a small model's step spends
+    # as much time again on what is no product. Measured before the first step; this is only the first idea.
+    seconds = 2 * 6 * count * tokens / spec.devices / hardware.multiply_speed(kind)
+    if spec.precision == "bf16-mixed":
+        seconds /= max(hardware.bf16_speedup(kind), 1.0)
+    seconds = max(seconds, _LEAST_STEP_S) * spec.last_step
+    limit = f", at most {duration(60 * spec.max_minutes)}" if spec.max_minutes is not None else ""
+    return (
+        f"{kind} ({device_name(torch.device(kind))}), {spec.precision}: {reason}; {count:,} parameters; "
+        f"up to {tokens:,} tokens a side and step; {spec.last_step:,} steps, at a first guess "
+        f"{duration(seconds)}{limit}"
+    )
+
+
+def early_end(folder: Path) -> str | None:
+    """Why a run's training ended before all its steps, and the command that goes on; None where it did not."""
+    run, step = run_in(folder), last_step(folder)
+    assert run.training is not None
+    if step >= run.training.max_steps:
+        return None
+    why, changes = _end(run, step)
+    return f"Training ended at {why}. To go on:\n  {_resume_command(folder, changes)}"
+
+
+def done_text(run: RunSpec, folder: Path, step: int) -> str:
+    """What is said of a run that was resumed and had nothing left to do."""
+    why, changes = _end(run, step)
+    return f"this run is done: {why}; to go on: {_resume_command(folder, changes)}"
+
+
+def _end(run: RunSpec, step: int) -> tuple[str, list[str]]:
+    """Where and why a training ended at a step, and the overrides that let it go on."""
+    spec = run.training
+    assert spec is not None
+    place = f"step {step:,} of {spec.max_steps:,}"
+    end = spec.schedule.last_step if isinstance(spec.schedule, ScheduleSpec) else None
+    if step >= spec.max_steps:
+        further = [f"training.max_steps={2 * spec.max_steps}"]
+        if end is not None:
+            further.append(f"training.schedule.total_steps={2 * spec.max_steps}")
+        return place, further
+    stretch = f"training.schedule.total_steps={spec.max_steps}"
+    if spec.max_minutes is None:
+        return f"{place}: the schedule's rate is 0 from there on", [stretch]
+    limit = f"training.max_minutes={spec.max_minutes:g}"
+    further = [f"training.max_minutes={_more(spec.max_minutes * spec.max_steps / max(step, 1)):g}"]
+    if step < spec.last_step:
+        return f"{place}: {limit} were over", further
+    return f"{place}: as many as {limit} was found to hold when it began", [*further, stretch]
+
+
+def _resume_command(folder: Path, changes: Sequence[str]) -> str:
+    return " ".join(["zoo resume", shlex.quote(str(folder)), *changes])
+
+
+def _more(minutes: float) -> float:
+    """Rounded up, to whole minutes from 10 on."""
+    return float(-(-minutes // 1)) if minutes >= 10 else -(-minutes * 2 // 1) / 2
