@@ -46,7 +46,7 @@ MOMENTS = {
     "importing lightning": (TRAIN, "import", "lightning.pytorch"),
     "setting up": (TRAIN, "open", ".spec.yaml.tmp"),
     "making the cache": (TRAIN, "open", "left_out"),
-    "the first step": (TRAIN, "open", "metrics.jsonl"),
+    "opening the journal": (TRAIN, "open", "metrics.jsonl"),
     "saving": (TRAIN, "os.mkdir", ".step-1.tmp"),
     "validating": (TRAIN, "import", "sacrebleu"),
     "averaging": (TRAIN, "os.mkdir", "average"),
@@ -54,7 +54,7 @@ MOMENTS = {
     "writing results": (["evaluate", "RUN"], "open", ".results.json.tmp"),
     "loading a model": (["generate", "RUN"], "open", "index.json"),
 }
-NOTED = ("the first step", "saving", "validating", "averaging")
+NOTED = ("saving", "validating", "averaging")
 """Where a signal is only noted, and the run saved first."""
 
 
