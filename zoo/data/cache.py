@@ -8,15 +8,17 @@ anew.
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import hashlib
 import json
 import logging
+import os
 import shutil
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -161,26 +163,31 @@ def _is_sound(entry: Path) -> bool:
 
 
 def _move(temporary: Path, entry: Path) -> None:
-    """Puts a finished entry in its place, unless another process was faster."""
-    while True:
-        try:
-            temporary.rename(entry)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise
+    """Puts a finished entry in its place, unless another process was faster; a damaged one gives way."""
+    with _alone_in(
+        entry.parent
+    ):  # else a writer could take away what another has just put in a damaged one's place
+        if entry.exists():
             if _is_sound(entry):
                 return
             _remove(entry, temporary.with_suffix(".old.tmp"))
-        else:
-            return
+        temporary.rename(entry)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock, which the kernel releases when a process dies."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove(entry: Path, aside: Path) -> None:
     """Removes an entry by way of another name, so that nobody meets half of it."""
-    try:
-        entry.rename(aside)
-    except FileNotFoundError:
-        return  # another process has removed it
+    entry.rename(aside)
     if aside.is_dir():
         shutil.rmtree(aside, ignore_errors=True)
     else:
