@@ -105,6 +105,14 @@ def test_halves_learn_what_the_whole_would_have(
         assert_close(halves[name], expected, rtol=1e-4, atol=1e-6)
 
 
+def test_a_batch_too_large_for_the_measuring_before_the_first_step_is_named_as_any(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy.PreparedToy, "loss", holding(toy, 3, fails_in_backward=False))
+    with pytest.raises(RunError, match="step 1: out of memory on cpu with a batch of 4 × "):
+        fit(toy.toy_run(task={"n_pairs": 4}), tmp_path, resume=False, progress=True)
+
+
 def test_a_single_row_that_does_not_fit_is_an_error(
     toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

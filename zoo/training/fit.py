@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,14 @@ from zoo.training.progress import Progress
 from zoo.training.quiet import quiet_lightning
 from zoo.training.randomness import seed_all, untouched
 from zoo.training.selection import CHECKPOINTS_FOLDER, weights_folder
-from zoo.training.settling import device_type, has_open_end, settle_end, settle_precision, with_training
+from zoo.training.settling import (
+    device_type,
+    has_open_end,
+    keep_end,
+    settle_end,
+    settle_precision,
+    with_training,
+)
 from zoo.training.signals import SIGNALS, StopRequest
 from zoo.training.spec import TrainingSpec
 
@@ -147,7 +154,7 @@ class _Session:
         self.state = self._newest_state()
         self.progress = Progress.load(self.state["progress"]) if self.state else Progress()
         if self.state is not None:
-            self._keep_the_end(json.loads(self.state["identity"]["spec"])["training"])
+            self.run = keep_end(self.run, json.loads(self.state["identity"]["spec"])["training"])
         if is_first and not is_new:
             self._write_spec()
 
@@ -212,24 +219,30 @@ class _Session:
         if is_told or (is_open and self.spec.max_minutes is not None):
             if is_told:
                 display.note(f"the first example: {self.task.example()}")
-            plan = self._measured(module, batches)
-            n_steps = plan.n_steps
-            display.note(plan.text())
-            if warning := plan.warning():
-                log.warning("%s", warning)
+            if plan := self._measured(module, batches):
+                n_steps = plan.n_steps
+                display.note(plan.text())
+                if warning := plan.warning():
+                    log.warning("%s", warning)
         if is_open:
             self.run = settle_end(self.run, n_steps)
             self._write_spec()
             module.spec, module.schedule = self.spec, self._schedule()
 
-    def _measured(self, module: TrainingModule, batches: Batches) -> Plan:
+    def _measured(self, module: TrainingModule, batches: Batches) -> Plan | None:
+        """What steps take; None where the memory does not hold a batch, which the first step then has to say."""
         device = torch.device(device_type(self.spec))
-        module.model.to(device).train()
         first = (batches[batches.order.after(Position(0, 0), i)] for i in range(MOST_BATCHES))
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.spec.precision == "bf16-mixed"):
-            seconds = seconds_a_batch(
-                module.model, self.task, first, label_smoothing=self.spec.label_smoothing
-            )
+        try:
+            module.model.to(device).train()
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.spec.precision == "bf16-mixed"):
+                seconds = seconds_a_batch(
+                    module.model, self.task, first, label_smoothing=self.spec.label_smoothing
+                )
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
         return Plan(self.spec, seconds)
 
     # Before training
@@ -253,31 +266,6 @@ class _Session:
             files.write_text(path, presets.to_yaml(dump(cast(Spec, self.run))))
         except OSError as error:
             raise RunError(f"{path}: cannot be written: {error.strerror}") from error
-
-    def _keep_the_end(self, saved: Mapping[str, Any]) -> None:
-        """Keeps the end of the schedule that a run began with, unless its spec now says another one by name.
-
-        saved is the training section that the checkpoint remembers.
-        Raises: RunError for further steps, asked for now, whose rate would be 0.
-        """
-        before, wanted = saved["schedule"].get("total_steps"), self.spec.max_steps
-        if before is None:
-            return
-        self.run = settle_end(self.run, before)
-        now = getattr(self.spec.schedule, "total_steps", before)
-        if now != before:
-            log.warning(
-                "training.schedule.total_steps is now %s instead of %s: the rates from here on are those of the "
-                "other schedule, and the weights will not be those of a run without this interruption",
-                *(now, before),
-            )
-        elif saved["max_steps"] < wanted and self.spec.last_step < wanted:
-            raise RunError(
-                f"training.max_steps={wanted}: the schedule of this run ends at step {before} with a rate of 0, as "
-                "was settled when it started; further steps would change nothing. To stretch the schedule over "
-                f"them, say training.schedule.total_steps={wanted} as well; the weights are then not those of a "
-                f"run of {wanted} steps without interruption"
-            )
 
     def _newest_state(self) -> dict[str, Any] | None:
         """training.pt of the newest intact checkpoint, the damaged ones being set aside; None without any."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -11,10 +13,13 @@ import torch
 
 from registry import Problem, SpecError
 from zoo import hardware
+from zoo.errors import RunError
 from zoo.kinds import ScheduleSpec
 from zoo.training.spec import TrainingSpec
 
 AnyRun = TypeVar("AnyRun")
+
+log = logging.getLogger(__name__)
 
 
 def device_type(spec: TrainingSpec) -> str:
@@ -55,6 +60,34 @@ def settle_end(run: AnyRun, n_steps: int) -> AnyRun:
     if not has_open_end(spec):
         return run
     return with_training(run, schedule=cast(ScheduleSpec, spec.schedule).ending_at(n_steps))
+
+
+def keep_end(run: AnyRun, saved: Mapping[str, Any]) -> AnyRun:
+    """A resumed run with the end of the schedule that it began with, unless its spec now says another one by name.
+
+    saved is the training section that the checkpoint remembers.
+    Raises: RunError for further steps, asked for now, whose rate would be 0.
+    """
+    before = saved["schedule"].get("total_steps")
+    if before is None:
+        return run
+    run = settle_end(run, before)
+    spec: TrainingSpec = cast(Any, run).training
+    now = getattr(spec.schedule, "total_steps", before)
+    if now != before:
+        log.warning(
+            "training.schedule.total_steps is now %s instead of %s: the rates from here on are those of the other "
+            "schedule, and the weights will not be those of a run without this interruption",
+            *(now, before),
+        )
+    elif saved["max_steps"] < spec.max_steps and spec.last_step < spec.max_steps:
+        raise RunError(
+            f"training.max_steps={spec.max_steps}: the schedule of this run ends at step {before} with a rate of 0, as "
+            "was settled when it started; further steps would change nothing. To stretch the schedule over them, say "
+            f"training.schedule.total_steps={spec.max_steps} as well; the weights are then not those of a run of "
+            f"{spec.max_steps} steps without interruption"
+        )
+    return run
 
 
 def device_name(device: torch.device) -> str:
