@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
+from zoo import hardware
 from zoo.kernels import blocked, common
 from zoo.kernels.attention import attend, attend_eager, choose
 from zoo.masks import Mask
@@ -518,8 +519,16 @@ def like(*shape: int, dtype: torch.dtype = torch.float32, device: str = "cpu") -
     ],
 )
 def test_auto_chooses_by_what_was_measured(
-    B: int, T: int, dtype: torch.dtype, mask: Mask, dropout: float, expected: str
+    monkeypatch: pytest.MonkeyPatch,
+    B: int,
+    T: int,
+    dtype: torch.dtype,
+    mask: Mask,
+    dropout: float,
+    expected: str,
 ) -> None:
+    # As on a processor that multiplies bfloat16; tests/test_hardware.py has one that does not.
+    monkeypatch.setattr(hardware, "multiplies_bf16", lambda device="cpu": True)
     x = like(B, 4, T, 64, dtype=dtype)
     assert choose(x, x, x, mask=mask, bias=None, dropout=dropout) == expected
 
