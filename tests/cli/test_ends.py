@@ -11,15 +11,32 @@ from tests.cli.conftest import TINY
 from zoo.run.telling import early_end
 
 
-def test_the_last_lines_say_that_time_ended_a_run_and_how_to_go_on(zoo: Any) -> None:
+def test_the_last_lines_say_that_time_ended_a_run_and_the_command_goes_on_to_the_end(zoo: Any) -> None:
     result = zoo("train", *TINY, "training.max_minutes=1e-5", "--out", "short")
     assert result.exit_code == 0, result.stderr
+    assert "max_minutes 1e-05 holds 1: the schedule ends there" in result.stderr
     text, command = result.stdout.splitlines()[-2:]
-    assert text == "Training ended at step 1 of 3: training.max_minutes=1e-05 were over. To go on:"
-    assert command.startswith("  zoo resume short training.max_minutes=")
-    went_on = zoo(*command.split()[1:], "training.max_minutes=60")
+    assert (
+        text
+        == "Training ended at step 1 of 3: as many as the time was found to hold when it began. To go on:"
+    )
+    assert command == "  zoo resume short training.max_minutes=0.5 training.schedule.total_steps=3"
+    went_on = zoo(*command.split()[1:])
     assert went_on.exit_code == 0, went_on.stderr
+    assert "step 3/3" in went_on.stderr
     assert "Training ended" not in went_on.stdout
+
+
+def test_minutes_to_go_on_are_those_that_the_steps_took(zoo: Any) -> None:
+    schedule = "training.schedule={type: noam, warmup_steps: 5}"
+    assert zoo("train", *TINY, schedule, "training.max_minutes=1e-5", "--out", "cut").exit_code == 0
+    with (Path("cut") / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "step": 1, "seconds": 600.0}\n')
+    # 600 s a step, three steps, and a fifth: 36 minutes
+    assert early_end(Path("cut")) == (
+        "Training ended at step 1 of 3: training.max_minutes=1e-05 were over. To go on:\n"
+        "  zoo resume cut training.max_minutes=36"
+    )
 
 
 def test_a_schedule_fitted_to_the_time_says_what_it_left_out(
@@ -32,7 +49,7 @@ def test_a_schedule_fitted_to_the_time_says_what_it_left_out(
     assert result.exit_code == 0, result.stderr
     assert "max_minutes 0.042 holds 2: the schedule ends there" in result.stderr
     assert early_end(Path("fitted")) == (
-        "Training ended at step 2 of 3: as many as training.max_minutes=0.042 was found to hold when it began. "
+        "Training ended at step 2 of 3: as many as the time was found to hold when it began. "
         "To go on:\n  zoo resume fitted training.max_minutes=0.5 training.schedule.total_steps=3"
     )
     assert zoo("resume", "fitted").exit_code == 0  # done, and only evaluated again

@@ -192,7 +192,7 @@ def test_a_line_is_handed_on_as_soon_as_it_is_there_and_ends_at_a_newline_only()
 
 
 def test_resume_goes_on_to_a_later_step(zoo: Any, run: Path) -> None:
-    result = zoo("resume", run, "training.max_steps=4", "--quiet")
+    result = zoo("resume", run, "training.max_steps=4", "training.schedule.total_steps=4", "--quiet")
     assert result.exit_code == 0, result.output
     assert "step-4" in json.loads((run / "results.json").read_text(encoding="utf-8"))["checkpoint"]
     assert load(run).training.max_steps == 4  # type: ignore[union-attr]

@@ -16,6 +16,7 @@ from zoo.errors import RunError
 from zoo.training.averaging import average
 from zoo.training.checkpoints import FORMAT, Checkpoints, DamagedError
 from zoo.training.selection import load_weights, weights_folder
+from zoo.training.weights import write_weights
 
 
 def weights(seed: int) -> dict[str, Tensor]:
@@ -264,3 +265,10 @@ def test_a_folder_that_went_away_is_an_error_and_does_not_come_back(tmp_path: Pa
     with pytest.raises(RunError, match="cannot be written: No such file"):
         checkpoints.save(1, weights(1), state(1), is_regular=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_equal_weights_are_equal_bytes(tmp_path: Path) -> None:
+    weight = torch.randn(3, 5)
+    for i in range(20):  # an order at random would differ in some
+        write_weights(tmp_path / f"{i}.safetensors", {"a": weight, "b": weight, "c": torch.ones(2)})
+    assert len({(tmp_path / f"{i}.safetensors").read_bytes() for i in range(20)}) == 1

@@ -127,6 +127,7 @@ def test_a_single_row_that_does_not_fit_is_an_error(
         (torch.OutOfMemoryError("CUDA out of memory."), True),
         (RuntimeError(REFUSAL), True),
         (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("could not create a primitive"), True),
         (MemoryError(), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("out of memory"), False),

@@ -166,10 +166,28 @@ def test_a_resumed_run_keeps_the_end_it_began_with(toy: ModuleType, tmp_path: Pa
     assert presets.read(tmp_path / "spec.yaml").data["training"]["schedule"]["total_steps"] == 4
 
 
-def test_a_warm_up_beyond_the_time_does_not_make_a_spec_that_cannot_be_read(toy: ModuleType) -> None:
+def test_a_schedule_ends_where_it_was_told_to_though_its_warm_up_does_not(toy: ModuleType) -> None:
     run = settle_end(toy.toy_run(schedule={**LINEAR, "warmup_steps": 9}), 5)
-    assert run.training.schedule.total_steps == 9
-    assert SCHEDULE.build(run.training.schedule, d_model=8, max_steps=5)(9) == 1e-3
+    assert run.training.last_step == 5
+    schedule = SCHEDULE.build(run.training.schedule, d_model=8, max_steps=50)
+    assert [schedule(step) for step in (5, 6, 9)] == pytest.approx([5e-3 / 9, 0.0, 0.0])
+    assert not run.training.problems("training")
+
+
+def test_a_few_slow_batches_do_not_make_the_estimate(
+    toy: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six batches after the first, those that a busy machine held up do not count."""
+    clock = iter([0.0, *(t for start, length in
+                  [(0, 9), (10, 0.25), (20, 3), (30, 0.25), (40, 2), (50, 0.25), (60, 1)]
+                  for t in (start, start + length, 0.0))])  # fmt: skip
+    monkeypatch.setattr("zoo.training.plan.time.perf_counter", lambda: next(clock))
+    run = toy.toy_run()
+    task = TASK.build(run.task).prepare(
+        model=run.model, folder=Path(), tokens_per_batch=1, seed=1, is_resumed=False
+    )
+    batches = [task.batch(i) for i in range(7)]
+    assert seconds_a_batch(build(run.model), task, batches, label_smoothing=0.1) == pytest.approx(0.25)
 
 
 def test_a_run_without_time_still_takes_a_step_and_has_a_result(toy: ModuleType, tmp_path: Path) -> None:

@@ -76,9 +76,9 @@ def test_cosine_falls_in_half_a_wave_to_its_floor(step: int, expected: float) ->
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine"])
-def test_a_warm_up_longer_than_the_training_never_decays(name: str) -> None:
+def test_a_warm_up_longer_than_the_training_ends_with_it(name: str) -> None:
     assert rate(20, type=name, peak_lr=1.0, warmup_steps=40, max_steps=20) == 0.5
-    assert rate(40, type=name, peak_lr=1.0, warmup_steps=40, max_steps=20) == 1.0
+    assert rate(21, type=name, peak_lr=1.0, warmup_steps=40, max_steps=20) == 0.0
 
 
 def test_every_schedule_is_positive_and_finite_from_the_first_step() -> None:

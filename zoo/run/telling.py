@@ -14,9 +14,10 @@ from zoo.kinds import ScheduleSpec
 from zoo.run.folder import run_in
 from zoo.run.spec import RunSpec
 from zoo.training.plan import duration
-from zoo.training.selection import last_step
+from zoo.training.selection import last_step, seconds_trained
 from zoo.training.settling import device_name, device_type
 
+_MARGIN = 1.2  # more minutes than so many steps took so far
 _LEAST_STEP_S = 0.01  # of any model: Lightning's loop, and dozens of calls into torch
 
 
@@ -47,17 +48,17 @@ def early_end(folder: Path) -> str | None:
     assert run.training is not None
     if step >= run.training.max_steps:
         return None
-    why, changes = _end(run, step)
+    why, changes = _end(run, folder, step)
     return f"Training ended at {why}. To go on:\n  {_resume_command(folder, changes)}"
 
 
 def done_text(run: RunSpec, folder: Path, step: int) -> str:
     """What is said of a run that was resumed and had nothing left to do."""
-    why, changes = _end(run, step)
+    why, changes = _end(run, folder, step)
     return f"this run is done: {why}; to go on: {_resume_command(folder, changes)}"
 
 
-def _end(run: RunSpec, step: int) -> tuple[str, list[str]]:
+def _end(run: RunSpec, folder: Path, step: int) -> tuple[str, list[str]]:
     """Where and why a training ended at a step, and the overrides that let it go on."""
     spec = run.training
     assert spec is not None
@@ -71,11 +72,13 @@ def _end(run: RunSpec, step: int) -> tuple[str, list[str]]:
     stretch = f"training.schedule.total_steps={spec.max_steps}"
     if spec.max_minutes is None:
         return f"{place}: the schedule's rate is 0 from there on", [stretch]
-    limit = f"training.max_minutes={spec.max_minutes:g}"
-    further = [f"training.max_minutes={_more(spec.max_minutes * spec.max_steps / max(step, 1)):g}"]
+    needed = _MARGIN * seconds_trained(folder) / 60 * spec.max_steps / max(step, 1)
+    further = [f"training.max_minutes={_more(max(needed, spec.max_minutes)):g}"]
+    if end is not None and end < spec.max_steps:
+        further.append(stretch)
     if step < spec.last_step:
-        return f"{place}: {limit} were over", further
-    return f"{place}: as many as {limit} was found to hold when it began", [*further, stretch]
+        return f"{place}: training.max_minutes={spec.max_minutes:g} were over", further
+    return f"{place}: as many as the time was found to hold when it began", further
 
 
 def _resume_command(folder: Path, changes: Sequence[str]) -> str:

@@ -9,7 +9,13 @@ import torch
 from zoo.errors import RunError
 from zoo.tasks.task import Batch
 
-_SAID = ("can't allocate memory", "out of memory")  # by torch's allocators of the CPU, and of other devices
+# By torch's allocators of the CPU and of other devices, and by oneDNN, which gives no reason.
+_SAID = (
+    "can't allocate memory",
+    "out of memory",
+    "could not create a primitive",
+    "could not create a memory object",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -31,7 +31,8 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
             stored[name] = tensor.contiguous()
         else:
             tied[name] = first
-    save_file(stored, path, metadata={"format": "pt", TIED_KEY: json.dumps(tied, sort_keys=True)})
+    # One key only: of several, safetensors writes the order at random, and equal weights would differ in their bytes.
+    save_file(stored, path, metadata={TIED_KEY: json.dumps(tied, sort_keys=True)})
     path.chmod(0o644)  # safetensors' own is for nobody else to read
 
 

@@ -29,13 +29,9 @@ class DecaySpec(ScheduleSpec):
     def ending_at(self, step: int) -> Self:
         if self.total_steps is not None:
             return self
-        return self.model_copy(update={"total_steps": max(step, self.warmup_steps)})
+        return self.model_copy(update={"total_steps": step})
 
     def check(self) -> None:
-        if self.total_steps is not None and self.warmup_steps > self.total_steps:
-            raise ValueError(
-                f"warmup_steps ({self.warmup_steps}) must be at most total_steps ({self.total_steps})"
-            )
         if self.floor_lr > self.peak_lr:
             raise ValueError(f"floor_lr ({self.floor_lr}) must be at most peak_lr ({self.peak_lr})")
 
@@ -68,6 +64,8 @@ class Linear:
 
     def __call__(self, step: int) -> float:
         """The learning rate of a step, the first being 1."""
+        if step > self.total_steps:  # also where the warm-up is longer than the training
+            return self.floor_lr
         if step < self.warmup_steps:
             return self.peak_lr * step / self.warmup_steps
         return self.floor_lr + (self.peak_lr - self.floor_lr) * self.remaining(step)
