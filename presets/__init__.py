@@ -1,11 +1,20 @@
 """Named specs as YAML files, and the reader that turns them, or a user's own, into plain data.
 
 `read` knows files, `extends`, `scales` and overrides, not what a key means. Nothing here imports torch, so
-that a file wrong in form is refused at once.
+that what is no such file is refused at once.
 """
 
-from presets.document import TOP_LEVEL_KEYS, Document, names, read
+from presets.document import TOP_LEVEL_KEYS, Document, DocumentError, names, read
 from presets.errors import PresetError, UnknownKeyError
 from presets.yaml12 import to_yaml
 
-__all__ = ["TOP_LEVEL_KEYS", "Document", "PresetError", "UnknownKeyError", "names", "read", "to_yaml"]
+__all__ = [
+    "TOP_LEVEL_KEYS",
+    "Document",
+    "DocumentError",
+    "PresetError",
+    "UnknownKeyError",
+    "names",
+    "read",
+    "to_yaml",
+]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from presets.errors import PresetError, UnknownKeyError, guess, short
 from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text, read_value
@@ -16,6 +16,7 @@ TOP_LEVEL_KEYS = ("model", "task", "training", "generation", "scales", "extends"
 SETTABLE_KEYS = TOP_LEVEL_KEYS[:4]
 
 Keys = tuple[str, ...]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,17 @@ class Document:
         return next(known, "")
 
 
+class DocumentError(PresetError):
+    """Everything that a document and its overrides get wrong, and the document without that, to be read further."""
+
+    def __init__(self, mistakes: Sequence[PresetError], document: Document) -> None:
+        self.mistakes, self.document = list(mistakes), document
+        super().__init__("\n".join(map(str, mistakes)))
+
+    def __reduce__(self) -> tuple[type[PresetError], tuple[str]]:
+        return PresetError, (str(self),)
+
+
 def names() -> list[str]:
     """The presets that come with the package, sorted."""
     found = (entry.name for entry in resources.files("presets").iterdir())
@@ -55,8 +67,8 @@ def read(
     a whole or by its `type`, keeps none of the old one's keys; a name in the way becomes `{type: name}`.
     A mapping `{like: PRESET.path, ...}` is what stands there in another preset, with the further keys on top.
 
-    Raises: PresetError for a source that is not there, is no such YAML, has wrong top-level keys, or cannot
-    take the scale or an override.
+    Raises: PresetError for a source that is not there, is no such YAML or has no such scale; DocumentError, which
+        is one, for all wrong top-level keys and all overrides that cannot be taken at once.
     """
     draft = _load(source, folder=Path())
     if "extends" in draft.data:
@@ -70,8 +82,11 @@ def read(
         draft.apply(
             [(key, value, draft.place(("scales", scale, key))) for key, value in scales[scale].items()]
         )
-    draft.apply([_override(text) for text in overrides])
-    return Document(draft.data, draft.name, list(scales), draft.description, draft.places)
+    draft.apply([setting for text in overrides if (setting := draft.noted(_override, text)) is not None])
+    document = Document(draft.data, draft.name, list(scales), draft.description, draft.places)
+    if draft.mistakes:
+        raise DocumentError(draft.mistakes, document)
+    return document
 
 
 @dataclass
@@ -86,6 +101,16 @@ class _Draft:
     """Where a relative `extends` starts."""
     description: str = ""
     places: dict[Keys, str] = field(default_factory=dict)
+    mistakes: list[PresetError] = field(default_factory=list)
+    """What was left out because it is wrong."""
+
+    def noted(self, step: Callable[..., Result], *arguments: Any) -> Result | None:
+        """What a step gives; None where it fails, whose error is kept."""
+        try:
+            return step(*arguments)
+        except PresetError as error:
+            self.mistakes.append(error)
+            return None
 
     def place(self, keys: Keys) -> str:
         return self.places.get(keys, self.shown)
@@ -94,7 +119,7 @@ class _Draft:
         """Sets dotted paths, shorter ones first: a component before its keys."""
         split = [(tuple(path.split(".")), value, place) for path, value, place in settings]
         for keys, value, place in sorted(split, key=lambda item: len(item[0]) - (item[0][-1] == "type")):
-            self._set(keys, value, place)
+            self.noted(self._set, keys, value, place)
 
     def _set(self, keys: Keys, value: Any, place: str) -> None:
         if keys[0] not in SETTABLE_KEYS:
@@ -322,13 +347,10 @@ def _borrowed(draft: _Draft, value: Any, keys: Keys) -> Any:
 
 
 def _check_top_level(draft: _Draft) -> None:
-    wrong = [key for key in draft.data if key not in TOP_LEVEL_KEYS]
-    if wrong:
-        lines = [
-            f"{draft.place((key,))}: {short(key)}: unknown top-level key; {guess(key, TOP_LEVEL_KEYS)}"
-            for key in wrong
-        ]
-        raise PresetError("\n".join(lines))
+    for key in [key for key in draft.data if key not in TOP_LEVEL_KEYS]:
+        text = f"{draft.place((key,))}: {short(key)}: unknown top-level key; {guess(key, TOP_LEVEL_KEYS)}"
+        draft.mistakes.append(PresetError(text))
+        del draft.data[key]
 
 
 def _pop_scales(draft: _Draft) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The one error of this package, and guesses at what a name was meant to be."""
+"""The errors of this package, and guesses at what a name was meant to be."""
 
 from __future__ import annotations
 

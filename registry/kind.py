@@ -114,6 +114,10 @@ class Kind:
             raise SpecError([Problem("", f"no {self.name} is registered as {clip(name)}", nearby)])
         return self._entries[name]
 
+    def registered(self) -> list[Entry]:
+        """The components registered so far; nothing is loaded for it."""
+        return list(self._entries.values())
+
     def examples(self, name: str) -> list[Spec]:
         """The small specs given at registration, for tests."""
         entry = self.entry(name)

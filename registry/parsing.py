@@ -55,8 +55,9 @@ _EXPECTED = {
 def parse(
     spec_class: type[AnySpec], data: Any, *, path: str = "", locate: Callable[[str], str] | None = None
 ) -> AnySpec:
-    """Reads plain data as a spec, form first, then the limits its parts say themselves (`Spec.problems`).
+    """Reads plain data as a spec: its form, then the limits its parts say themselves (`Spec.problems`).
 
+    Where the form of a field is wrong that may be left out, the limits of the others are looked at all the same.
     path is where the data stands in its document; locate gives the `file:line` of a path, or "".
 
     Raises: SpecError with every problem; PluginError where a module of components cannot be loaded.
@@ -66,6 +67,7 @@ def parse(
         spec = spec_class.model_validate(data, context={"readers": readers})
     except ValidationError as error:
         problems = _explain(error.errors(include_url=False), data, path, readers, spec_class)
+        problems += _limits_elsewhere(spec_class, data, path, problems)
     else:
         problems = spec.problems(path)
         if not problems:
@@ -76,6 +78,22 @@ def parse(
             for problem in problems
         ]
     raise SpecError(problems)
+
+
+def _limits_elsewhere(
+    spec_class: type[Spec], data: Any, path: str, mistakes: Sequence[Problem]
+) -> list[Problem]:
+    """What the parts say of a spec without the fields whose form is wrong, if it may go without them."""
+    start = f"{path}." if path else ""
+    wrong = {mistake.path.removeprefix(start).partition(".")[0] for mistake in mistakes}
+    fields = [field for name, field in spec_class.model_fields.items() if name in wrong]
+    if not isinstance(data, Mapping) or any(field.default is not None for field in fields):
+        return []
+    try:
+        rest = {key: value for key, value in data.items() if key not in wrong}
+        return spec_class.model_validate(rest, context={"readers": []}).problems(path)
+    except ValidationError:  # of what was beyond the most mistakes that are told
+        return []
 
 
 def dump(spec: Spec) -> dict[str, Any]:

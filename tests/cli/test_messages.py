@@ -10,11 +10,28 @@ import pytest
 
 import zoo as api
 from presets import PresetError
+from registry import SpecError
 from zoo.run.spec import load
 
 WRITTEN = "an override is written KEY=VALUE, without spaces: model.d_model=64"
 LAYERS = "did you mean 'model.encoder.n_layers' or 'model.decoder.n_layers'?"
 FFN = "model.encoder.layer.ffn"
+
+
+def test_all_mistakes_of_a_file_and_of_overrides_come_at_once(zoo: Any, tmp_path: Path) -> None:
+    text = "extends: quickstart\nmodle: 3\nmodel: {d_model: 7}\ntraining: {lr: 3}\n"
+    (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
+    result = zoo("check", "my.yaml", "foo.bar=2", "generation.beam_sise=2", "task.data.0.x=1")
+    assert result.exit_code == 2
+    for message in (
+        "my.yaml:2: modle: unknown top-level key; did you mean 'model'?",
+        "my.yaml:4: training.lr: unknown key; did you mean 'training.schedule.peak_lr'?",
+        "override 'foo.bar=2': unknown top-level key 'foo'",
+        "override 'generation.beam_sise=2': generation.beam_sise: unknown key; did you mean",
+        "override 'task.data.0.x=1': task.data.0: unknown key",
+        "model.encoder.layer.self_attention: n_heads (4) must divide d_model (7)",
+    ):
+        assert message in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -214,7 +231,7 @@ def test_a_run_s_spec_and_a_preset_s_name_do_for_what_they_name(
     ("call", "error", "message"),
     [
         (lambda run: api.build("quickstart"), TypeError, r"build takes a spec, such as zoo\.load\(.*, not str"),
-        (lambda run: api.load("quickstart", {"model.d_model": 64}), PresetError, "an override is a string such as"),
+        (lambda run: api.load("quickstart", {"model.d_model": 64}), SpecError, "an override is a string such as"),
         (lambda run: api.load(["quickstart"]), PresetError, "a spec is read from a preset's name.*not a list"),
         (lambda run: api.generate(run, "text"), ValueError, r"lines are several: write generate\(folder"),
         (lambda run: api.generate(load(run), ["text"]), ValueError, "a trained run is a folder"),

@@ -123,3 +123,15 @@ def test_the_missing_plugin_is_said_by_a_process_of_its_own_too(run: Path) -> No
     )
     assert process.returncode == 2
     assert process.stderr.count("\n") == 1
+
+
+def test_an_error_in_a_plugin_s_module_names_its_file_line_and_component(
+    zoo: Any, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "half.py").write_text(PLUGIN.replace("x / 2", "x + x.new_ones(99)"), encoding="utf-8")
+    result = zoo("train", *tiny, HALF, "--plugin", "half.py", "--quiet", "--out", "run")
+    assert result.exit_code == 2, result.output
+    (line,) = [line for line in result.stderr.splitlines() if "half" in line and "debug" in line]
+    n = PLUGIN.splitlines().index("        return x / 2") + 1
+    start = f"{tmp_path / 'half.py'}:{n}, in forward (norm/half): RuntimeError: The size of tensor a"
+    assert line.startswith(start)

@@ -76,19 +76,18 @@ def _written(key: str, value: str) -> str:
 def load(
     source: str, overrides: Sequence[str], scale: str | None, plugins: Sequence[Path] | None
 ) -> tuple[str, RunSpec]:
-    """A source's name and spec; a file wrong in form is refused before torch is imported."""
+    """A source's name and spec; what is no YAML, or no source, is refused before torch is imported."""
     import presets
 
+    mistakes: list[presets.PresetError] = []
     try:
         document = presets.read(source, overrides=overrides, scale=scale)
-    except presets.UnknownKeyError as error:
-        from zoo.run.spec import explained
-
-        raise explained(error, source, scale) from None
+    except presets.DocumentError as error:
+        document, mistakes = error.document, error.mistakes
     load_plugins(plugins)
     from zoo.run.spec import from_document
 
-    return document.name, from_document(document, source)
+    return document.name, from_document(document, source, scale=scale, mistakes=mistakes)
 
 
 def one(sources: Sequence[str], what: str) -> str:

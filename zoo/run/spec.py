@@ -89,37 +89,61 @@ def load(
     scale is one of the document's `scales`; plugins are Python files that register components, executed here.
     Raises: PresetError, SpecError and PluginError, all ValueErrors; the second names every mistake at once.
     """
-    try:
-        document = presets.read(source, overrides=overrides, scale=scale)
-    except presets.UnknownKeyError as error:
-        raise explained(error, source, scale) from None
+    document, mistakes = read(source, *overrides, scale=scale)
     for plugin in plugins:
         load_plugin(plugin)
-    return from_document(document, source)
+    return from_document(document, source, scale=scale, mistakes=mistakes)
 
 
-def from_document(document: presets.Document, source: str | Path | Mapping[str, Any]) -> RunSpec:
-    """The run's spec that a document holds, read from that source.
+def read(
+    source: str | Path | Mapping[str, Any], *overrides: str, scale: str | None = None
+) -> tuple[presets.Document, list[presets.PresetError]]:
+    """A document, and the mistakes for which keys or overrides were left out of it.
 
+    Raises: PresetError where there is nothing to read further.
+    """
+    try:
+        return presets.read(source, overrides=overrides, scale=scale), []
+    except presets.DocumentError as error:
+        return error.document, error.mistakes
+
+
+def from_document(
+    document: presets.Document,
+    source: str | Path | Mapping[str, Any],
+    *,
+    scale: str | None = None,
+    mistakes: Sequence[presets.PresetError] = (),
+) -> RunSpec:
+    """The run's spec that a document holds, read from that source at that scale.
+
+    mistakes are those already found, which are then raised with what else is wrong.
     Raises: SpecError, its mistakes named by file and line, or the plugin that a run was trained with.
     """
     folder = None if isinstance(source, Mapping) else Path(source)
     if folder is not None and not folder.is_dir():
         folder = folder.parent if folder.name == "spec.yaml" else None
+    found = [Problem("", str(_explained(mistake, source, scale))) for mistake in mistakes]
     try:
         run = parse(RunSpec, document.data, locate=document.locate)
     except SpecError as error:
-        raise (missing_plugins(folder) if folder else None) or error from None
+        if not found:
+            raise (missing_plugins(folder) if folder else None) or error from None
+        found += error.problems
+    if found:
+        raise SpecError(found)
     if folder is not None:
         warn_of_changes(folder)
     return run
 
 
-def explained(
-    error: presets.UnknownKeyError, source: str | Path | Mapping[str, Any], scale: str | None
-) -> presets.UnknownKeyError:
+def _explained(
+    error: presets.PresetError, source: str | Path | Mapping[str, Any], scale: str | None
+) -> presets.PresetError:
     """The refusal of an override whose key begins with no section, with the whole keys that it may have meant."""
-    known = list(dotted_keys(RunSpec, presets.read(source, scale=scale).data))
+    if not isinstance(error, presets.UnknownKeyError):
+        return error
+    known = list(dotted_keys(RunSpec, read(source, scale=scale)[0].data))
     first, dot, _ = error.path.partition(".")
     # Of a longer path the first key is the wrong one, unless the section before it is what is missing.
     is_tail = any(key.endswith(f".{error.path}") for key in known)
