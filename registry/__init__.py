@@ -2,7 +2,7 @@
 
 from registry.describe import describe, describe_fields, describe_spec, inner_specs
 from registry.keys import dotted_keys, suggest_key
-from registry.kind import Entry, Kind
+from registry.kind import Entry, Kind, kinds, made_kinds
 from registry.parsing import dump, parse
 from registry.plugins import Plugin, PluginError, load_plugin, loaded_plugins
 from registry.problems import Problem, SpecError, suggest
@@ -25,8 +25,10 @@ __all__ = [
     "dump",
     "inner_specs",
     "json_schema",
+    "kinds",
     "load_plugin",
     "loaded_plugins",
+    "made_kinds",
     "parse",
     "partial",
     "resolve",

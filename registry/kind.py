@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo, ValidationInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
+from registry.contract import contract_words
 from registry.plugins import import_components, load_entry_points, note_registered
 from registry.problems import Problem, SpecError, clip, show, suggest
 from registry.spec import Spec
@@ -43,8 +44,11 @@ class Kind:
     package holds the kind's own components and is imported at the first look-up; context lists the names
     handed to a constructor at build besides its spec's fields; check lists those that a spec's `check` is called
     with, where registration is to hold it to them, and calls those of further methods that a spec may have, by the
-    method's name. The field type `Annotated[Spec, KIND]` accepts
-    a name, a mapping with `type`, or a spec; `Annotated[Spec | None, KIND]` also null.
+    method's name; contract is a Protocol, what code calls a component with, or says that in words. The field type
+    `Annotated[Spec, KIND]` accepts a name, a mapping with `type`, or a spec; `Annotated[Spec | None, KIND]` also null.
+    A kind is listed by being made, see `kinds`.
+
+    Raises: ValueError for a name that another kind has.
     """
 
     def __init__(
@@ -56,17 +60,22 @@ class Kind:
         check: Sequence[str] | None = None,
         calls: Mapping[str, Sequence[str]] | None = None,
         summary: str = "",
-        contract: str = "",
+        contract: type | str = "",
     ) -> None:
+        frame = sys._getframe(1)
         self.name = name
+        self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self.module = str(frame.f_globals.get("__name__", ""))
         self.package = package
         self.context = tuple(context)
         self.check = None if check is None else tuple(check)
         self.calls = {name: tuple(keywords) for name, keywords in (calls or {}).items()}
         self.summary = summary
-        self.contract = contract
+        self.protocol = contract if isinstance(contract, type) else None
+        self.contract = contract_words(contract) if isinstance(contract, type) else contract
         self._entries: dict[str, Entry] = {}
         self._loaded = False
+        _list(self)
 
     def __repr__(self) -> str:
         return f"Kind({self.name!r})"
@@ -196,6 +205,29 @@ class Kind:
             raise _failure(str(error), loc, value) from None
 
 
+def kinds() -> tuple[Kind, ...]:
+    """The kinds made so far, by name, those that installed packages announce included.
+
+    Raises: PluginError where what a package announces cannot be loaded.
+    """
+    with _loading:
+        _load_entry_points_once()
+    return made_kinds()
+
+
+def made_kinds() -> tuple[Kind, ...]:
+    """The kinds made so far, by name; nothing is loaded for it."""
+    return tuple(_made[name] for name in sorted(_made))
+
+
+def _list(kind: Kind) -> None:
+    first = _made.get(kind.name)
+    if first is not None and not _is_same_kind(first, kind):
+        raise ValueError(f"a kind is already called {kind.name!r}, at {first.where}; choose another name")
+    _made[kind.name] = kind
+
+
+_made: dict[str, Kind] = {}
 _in_progress: list[Kind] = []
 _in_description: list[type[Spec]] = []
 _entry_points_loaded = False
@@ -231,6 +263,12 @@ def _is_same(first: Entry, where: str, builder: Callable[..., Any]) -> bool:
         return True
     names = [(each.__module__, each.__qualname__) for each in (first.builder, builder)]
     return names[0] == names[1] and names[0][0] == "__main__"
+
+
+def _is_same_kind(first: Kind, again: Kind) -> bool:
+    """Whether a kind is an older one made again, as in `_is_same`."""
+    is_cell = first.module == again.module == "__main__"
+    return is_cell or _resolved(first.where) == _resolved(again.where)
 
 
 def _resolved(where: str) -> tuple[Path, str]:

@@ -111,7 +111,7 @@ class Own(MLP):
 
 
 def test_a_part_that_says_no_formula_of_its_own_is_built_once_and_counted(monkeypatch):
-    kind = Kind("ffn", context=("d_model",))
+    kind = Kind("own_ffn", context=("d_model",))
 
     @kind.register("own", spec=OwnSpec)
     def own(
@@ -138,7 +138,7 @@ class StretchSpec(Spec):
 
 
 def test_a_head_without_a_formula_counts_no_matrix_that_it_shares():
-    kind = Kind("head", context=("d_model", "embeddings"))
+    kind = Kind("own_head", context=("d_model", "embeddings"))
 
     @kind.register("stretch", spec=StretchSpec)
     def stretch(*, d_model: int, embeddings: dict[str, nn.Module]) -> nn.Module:

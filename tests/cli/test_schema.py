@@ -252,7 +252,7 @@ def test_a_plugins_components_are_in_it(zoo: Any, tmp_path: Path) -> None:
     assert not found.is_valid(fade)
 
 
-PART = Kind("part")
+PART = Kind("hollow_part")
 
 
 class NutSpec(Spec):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import presets
-from registry import SpecError
+from registry import SpecError, kind, made_kinds
 from zoo.run.folder import require
 from zoo.run.spec import load, to_yaml
 
@@ -39,6 +39,25 @@ class Half(nn.Module):
         super().__init__()
     def forward(self, x: Tensor) -> Tensor:
         return x / 2
+'''
+
+NEW_KIND = '''
+from typing import Literal, Protocol
+from registry import Kind, Spec
+
+class Stirrer(Protocol):
+    """check(d_model=) of the spec."""
+    def __call__(self, x: object, *, speed: int = 1) -> object:
+        """x [B, T, D] -> [B, T, D]."""
+
+STIRRER = Kind("stirrer", context=("d_model",), check=("d_model",), contract=Stirrer)
+
+class SpoonSpec(Spec):
+    type: Literal["spoon"] = "spoon"
+
+@STIRRER.register("spoon", spec=SpoonSpec, examples=[{}])
+def spoon(*, d_model: int) -> object:
+    """Stirs by hand."""
 '''
 
 
@@ -247,3 +266,28 @@ def test_the_schema_knows_every_top_level_key_and_component(zoo: Any) -> None:
     text = zoo("schema").stdout
     assert {"model", "task", "training", "generation"} <= set(json.loads(text)["properties"])
     assert '"restricted"' in text
+
+
+def test_a_plugin_may_add_a_kind_of_its_own(
+    zoo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "_made", {each.name: each for each in made_kinds()})
+    (tmp_path / "kitchen.py").write_text(NEW_KIND, encoding="utf-8")
+    given = ("--plugin", str(tmp_path / "kitchen.py"))
+    listed = dict(line.split(maxsplit=1) for line in zoo("list", *given).stdout.splitlines())
+    assert listed["stirrer"] == "spoon"
+    assert zoo("list", "stirrer", *given).stdout.split(maxsplit=1) == ["spoon", "Stirs by hand.\n"]
+    found = json.loads(zoo("describe", "stirrer/spoon", "--json", *given).stdout)
+    assert found["where"].startswith(str(tmp_path / "kitchen.py"))
+    assert found["contract"] == (
+        "__call__(x, *, speed=1): x [B, T, D] -> [B, T, D]; check(d_model=) of the spec"
+    )
+
+
+def test_a_plugin_may_not_take_a_kinds_name(zoo: Any, tmp_path: Path) -> None:
+    text = NEW_KIND.replace('Kind("stirrer"', 'Kind("norm"')
+    (tmp_path / "norms.py").write_text(text, encoding="utf-8")
+    done = zoo("list", "--plugin", str(tmp_path / "norms.py"))
+    assert done.exit_code == 2
+    assert "norms.py:10: ValueError: a kind is already called 'norm', at " in done.stderr
+    assert "zoo/kinds/norm.py:" in done.stderr

@@ -19,11 +19,11 @@ import pytest
 
 from zoo.data import cache
 from zoo.data.cache import Recipe, token_pairs
-from zoo.data.corpus import Corpus
 from zoo.data.rows import RowWriter, TokenPairs
 from zoo.data.tokenizer import Tokenizer
 from zoo.data.tokenizers.characters import Characters
 from zoo.errors import DataError, RunError
+from zoo.kinds import Corpus
 
 MakeCorpus = Callable[..., Corpus]
 

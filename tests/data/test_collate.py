@@ -11,9 +11,9 @@ import torch
 
 from zoo.data.cache import Recipe, token_pairs
 from zoo.data.collate import Batch, collate
-from zoo.data.corpus import Corpus
 from zoo.data.rows import TokenPairs
 from zoo.data.tokenizers.characters import Characters
+from zoo.kinds import Corpus
 from zoo.special_ids import BOS, EOS, PAD
 
 

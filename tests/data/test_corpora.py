@@ -10,9 +10,9 @@ import pytest
 
 from registry import SpecError, check_part, parse
 from zoo.data.bad_lines import BadLines
-from zoo.data.corpus import Corpus, referenced
+from zoo.data.corpus import referenced
 from zoo.errors import DataError
-from zoo.kinds import CORPUS
+from zoo.kinds import CORPUS, Corpus
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from registry import Kind, Spec, describe, describe_fields, json_schema
 
-PART = Kind("part", context=("d_model",), summary="is a part", contract="does a part's work")
+PART = Kind("round_part", context=("d_model",), summary="is a part", contract="does a part's work")
 
 
 class RingSpec(Spec):
@@ -52,7 +52,7 @@ def test_a_component_is_described_as_plain_data() -> None:
     found = describe(PART, "ring")
     assert json.loads(json.dumps(found, default=list)) is not None
     assert {key: found[key] for key in ("kind", "name", "summary", "contract", "context", "examples")} == {
-        "kind": "part",
+        "kind": "round_part",
         "name": "ring",
         "summary": "Goes round.",
         "contract": "does a part's work",
@@ -67,8 +67,8 @@ def test_a_component_is_described_as_plain_data() -> None:
     [
         ("n", "an integer"),
         ("rate", "a number"),
-        ("inner", "a component of kind part or null"),
-        ("parts", "a list, each item a component of kind part"),
+        ("inner", "a component of kind round_part or null"),
+        ("parts", "a list, each item a component of kind round_part"),
         ("pair", "a list of 2: a number, an integer"),
         ("mode", "'a', 'b' or 3"),
         ("scale", "a number, 'sqrt' or null"),

@@ -7,12 +7,12 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import pytest
 from pydantic import Field
 
-from registry import Kind, PluginError, Spec, SpecError, dump, parse
+from registry import Kind, PluginError, Spec, SpecError, dump, kinds, parse
 
 
 class WindowSpec(Spec):
@@ -327,3 +327,38 @@ def test_a_check_that_takes_other_names_than_it_is_called_with_is_refused():
         TypeError, match=r"OldSpec\.check is called as check\(width=, role=\), but takes: width"
     ):
         kind.register("old", spec=OldSpec)(lambda *, width: width)
+
+
+def test_kinds_list_themselves_by_name() -> None:
+    made = [Kind("post"), Kind("gate")]
+    assert list(kinds()) == made[::-1]
+
+
+def test_the_name_of_a_kind_may_not_be_taken() -> None:
+    Kind("gate")
+    with pytest.raises(ValueError, match=r"a kind is already called 'gate', at .*test_kind\.py:\d+; choose"):
+        Kind("gate")
+
+
+def test_a_kind_made_again_by_the_same_line_replaces_itself() -> None:
+    made = [Kind("gate") for _ in range(2)]
+    assert kinds() == (made[1],)
+
+
+def test_a_contract_is_told_from_its_protocol() -> None:
+    class Gate(Protocol):
+        """check(width=) of the spec."""
+
+        def __call__(self, x: int, *, by: int = 1) -> int:
+            """x -> x, if
+            it may pass.
+            """
+
+        def close(self) -> None:
+            """Lets nothing pass."""
+
+    kind = Kind("gate", contract=Gate)
+    assert kind.protocol is Gate
+    assert kind.contract == (
+        "__call__(x, *, by=1): x -> x, if it may pass; close(): Lets nothing pass; check(width=) of the spec"
+    )

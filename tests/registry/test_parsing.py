@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from registry import Kind, Problem, Spec, SpecError, check_part, dump, parse
 
-NORM = Kind("norm")
+NORM = Kind("scaling")
 
 
 class ScaleSpec(Spec):

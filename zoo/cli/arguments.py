@@ -114,11 +114,12 @@ def load_plugins(plugins: Sequence[Path] | None) -> None:
 
 
 def kinds(plugins: Sequence[Path] | None) -> tuple[Kind, ...]:
-    """All kinds of component, those of the plugins loaded."""
-    from zoo.kinds import KINDS
+    """All kinds of component, ours and those of the plugins, which are loaded."""
+    import registry
+    import zoo.kinds  # noqa: F401  which lists ours
 
     load_plugins(plugins)
-    return KINDS
+    return registry.kinds()
 
 
 def inner_spec_names(plugins: Sequence[Path] | None) -> list[str]:

@@ -86,13 +86,11 @@ def explain(error: Exception) -> tuple[str, int]:
 
 def _place_outside(error: Exception) -> str:
     """Where an error arose in a component that is none of ours, as `file:line, in function (KIND/NAME)`; else ""."""
-    if "zoo.kinds" not in sys.modules:
-        return ""
-    from zoo.kinds import KINDS
+    from registry import made_kinds
 
     ours = Path(__file__).parents[1]
     components: dict[str, list[str]] = {}
-    for kind in KINDS:
+    for kind in made_kinds():
         for entry in kind.registered():
             file = entry.where.rpartition(":")[0]
             if not Path(file).is_relative_to(ours):

@@ -27,10 +27,10 @@ from typing import Any, Literal
 import numpy as np
 
 from zoo.data.bad_lines import BadLines, Policy
-from zoo.data.corpus import Corpus
 from zoo.data.rows import ABOUT, RowWriter, TokenPairs
 from zoo.data.tokenizer import Tokenizer
 from zoo.errors import DataError, RunError
+from zoo.kinds import Corpus
 from zoo.progress import Report
 
 FORMAT = 1

@@ -1,4 +1,4 @@
-"""What a corpus can do, whatever its kind."""
+"""What a corpus may be able to do besides what every one can."""
 
 from __future__ import annotations
 
@@ -6,29 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from zoo.data.bad_lines import BadLines
-
-
-class Corpus(Protocol):
-    """Sentence pairs in splits: train and dev, perhaps test."""
-
-    def splits(self) -> list[str]:
-        """The names of the splits there are."""
-        ...
-
-    def where(self, split: str) -> str:
-        """What to call a split in a message: its file."""
-        ...
-
-    def pairs(self, split: str, *, bad_lines: BadLines) -> Iterator[tuple[str, str]]:
-        """(source, target) of each good line, in order, read as it is asked for.
-
-        Raises: DataError naming file and line.
-        """
-        ...
-
-    def fingerprint(self, split: str) -> str:
-        """A hash that changes whenever the pairs of the split do; far cheaper than reading them."""
-        ...
+from zoo.kinds import Corpus
 
 
 @runtime_checkable

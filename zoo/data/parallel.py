@@ -14,11 +14,11 @@ from typing import Literal
 from registry import Spec
 from zoo.data.bad_lines import BadLines, Policy
 from zoo.data.cache import Recipe, token_pairs
-from zoo.data.corpus import Corpus, referenced
+from zoo.data.corpus import referenced
 from zoo.data.rows import TokenPairs
 from zoo.data.tokenizer import Tokenizer, load_tokenizer
 from zoo.errors import DataError, RunError
-from zoo.kinds import CORPUS, TOKENIZER
+from zoo.kinds import CORPUS, TOKENIZER, Corpus
 from zoo.progress import Report, counted
 
 log = logging.getLogger(__name__)

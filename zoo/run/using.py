@@ -18,11 +18,11 @@ from torch import nn
 from registry import Problem, SpecError, dump, suggest
 from zoo.assembly.build import build
 from zoo.data.bad_lines import BadLines
-from zoo.data.corpus import Corpus, referenced
+from zoo.data.corpus import referenced
 from zoo.data.lines import read_pairs
 from zoo.errors import DataError
 from zoo.generation.translate import Output, Progress, one_line
-from zoo.kinds import CORPUS, TASK
+from zoo.kinds import CORPUS, TASK, Corpus
 from zoo.progress import Bar
 from zoo.run.folder import require, run_in
 from zoo.run.spec import RunSpec

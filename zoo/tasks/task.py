@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -110,27 +109,5 @@ class Starts(Protocol):
         """Called once in a run: after a model is built and initialised, before its first step.
 
         Of several processes only the first calls it. Raises: DataError.
-        """
-        ...
-
-
-class Task(Protocol):
-    """What is learnt, from which data."""
-
-    def prepare(
-        self,
-        *,
-        model: Spec,
-        folder: Path,
-        tokens_per_batch: int,
-        seed: int,
-        is_resumed: bool,
-        report: Report | None = None,
-    ) -> Prepared:
-        """Reads, checks and tokenizes the data for a model; the tokenizer is stored in the run folder.
-
-        report is told what is going on, and how far it is.
-        Raises: DataError for bad data, or where the score needs what is not installed; RunError where the run
-            folder's tokenizer is missing or damaged.
         """
         ...

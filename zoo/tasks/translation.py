@@ -14,14 +14,13 @@ from torch import nn
 
 from registry import Problem, Spec, SpecError, check_part
 from zoo.data.bad_lines import BadLines
-from zoo.data.corpus import Corpus
 from zoo.data.parallel import prepare
 from zoo.data.tokenizer import Tokenizer, load_tokenizer
 from zoo.errors import DataError
 from zoo.evaluation.scripts import tokenizer_advice
 from zoo.evaluation.translation import Scores, TranslationMetric, TranslationMetricSpec
 from zoo.generation.translate import Output, Progress, translate
-from zoo.kinds import CORPUS, DECODING, TASK, TOKENIZER
+from zoo.kinds import CORPUS, DECODING, TASK, TOKENIZER, Corpus
 from zoo.progress import Report
 from zoo.tasks.prepared_translation import PreparedTranslation, unzipped
 from zoo.tasks.word_vectors import WordVectorsSpec, check_widths, sha256_of, with_sha256s

@@ -24,9 +24,9 @@ from registry import Spec, dump, parse
 from zoo import hardware
 from zoo.assembly.build import build
 from zoo.errors import RunError
-from zoo.kinds import SCHEDULE, TASK
+from zoo.kinds import SCHEDULE, TASK, Task
 from zoo.progress import Bar, Report
-from zoo.tasks.task import Starts, Task
+from zoo.tasks.task import Starts
 from zoo.training import files
 from zoo.training.averaging import average
 from zoo.training.checkpoints import Checkpoints

@@ -1,0 +1,36 @@
+"""Decoding: how output is searched for."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from registry import Kind
+
+
+class Decoding(Protocol):
+    """A hypothesis is a zoo.generation.search.Hypothesis."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        source: Tensor,
+        source_mask: Tensor | None,
+        *,
+        is_token: Tensor | None = None,
+    ) -> list[list[Any]]:
+        """source [B, S], source_mask [B, S], is_token bool [n] | None -> for each sentence its n-best hypotheses, best
+        first; is_token says which ids the vocabulary has a token for, those from n on having none: no other id is
+        written.
+        """
+        ...
+
+
+DECODING = Kind(
+    "decoding",
+    package="zoo.generation.strategies",
+    context=(),
+    summary="how output is searched for",
+    contract=Decoding,
+)

@@ -1,0 +1,35 @@
+"""Embedding: what turns raw input into vectors."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from registry import Kind
+from zoo.kinds._sizes import sized
+
+
+class Embedding(Protocol):
+    """check(d_model=) of the spec; example_inputs(batch) of the spec: random inputs for a trial and their mask;
+    `weight` [V, D] where a head may be tied to it.
+    """
+
+    def __call__(
+        self, inputs: Tensor, *, mask: Tensor | None, types: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """inputs [B, N, ...], mask bool [B, N] | None, types int [B, N] | None -> vectors [B, S, D] and their mask
+        bool [B, S] | None; S is N for tokens.
+        """
+        ...
+
+
+EMBEDDING = Kind(
+    "embedding",
+    package="zoo.components.embedding",
+    context=("d_model",),
+    check=("d_model",),
+    calls=sized("d_model"),
+    summary="turns raw input into vectors",
+    contract=Embedding,
+)

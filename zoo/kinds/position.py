@@ -1,0 +1,69 @@
+"""Position: what tells positions apart."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from torch import Tensor, nn
+
+from registry import Kind, Spec
+from zoo.kinds._sizes import sized
+from zoo.masks import Mask
+
+
+class PositionHooks(Protocol):
+    """check(d_model=, n_heads=, d_k=, role=) of the spec for each layer that uses it: its heads, their size, 'self' or
+    'causal'; built with the n_heads of the first of them; the spec is a PositionSpec.
+    """
+
+    def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
+        """x [B, T, D] -> [B, T, D]."""
+        ...
+
+    def rotate(self, x: Tensor, *, mask: Mask) -> Tensor:
+        """x [B, H, T, K] -> [B, H, T, K]."""
+        ...
+
+    def bias(self, q: Tensor, k: Tensor, *, scale: float, mask: Mask) -> Tensor | None:
+        """q [B, H, T, K], k [B, G, S, K] -> [1 or B, 1 or H, T, S] | None."""
+        ...
+
+
+POSITION = Kind(
+    "position",
+    package="zoo.components.position",
+    context=("d_model", "n_heads"),
+    check=("d_model", "n_heads", "d_k", "role"),
+    calls=sized("d_model", "n_heads"),
+    summary="tells positions apart, by three hooks with neutral defaults",
+    contract=PositionHooks,
+)
+
+
+class PositionSpec(Spec):
+    """Base of every positional encoding's spec."""
+
+    is_per_head: ClassVar[bool] = False
+    """Whether it is built for one number of heads, so that all layers that share it must have that number."""
+
+
+class Position(nn.Module):
+    """The three hooks of a positional encoding, each neutral until overridden.
+
+    Each is given the mask of the sequence, which knows the positions: `mask.query_positions` those of the key axis,
+    padding counted, and `mask.token_positions` with real tokens counted only. What all layers of a stack share is
+    worked out once a batch by `mask.once`. `max_len`, if it has one and that is not None: the longest sequence, padding
+    counted, that there are positions for; a search stays within it.
+    """
+
+    def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
+        """Adds to the embeddings: x [B, T, D], the queries of the mask -> [B, T, D]."""
+        return x
+
+    def rotate(self, x: Tensor, *, mask: Mask) -> Tensor:
+        """Turns new queries and new keys before they meet: x [B, H, T, K] -> [B, H, T, K]."""
+        return x
+
+    def bias(self, q: Tensor, k: Tensor, *, scale: float, mask: Mask) -> Tensor | None:
+        """Adds to the scores q kᵀ · scale: q [B, H, T, K], k [B, G, S, K] -> [1 or B, 1 or H, T, S], or None."""
+        return None
