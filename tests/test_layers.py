@@ -18,7 +18,7 @@ PACKAGES = ("registry", "presets", "zoo")
 # One place may be several modules, joined by "+".
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("registry", "presets"),
-    ("zoo.errors", "zoo.hardware", "zoo.progress", "zoo.special_ids"),
+    ("zoo.errors", "zoo.hardware", "zoo.progress", "zoo.special_ids", "zoo.losses"),
     ("zoo.masks + zoo.kernels",),
     ("zoo.kinds",),
     ("zoo.sizes",),
@@ -53,6 +53,7 @@ OUTSIDE: dict[str, frozenset[str]] = {
     "zoo.errors": frozenset(),
     "zoo.hardware": frozenset({"torch"}),
     "zoo.kinds": frozenset({"torch"}),
+    "zoo.losses": frozenset({"torch"}),
     "zoo.masks + zoo.kernels": frozenset({"torch"}),
 }
 

@@ -60,7 +60,7 @@ def both_sides(name: str, device: str) -> dict[str, tuple[nn.Module, Step]]:
         hidden = ours.decode(tokens) if is_causal else ours.encode(tokens)  # [B, T, D]
         if is_causal:
             hidden, tokens = hidden[:, :-1], tokens[:, 1:]
-        total, _ = ours.head.loss(hidden.flatten(0, 1), tokens.flatten(), label_smoothing=0.0)
+        total = ours.head.loss(hidden.flatten(0, 1), tokens.flatten(), label_smoothing=0.0).loss
         return total / tokens.numel()
 
     return {"transformers": (theirs.to(device), their_loss), "zoo": (ours.to(device), our_loss)}

@@ -41,7 +41,7 @@ def measure(steps: int) -> dict[str, float | str]:
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=choice.value == "bf16-mixed"):
             hidden = model.decode(target, model.encode(source))
-            loss, _nll = model.head.loss(hidden.flatten(0, 1), target.flatten(), label_smoothing=0.1)
+            loss = model.head.loss(hidden.flatten(0, 1), target.flatten(), label_smoothing=0.1).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

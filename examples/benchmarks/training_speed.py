@@ -60,7 +60,7 @@ def our_model(sizes: dict[str, int]) -> tuple[nn.Module, Loss]:
         memory = model.encode(batch.source, source_mask=batch.source_mask)
         hidden = model.decode(batch.target_input, memory, source_mask=batch.source_mask)
         real = batch.target_mask
-        total, _ = model.head.loss(hidden[real], batch.labels[real], label_smoothing=SMOOTHING)
+        total = model.head.loss(hidden[real], batch.labels[real], label_smoothing=SMOOTHING).loss
         return total / batch.n_tokens
 
     return model, loss

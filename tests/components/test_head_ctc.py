@@ -47,12 +47,16 @@ def test_the_loss_sums_over_every_alignment_of_the_real_places(hidden, blank):
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]], dtype=torch.bool)
     logits = module(hidden)
     expected = sum(surprise(logits[i][mask[i]], row, blank) for i, row in enumerate(rows))
-    loss = module.loss(hidden, labels, mask=mask, label_mask=label_mask)
+    sums = module.loss(hidden, labels, mask=mask, label_mask=label_mask)
+    loss, nll, count = sums.loss, sums.nll, sums.count
     assert_close(loss, expected)
+    assert torch.equal(nll, loss)
+    assert not nll.requires_grad
+    assert count == 6
     spoilt = hidden.masked_fill(~mask[..., None], 7.0)
-    assert_close(module.loss(spoilt, labels, mask=mask, label_mask=label_mask), expected)
+    assert_close(module.loss(spoilt, labels, mask=mask, label_mask=label_mask).loss, expected)
     whole = sum(surprise(logits[i], [2, 1], blank) for i in range(B))
-    assert_close(module.loss(hidden, torch.tensor([[2, 1]] * B), mask=None, label_mask=None), whole)
+    assert_close(module.loss(hidden, torch.tensor([[2, 1]] * B), mask=None, label_mask=None).loss, whole)
 
 
 class Loss(torch.nn.Module):
@@ -64,7 +68,7 @@ class Loss(torch.nn.Module):
         self.given = given
 
     def forward(self, hidden):
-        return self.head.loss(hidden, **self.given)
+        return self.head.loss(hidden, **self.given).loss
 
 
 def test_the_gradient_is_that_of_the_loss(hidden):
@@ -105,7 +109,7 @@ def test_with_its_weights_it_is_wav2vec2s(hidden):
     expected = loss_ctc.ForCTCLoss(
         theirs.lm_head(hidden).float(), labels, mask.sum(1), blank_token_id=1, reduction="sum"
     )
-    ours = module.loss(hidden, labels, mask=mask, label_mask=labels >= 0)
+    ours = module.loss(hidden, labels, mask=mask, label_mask=labels >= 0).loss
     assert_close(ours.float(), expected.float())
 
 
@@ -130,7 +134,7 @@ def test_labels_that_cannot_be_written_are_refused(hidden, labels, mask, label_m
 def test_as_many_frames_as_labels_and_blanks_between_equal_ones_are_enough(hidden):
     labels = torch.tensor([[1, 1, 2, 3, 3, 3]] * B)
     real = torch.arange(6).expand(B, 6) < 4  # equal labels at padding need no frame
-    assert head().loss(hidden, labels, mask=None, label_mask=real).isfinite()
+    assert head().loss(hidden, labels, mask=None, label_mask=real).loss.isfinite()
 
 
 def test_a_blank_outside_of_the_labels_is_refused():
@@ -147,13 +151,13 @@ def test_dropout_acts_in_training_only(hidden):
 
 def test_it_works_in_every_precision(hidden):
     labels = torch.tensor([[1, 2], [3, 1], [2, 1]])
-    exact = head().loss(hidden, labels, mask=None, label_mask=None)
+    exact = head().loss(hidden, labels, mask=None, label_mask=None).loss
     for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 0.05)):
         module, given = head().to(dtype), hidden.to(dtype)
         with torch.inference_mode():
-            loss = module.loss(given, labels, mask=None, label_mask=None)
+            loss = module.loss(given, labels, mask=None, label_mask=None).loss
         assert loss.dtype == torch.float32
         assert_close(loss.double(), exact, rtol=tolerance, atol=0)
     with torch.autocast("cpu", torch.bfloat16):
-        assert head().float().loss(hidden.float(), labels, mask=None, label_mask=None).isfinite()
+        assert head().float().loss(hidden.float(), labels, mask=None, label_mask=None).loss.isfinite()
     assert head().to("meta")(hidden.to("meta")).shape == (B, T, V)

@@ -51,7 +51,7 @@ def test_a_fixed_bias_is_saved_but_not_trained(hidden):
     assert_close(module(hidden), hidden @ module.weight.T + module.bias)
     assert [name for name, _ in module.named_parameters()] == ["weight"]
     assert set(module.state_dict()) == {"weight", "bias"}
-    module.loss(hidden.flatten(0, 1), torch.randint(V, (B * T,)), label_smoothing=0.1)[0].backward()
+    module.loss(hidden.flatten(0, 1), torch.randint(V, (B * T,)), label_smoothing=0.1).loss.backward()
     assert module.bias.grad is None
 
 
@@ -96,13 +96,15 @@ def test_the_loss_is_the_cross_entropy_of_the_logits_in_its_gradients_too(option
     module = head(table, **options)
     hidden, labels = torch.randn(7, D, requires_grad=True), torch.randint(V, (7,))
     weights = [hidden, *module.parameters()]
-    loss, nll = module.loss(hidden, labels, label_smoothing=smoothing)
+    sums = module.loss(hidden, labels, label_smoothing=smoothing)
+    loss, nll, count = sums.loss, sums.nll, sums.count
     logits = module(hidden)
     expected = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
     assert loss.dtype == nll.dtype == torch.float32
     assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     assert_close(nll, F.cross_entropy(logits, labels, reduction="sum"), rtol=1e-5, atol=1e-5)
     assert not nll.requires_grad
+    assert count == 7
     gradients = [torch.autograd.grad(value, weights, retain_graph=True) for value in (loss, expected)]
     for ours, theirs in zip(*gradients, strict=True):
         assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -135,7 +137,7 @@ def test_with_its_weights_it_is_opts_projection_and_head(hidden):
 
 def test_a_head_for_an_embedding_that_is_not_there_or_of_no_tokens_is_refused():
     spec = parse(LanguageModelSpec, {"predicts": "tokens"})
-    with pytest.raises(ValueError, match=r"no embedding 'tokens' to predict \(it has: source\)"):
+    with pytest.raises(ValueError, match=r"no embedding 'tokens' to predict; known: source"):
         spec.check(d_model=D, embeddings={"source": TokensSpec(vocab_size=V)})
     with pytest.raises(ValueError, match="'tokens' embeds no tokens"):
         spec.check(d_model=D, embeddings={"tokens": ImagePatchesSpec()})
@@ -157,11 +159,11 @@ def test_it_works_in_every_precision(hidden, options, dtype):
     labels = torch.randint(V, (B * T,))
     with torch.autocast("cpu", torch.bfloat16):
         assert module(hidden).dtype == torch.bfloat16
-        assert module.loss(hidden.flatten(0, 1), labels, label_smoothing=0.1)[0].isfinite()
+        assert module.loss(hidden.flatten(0, 1), labels, label_smoothing=0.1).loss.isfinite()
     module, hidden = module.to(dtype), hidden.to(dtype)
     with torch.inference_mode():
         assert module(hidden).dtype == dtype
-        loss, _ = module.loss(hidden.flatten(0, 1), labels, label_smoothing=0.1)
+        loss = module.loss(hidden.flatten(0, 1), labels, label_smoothing=0.1).loss
     assert loss.dtype == torch.float32
 
 

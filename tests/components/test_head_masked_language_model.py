@@ -50,11 +50,13 @@ def test_each_part_can_be_left_out_or_exchanged(hidden):
 def test_the_loss_is_the_cross_entropy_of_the_logits_in_its_gradients_too():
     module, _ = head(d_embedding=E)
     hidden, labels = torch.randn(7, D, requires_grad=True), torch.randint(V, (7,))
-    loss, nll = module.loss(hidden, labels, label_smoothing=0.1)
+    sums = module.loss(hidden, labels, label_smoothing=0.1)
+    loss, nll, count = sums.loss, sums.nll, sums.count
     logits = module(hidden)
     expected = F.cross_entropy(logits, labels, label_smoothing=0.1, reduction="sum")
     assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     assert_close(nll, F.cross_entropy(logits, labels, reduction="sum"), rtol=1e-5, atol=1e-5)
+    assert count == 7
     weights = [hidden, *module.parameters()]
     gradients = [torch.autograd.grad(value, weights, retain_graph=True) for value in (loss, expected)]
     for ours, theirs in zip(*gradients, strict=True):
@@ -185,7 +187,7 @@ def test_with_its_weights_it_is_modernberts(hidden, bias):
 
 def test_a_norm_that_does_not_fit_and_a_missing_embedding_are_refused():
     spec = parse(MaskedLanguageModelSpec, {"predicts": "source"})
-    with pytest.raises(ValueError, match=r"no embedding 'source' to predict \(it has: inputs\)"):
+    with pytest.raises(ValueError, match=r"no embedding 'source' to predict; known: inputs"):
         spec.check(d_model=D, embeddings={"inputs": TokensSpec(vocab_size=V)})
 
 
@@ -195,11 +197,11 @@ def test_it_works_in_every_precision(hidden, dtype):
     labels = torch.randint(V, (B * T,))
     with torch.autocast("cpu", torch.bfloat16):
         assert module(hidden).dtype == torch.bfloat16
-        assert module.loss(hidden.flatten(0, 1), labels, label_smoothing=0.1)[0].isfinite()
+        assert module.loss(hidden.flatten(0, 1), labels, label_smoothing=0.1).loss.isfinite()
     module, hidden = module.to(dtype), hidden.to(dtype)
     with torch.inference_mode():
         assert module(hidden).dtype == dtype
-        assert module.loss(hidden.flatten(0, 1), labels, label_smoothing=0.1)[0].dtype == torch.float32
+        assert module.loss(hidden.flatten(0, 1), labels, label_smoothing=0.1).loss.dtype == torch.float32
 
 
 def test_on_meta_only_shapes_are_made():

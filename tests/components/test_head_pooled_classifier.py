@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.testing import assert_close
 
 from registry import parse
@@ -95,6 +96,32 @@ def test_both_dropouts_act_in_training_only():
         dropped = module.train()(hidden)
         assert set(dropped.unique().tolist()) == {0.0, 2.0}
         assert abs(dropped.mean() - 1) < 0.15
+
+
+def test_the_loss_of_classes_is_their_cross_entropy(hidden, mask):
+    module, labels = head(pool="mean", activation="tanh"), torch.tensor([2, 0, 1, 2])
+    sums = module.loss(hidden, labels, mask=mask, label_smoothing=0.2)
+    loss, nll, count = sums.loss, sums.nll, sums.count
+    logits = module(hidden, mask=mask)
+    assert_close(loss, F.cross_entropy(logits, labels, label_smoothing=0.2, reduction="sum"))
+    assert_close(nll, F.cross_entropy(logits, labels, reduction="sum").detach())
+    assert loss.requires_grad
+    assert not nll.requires_grad
+    assert count == B
+
+
+def test_with_one_class_the_loss_is_the_squared_error(hidden, mask):
+    module, values = head(n_classes=1, pool="last"), torch.tensor([0.5, -1.0, 3.0, 2.0])
+    sums = module.loss(hidden, values, mask=mask, label_smoothing=0.0)
+    loss, nll, count = sums.loss, sums.nll, sums.count
+    wanted = sum((module(hidden, mask=mask)[i, 0] - values[i]) ** 2 for i in range(B))
+    assert_close(loss, wanted)
+    assert_close(nll, wanted.detach())
+    assert count == B
+    with pytest.raises(ValueError, match=r"label_smoothing \(0.1\) must be 0 for a regression"):
+        module.loss(hidden, values, mask=mask, label_smoothing=0.1)
+    with pytest.raises(ValueError, match=r"values must have the shape \[4\], not \[4, 1\]"):
+        module.loss(hidden, values[:, None], mask=mask, label_smoothing=0.0)
 
 
 SIZES = {"hidden_size": D, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 3}

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.testing import assert_close
 
 from registry import parse
@@ -95,6 +96,20 @@ def test_it_works_in_every_precision(dtype):
     with torch.inference_mode():
         assert head().to(dtype)(hidden.to(dtype)).dtype == dtype
     assert head().to("meta")(hidden.to("meta")).shape == (B, T, C)
+
+
+def test_the_loss_is_the_cross_entropy_of_the_chosen_places():
+    module, hidden, labels = head(activation="gelu"), torch.randn(7, D), torch.randint(C, (7,))
+    sums = module.loss(hidden, labels, label_smoothing=0.2)
+    loss, nll, count = sums.loss, sums.nll, sums.count
+    logits = module(hidden)
+    assert_close(loss, F.cross_entropy(logits, labels, label_smoothing=0.2, reduction="sum"))
+    assert_close(nll, F.cross_entropy(logits, labels, reduction="sum").detach())
+    assert loss.requires_grad
+    assert not nll.requires_grad
+    assert count == 7
+    half = module.to(torch.bfloat16).loss(hidden.bfloat16(), labels, label_smoothing=0.2)
+    assert half.loss.dtype == half.nll.dtype == torch.float32
 
 
 def test_no_head_hands_the_hidden_vectors_on():

@@ -1,5 +1,8 @@
 """Every registered component under every law of its kind; and every law against a part that breaks it."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -9,8 +12,10 @@ from zoo.analysis.laws import laws
 from zoo.components.attention.multi_head import MultiHeadAttention
 from zoo.components.embedding.tokens import TokenEmbedding
 from zoo.components.ffn.mlp import MLP
+from zoo.components.head.ctc import CTC
 from zoo.components.head.language_model import LanguageModelHead
 from zoo.components.head.pooled_classifier import PooledClassifier
+from zoo.components.head.regression import Regression
 from zoo.components.initialization.normal import NormalInitialization
 from zoo.components.layout.pre_norm import PreNorm
 from zoo.components.norm.layer_norm import LayerNorm
@@ -190,6 +195,39 @@ def test_loss_law_catches_a_loss_of_other_logits(monkeypatch):
         lambda self, hidden, labels, **named: loss(self, hidden * 1.1, labels, **named),
     )
     must_fail("the_loss_is_that_of_the_logits", HEAD, LANGUAGE_MODEL)
+
+
+def mean_loss(true, given, targets, **named):
+    sums = true(given, targets, **named)
+    return replace(sums, loss=sums.loss / sums.count)
+
+
+def one_row_counted(true, given, targets, **named):
+    return replace(true(given, targets, **named), count=1)
+
+
+def graph_of_nll(true, given, targets, **named):
+    sums = true(given, targets, **named)
+    return replace(sums, nll=sums.loss)
+
+
+@pytest.mark.parametrize("spoilt", [mean_loss, one_row_counted, graph_of_nll])
+@pytest.mark.parametrize(
+    ("cls", "data"),
+    [
+        (LanguageModelHead, LANGUAGE_MODEL),
+        (PooledClassifier, CLASSIFIER),
+        (PooledClassifier, CLASSIFIER | {"n_classes": 1}),
+        (CTC, {"type": "ctc", "vocab_size": 5}),
+        (Regression, {"type": "regression", "n_outputs": 3}),
+    ],
+)
+def test_loss_law_catches_sums_that_do_not_add_up(monkeypatch, cls, data, spoilt):
+    loss = cls.loss
+    monkeypatch.setattr(
+        cls, "loss", lambda self, *given, **named: spoilt(partial(loss, self), *given, **named)
+    )
+    must_fail("the_loss_adds_up", HEAD, data)
 
 
 def test_initialization_law_catches_a_constant(monkeypatch):

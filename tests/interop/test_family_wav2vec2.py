@@ -70,7 +70,7 @@ def test_the_loss_of_labels_is_the_references(config):
     assert blank not in labels
     theirs = reference(given, attention_mask=mask.long(), labels=labels).loss
     hidden, frames = model.encode_masked(given, mask=mask)
-    ours = model.head.loss(hidden, labels.clamp(min=0), mask=frames, label_mask=labels >= 0)
+    ours = model.head.loss(hidden, labels.clamp(min=0), mask=frames, label_mask=labels >= 0).loss
     assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 

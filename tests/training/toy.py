@@ -105,11 +105,11 @@ class PreparedToy:
     def loss(self, model: nn.Module, batch: ToyBatch, *, label_smoothing: float) -> Loss:
         hidden = model.decode(batch.source, model.encode(batch.source))  # type: ignore[operator]
         real = batch.source != 0
-        loss, nll = model.head.loss(  # type: ignore[operator, union-attr]
+        sums = model.head.loss(  # type: ignore[operator, union-attr]
             hidden[real], batch.target.flip(1)[real], label_smoothing=label_smoothing
         )
-        n = int(real.sum())
-        return Loss(loss * float("nan") if batch.is_bad else loss, nll, n, 2 * n)
+        loss, n = sums.loss, sums.count
+        return Loss(loss * float("nan") if batch.is_bad else loss, sums.nll, n, 2 * n)
 
     def validate(
         self,

@@ -11,8 +11,9 @@ from zoo.kinds._sizes import sized
 
 
 class Head(Protocol):
-    """embeddings maps a name of the model (source, target, tokens, inputs) to its embedding module;
-    check(d_model=, embeddings=) of the spec with their specs.
+    """embeddings maps the model's names (such as source, target) to its embedding modules; check(d_model=, embeddings=)
+    of the spec with their specs. `learns` of the spec: what it learns from, None where it has no loss; then
+    loss(hidden, targets, ...) -> Sums, called as zoo.losses.Learns says of it.
     """
 
     def __call__(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:

@@ -21,6 +21,7 @@ from zoo.data.rows import TokenPairs
 from zoo.evaluation.translation import TITLES, TranslationMetric
 from zoo.generation.translate import Decoding, translate
 from zoo.kinds import DECODING
+from zoo.losses import Sums
 from zoo.progress import Report
 from zoo.tasks.task import Loss, Validation
 from zoo.tasks.word_vectors import fill_embedding
@@ -156,11 +157,11 @@ class PreparedTranslation:
         memory = translator.encode(batch.source, source_mask=batch.source_mask)  # [B, S, D]
         hidden = translator.decode(batch.target_input, memory, source_mask=batch.source_mask)  # [B, T, D]
         hidden = hidden.flatten(0, 1).index_select(0, batch.places)  # [N, D]
-        loss, nll = translator.head.loss(hidden, batch.labels, label_smoothing=label_smoothing)
-        n_tokens = len(batch.labels)
+        sums: Sums = translator.head.loss(hidden, batch.labels, label_smoothing=label_smoothing)
+        loss = sums.loss
         if (auxiliary := auxiliary_loss(model)) is not None:
-            loss = loss + n_tokens * auxiliary
-        return Loss(loss, nll, n_tokens, n_tokens + batch.n_source_tokens)
+            loss = loss + sums.count * auxiliary
+        return Loss(loss, sums.nll, sums.count, sums.count + batch.n_source_tokens)
 
     def validate(
         self,

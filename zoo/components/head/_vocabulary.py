@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar
 
 import torch
+from pydantic import Field
 from torch import nn
 
-from registry import Spec
+from registry import Spec, suggest
+from zoo.losses import Learns
 from zoo.sizes import Batch
 
 _CHUNK = 1 << 26
 """Most logits that the loss has in memory at once: see zoo.kernels.cross_entropy."""
 
-Predicts = Literal["target", "source", "tokens", "inputs"]
-
 
 class VocabularySpec(Spec):
     """Fields shared by these heads."""
 
-    predicts: Predicts
+    learns: ClassVar[Learns] = "token"
+    predicts: str = Field(min_length=1)
     """The embedding whose vocabulary is predicted."""
     tied: bool = True
     """Whether the projection is that embedding's own matrix; if not, it is another of the same shape."""
 
     def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
         if self.predicts not in embeddings:
-            known = ", ".join(embeddings)
-            raise ValueError(f"this model has no embedding '{self.predicts}' to predict (it has: {known})")
+            nearby = suggest(self.predicts, embeddings, listed=True)
+            raise ValueError(f"this model has no embedding '{self.predicts}' to predict; {nearby}")
         if not hasattr(embeddings[self.predicts], "vocab_size"):
             raise ValueError(f"'{self.predicts}' embeds no tokens, so there is no vocabulary to predict")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +14,13 @@ from registry import Spec
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD
+from zoo.losses import Learns, Sums
 from zoo.sizes import Batch, linear_size
 
 
 class CTCSpec(Spec):
     type: Literal["ctc"] = "ctc"
+    learns: ClassVar[Learns] = "transcript"
     vocab_size: int = Field(ge=2, le=10_000_000)
     """Labels, the blank included."""
     blank: int = Field(0, ge=0)
@@ -69,12 +71,10 @@ class CTC(nn.Module):
     def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
         return self.output(drop(hidden, self.dropout, training=self.training))
 
-    def loss(
-        self, hidden: Tensor, labels: Tensor, *, mask: Tensor | None, label_mask: Tensor | None
-    ) -> Tensor:
+    def loss(self, hidden: Tensor, labels: Tensor, *, mask: Tensor | None, label_mask: Tensor | None) -> Sums:
         """-log p(labels) summed over the batch; both masks have their padding at the end, None means no padding.
 
-        Shapes: hidden [B, T, D], mask bool [B, T], labels int64 [B, L], label_mask bool [B, L] -> scalar.
+        Shapes: hidden [B, T, D], mask bool [B, T], labels int64 [B, L], label_mask bool [B, L]; labels are counted.
         Raises: ValueError, on the CPU, for a label that is no label, for padding before a real place, and for labels
             that cannot be written within their frames; elsewhere the last gives an infinite loss.
         """
@@ -84,7 +84,8 @@ class CTC(nn.Module):
         logits = self(hidden)
         dtype = torch.promote_types(logits.dtype, torch.float32)
         log_p = torch.log_softmax(logits, dim=-1, dtype=dtype).transpose(0, 1)  # [T, B, V]
-        return F.ctc_loss(log_p, labels, n_frames, n_labels, blank=self.blank, reduction="sum")
+        loss = F.ctc_loss(log_p, labels, n_frames, n_labels, blank=self.blank, reduction="sum")
+        return Sums(loss, loss.detach(), int(n_labels.sum()))
 
     def _check(
         self,

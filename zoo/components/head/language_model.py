@@ -10,10 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.components.head._vocabulary import Predicts, VocabularySpec, vocabulary_matrix
+from zoo.components.head._vocabulary import VocabularySpec, vocabulary_matrix
 from zoo.kernels.cross_entropy import linear_cross_entropy
 from zoo.kernels.linear import Linear, linear
 from zoo.kinds import HEAD
+from zoo.losses import Sums, cross_entropy
 from zoo.sizes import Batch
 
 
@@ -65,7 +66,7 @@ class LanguageModelHead(nn.Module):
         *,
         d_model: int,
         embeddings: Mapping[str, nn.Module],
-        predicts: Predicts,
+        predicts: str,
         tied: bool,
         bias: bool | Literal["fixed"],
         scale: Literal["none", "rsqrt_d_model"],
@@ -86,19 +87,18 @@ class LanguageModelHead(nn.Module):
         logits = linear(self._features(hidden), self.weight, self.bias)  # [B, T, V]
         return logits if self.soft_cap is None else torch.tanh(logits / self.soft_cap) * self.soft_cap
 
-    def loss(self, hidden: Tensor, labels: Tensor, *, label_smoothing: float) -> tuple[Tensor, Tensor]:
+    def loss(self, hidden: Tensor, labels: Tensor, *, label_smoothing: float) -> Sums:
         """Summed cross-entropy, smoothed and plain; without making the logits, unless there is a soft cap.
 
-        Shapes: hidden [N, D], labels int64 [N] -> two fp32 scalars.
+        Shapes: hidden [N, D] of the places that are predicted, labels int64 [N].
         """
         if self.soft_cap is None:
-            return linear_cross_entropy(
-                self._features(hidden), self.weight, labels, bias=self.bias, label_smoothing=label_smoothing
+            features = self._features(hidden)
+            loss, nll = linear_cross_entropy(
+                features, self.weight, labels, bias=self.bias, label_smoothing=label_smoothing
             )
-        surprises = -torch.log_softmax(self(hidden), dim=-1, dtype=torch.float32)  # [N, V]
-        nll = surprises.gather(1, labels[:, None]).sum()
-        uniform = surprises.mean(dim=-1).sum()
-        return (1 - label_smoothing) * nll + label_smoothing * uniform, nll.detach()
+            return Sums(loss, nll, len(labels))
+        return cross_entropy(self(hidden), labels, label_smoothing=label_smoothing)
 
     def _features(self, hidden: Tensor) -> Tensor:
         if self.scale is not None:

@@ -11,16 +11,17 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
-from zoo.components.head._vocabulary import Predicts, VocabularySpec, vocabulary_matrix
+from zoo.components.head._vocabulary import VocabularySpec, vocabulary_matrix
 from zoo.kernels.cross_entropy import linear_cross_entropy
 from zoo.kernels.linear import Linear, linear
 from zoo.kinds import HEAD, NORM
+from zoo.losses import Sums
 from zoo.sizes import Batch, linear_size, n_kept, n_parameters
 
 
 class MaskedLanguageModelSpec(VocabularySpec):
     type: Literal["masked_language_model"] = "masked_language_model"
-    predicts: Predicts = "inputs"
+    predicts: str = Field("inputs", min_length=1)
     """The embedding whose vocabulary is predicted."""
     activation: Activation = "gelu"
     """Function after the dense layer."""
@@ -67,7 +68,7 @@ class MaskedLanguageModelHead(nn.Module):
         *,
         d_model: int,
         embeddings: Mapping[str, nn.Module],
-        predicts: Predicts,
+        predicts: str,
         tied: bool,
         activation: Activation,
         norm: Spec,
@@ -85,14 +86,16 @@ class MaskedLanguageModelHead(nn.Module):
     def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
         return linear(self._features(hidden), self.weight, self.bias)
 
-    def loss(self, hidden: Tensor, labels: Tensor, *, label_smoothing: float) -> tuple[Tensor, Tensor]:
-        """Summed cross-entropy, smoothed and plain, without making the logits: give it the masked places only.
+    def loss(self, hidden: Tensor, labels: Tensor, *, label_smoothing: float) -> Sums:
+        """Summed cross-entropy, smoothed and plain, without making the logits.
 
-        Shapes: hidden [N, D], labels int64 [N] -> two fp32 scalars.
+        Shapes: hidden [N, D] of the masked places, labels int64 [N].
         """
-        return linear_cross_entropy(
-            self._features(hidden), self.weight, labels, bias=self.bias, label_smoothing=label_smoothing
+        features = self._features(hidden)
+        loss, nll = linear_cross_entropy(
+            features, self.weight, labels, bias=self.bias, label_smoothing=label_smoothing
         )
+        return Sums(loss, nll, len(labels))
 
     def _features(self, hidden: Tensor) -> Tensor:
         return self.norm(ACTIVATIONS[self.activation](self.dense(hidden)))  # [B, T, E]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -14,6 +14,7 @@ from zoo.sizes import Batch
 
 class NoHeadSpec(Spec):
     type: Literal["none"] = "none"
+    learns: ClassVar[None] = None
 
     def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
         return 0

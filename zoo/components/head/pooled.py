@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from zoo.sizes import Batch, linear_size
 
 class PooledSpec(Spec):
     type: Literal["pooled"] = "pooled"
+    learns: ClassVar[None] = None
     pool: Pool = "first"
     """Which vector stands for the sequence: that of its first real token, of its last, the real tokens' mean, or a mean
     whose weights are learned (attention)."""

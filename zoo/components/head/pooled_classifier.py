@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -14,11 +14,13 @@ from zoo.components.head._pooling import Pool, Pooling
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD, NORM
+from zoo.losses import Learns, Sums, cross_entropy, squared_error
 from zoo.sizes import Batch, linear_size, n_parameters
 
 
 class PooledClassifierSpec(Spec):
     type: Literal["pooled_classifier"] = "pooled_classifier"
+    learns: ClassVar[Learns] = "sequence"
     n_classes: int = Field(ge=1, le=10_000_000)
     """Numbers given for a sequence: a logit a class, or 1 for a regression."""
     pool: Pool = "first"
@@ -62,6 +64,7 @@ class PooledClassifierSpec(Spec):
     spec=PooledClassifierSpec,
     examples=[
         {"n_classes": 5},
+        {"n_classes": 1},
         {"n_classes": 3, "pool": "mean", "activation": "tanh", "dropout": 0.1, "pooled_dropout": 0.2},
         {"n_classes": 4, "pool": "last", "bias": False},
         {"n_classes": 4, "pool": "attention"},
@@ -109,3 +112,16 @@ class PooledClassifier(nn.Module):
         if self.norm is not None:
             x = self.norm(x)
         return self.output(drop(x, self.dropout, training=self.training))
+
+    def loss(self, hidden: Tensor, labels: Tensor, *, mask: Tensor | None, label_smoothing: float) -> Sums:
+        """Summed cross-entropy, or squared error where there is one class.
+
+        Shapes: hidden [B, T, D], mask bool [B, T], labels int64 [B]; for one class the values, float [B].
+        Raises: ValueError for smoothed values.
+        """
+        logits = self(hidden, mask=mask)  # [B, n_classes]
+        if self.output.out_features > 1:
+            return cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        if label_smoothing:
+            raise ValueError(f"label_smoothing ({label_smoothing}) must be 0 for a regression (n_classes 1)")
+        return squared_error(logits.squeeze(1), labels)

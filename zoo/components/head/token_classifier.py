@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -13,11 +13,13 @@ from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD, NORM
+from zoo.losses import Learns, Sums, cross_entropy
 from zoo.sizes import Batch, linear_size, n_parameters
 
 
 class TokenClassifierSpec(Spec):
     type: Literal["token_classifier"] = "token_classifier"
+    learns: ClassVar[Learns] = "token"
     n_classes: int = Field(ge=1, le=10_000_000)
     """Numbers given for a token: a logit a class."""
     activation: Activation | None = None
@@ -88,3 +90,7 @@ class TokenClassifier(nn.Module):
         if self.norm is not None:
             x = self.norm(x)
         return self.output(drop(x, self.dropout, training=self.training))
+
+    def loss(self, hidden: Tensor, labels: Tensor, *, label_smoothing: float) -> Sums:
+        """Summed cross-entropy: hidden [N, D] of the places that are predicted, labels int64 [N]."""
+        return cross_entropy(self(hidden), labels, label_smoothing=label_smoothing)
