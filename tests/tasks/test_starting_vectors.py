@@ -321,7 +321,7 @@ def test_the_command_line_says_it_on_standard_error(tmp_path: Path) -> None:
     assert "v.vec: vectors for " in done.stderr
     (tmp_path / "v.vec").unlink()
     again = subprocess.run(
-        [*shell, "resume", "run", "training.max_steps=3"],
+        [*shell, "resume", "run", "training.max_steps=3", "training.schedule.total_steps=3"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
