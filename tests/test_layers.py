@@ -19,7 +19,7 @@ PACKAGES = ("registry", "presets", "zoo")
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("registry", "presets"),
     ("zoo.errors", "zoo.hardware", "zoo.progress", "zoo.special_ids", "zoo.losses"),
-    ("zoo.masks + zoo.kernels",),
+    ("zoo.masks + zoo.kernels", "zoo.storage"),
     ("zoo.kinds",),
     ("zoo.sizes",),
     ("zoo.components.activations", "zoo.components.heads", "zoo.components.norms"),
@@ -55,6 +55,7 @@ OUTSIDE: dict[str, frozenset[str]] = {
     "zoo.kinds": frozenset({"torch"}),
     "zoo.losses": frozenset({"torch"}),
     "zoo.masks + zoo.kernels": frozenset({"torch"}),
+    "zoo.storage": frozenset({"torch"}),
 }
 
 IMPORT_NAMES = {"pyyaml": "yaml"}

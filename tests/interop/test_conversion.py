@@ -14,10 +14,10 @@ from zoo.errors import DataError
 from zoo.interop.canonical import canonical
 from zoo.interop.certify import random_reference
 from zoo.interop.family import family_named
-from zoo.interop.files import stored_tensors
 from zoo.interop.hugging_face import export, from_hf, generation_of, to_hf
 from zoo.interop.matching import config_of, spec_of
 from zoo.kinds import MODEL
+from zoo.storage.tensors import stored_tensors
 
 pytest.importorskip("transformers")
 

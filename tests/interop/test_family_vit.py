@@ -16,10 +16,10 @@ from registry import SpecError
 from zoo.assembly.build import build
 from zoo.interop.certify import GRADIENT_BAR, GRADIENT_FLOOR, random_reference
 from zoo.interop.family import family_named
-from zoo.interop.files import Held
 from zoo.interop.hugging_face import export, from_hf, to_hf
 from zoo.interop.matching import spec_of
 from zoo.interop.transfer import by_rules_names, fill
+from zoo.storage.tensors import Held
 
 VIT = family_named("vit")
 SMALL = VIT.examples[0]

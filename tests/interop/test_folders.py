@@ -20,10 +20,10 @@ from registry import SpecError
 from zoo.assembly.build import build
 from zoo.errors import DataError, RunError
 from zoo.interop.family import family_named
-from zoo.interop.files import stored_tensors
 from zoo.interop.hugging_face import export, from_hf, generation_of
 from zoo.interop.matching import spec_of
 from zoo.interop.model_folder import load_model, save_model
+from zoo.storage.tensors import stored_tensors
 
 CONFIG = {
     "model_type": "gpt2",

@@ -18,7 +18,7 @@ from zoo.run.spec import load
 from zoo.run.training import train
 from zoo.run.using import TrainedRun, evaluate, generate
 from zoo.special_ids import EOS
-from zoo.training import files
+from zoo.storage import files
 
 TINY = (
     "model.d_model=12",

@@ -21,9 +21,9 @@ from zoo.errors import DataError, RunError
 from zoo.kinds import TASK
 from zoo.run.spec import RunSpec
 from zoo.run.training import resume, train
+from zoo.storage.checkpoints import CHECKPOINTS_FOLDER
+from zoo.storage.weights import read_weights
 from zoo.tasks.translation import load_tokenizers
-from zoo.training.selection import CHECKPOINTS_FOLDER
-from zoo.training.weights import read_weights
 
 D = 8
 WORDS = ["the", "The", "and", ".", "der", "nowhere-to-be-seen"]

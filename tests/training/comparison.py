@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from zoo.training.checkpoints import Checkpoints
-from zoo.training.journal import read
+from zoo.storage.checkpoints import Checkpoints
+from zoo.storage.metrics import read
 
 TIMES = ("seconds", "tokens_per_second")
 """What no two runs have in common."""

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import toy
 
-from zoo.training import checkpoints, files
+from zoo.storage import checkpoints, files
 from zoo.training.fit import fit
 
 RUN: dict[str, Any] = {"average_last": 2, "accumulate": 2, "keep_checkpoints": 2}

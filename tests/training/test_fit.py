@@ -20,13 +20,14 @@ from torch.nn.utils import get_total_norm
 from registry import SpecError, parse
 from zoo.assembly.build import build
 from zoo.errors import DivergedError, PreemptedError, RunError
-from zoo.training import checkpoints, keeper, module
-from zoo.training.checkpoints import Checkpoints
+from zoo.storage import checkpoints
+from zoo.storage.checkpoints import Checkpoints
+from zoo.storage.metrics import read
+from zoo.storage.selection import load_weights
+from zoo.training import keeper, module
 from zoo.training.fit import TrainingResult, fit
-from zoo.training.journal import read
 from zoo.training.order import Batches, Position
 from zoo.training.randomness import seed_all, untouched
-from zoo.training.selection import load_weights
 
 
 def records(folder: Path, kind: str) -> list[dict[str, Any]]:
@@ -467,7 +468,7 @@ def test_settings_of_torch_are_as_before(toy: ModuleType, tmp_path: Path) -> Non
 
 def test_a_spec_is_read_without_lightning() -> None:
     code = (
-        "import sys, zoo.training.spec, zoo.training.selection, zoo.kinds\n"
+        "import sys, zoo.training.spec, zoo.storage.selection, zoo.kinds\n"
         "zoo.kinds.OPTIMIZER.names(), zoo.kinds.SCHEDULE.names()\n"
         "assert not {'lightning', 'pytorch_lightning', 'tensorboard'} & set(sys.modules)"
     )

@@ -8,7 +8,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from zoo.errors import RunError
-from zoo.training.journal import Journal, Value, read
+from zoo.storage.metrics import Value, read
+from zoo.training.journal import Journal
 
 
 def record(step: int, **more: Value) -> dict[str, Value]:

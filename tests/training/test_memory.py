@@ -13,10 +13,10 @@ from torch.testing import assert_close
 
 from registry import SpecError, parse
 from zoo.errors import RunError
+from zoo.storage.metrics import read
+from zoo.storage.selection import load_weights
 from zoo.training.fit import fit
-from zoo.training.journal import read
 from zoo.training.memory import is_out_of_memory
-from zoo.training.selection import load_weights
 from zoo.training.spec import TrainingSpec
 
 REFUSAL = (

@@ -16,9 +16,9 @@ from zoo import hardware
 from zoo.assembly.build import build
 from zoo.errors import RunError
 from zoo.kinds import SCHEDULE, TASK
+from zoo.storage.metrics import read
 from zoo.training import fit as fit_module
 from zoo.training.fit import fit
-from zoo.training.journal import read
 from zoo.training.plan import Plan, duration, seconds_a_batch
 from zoo.training.settling import settle_end, settle_precision
 from zoo.training.spec import TrainingSpec

@@ -12,9 +12,9 @@ from comparison import differences, final
 from registry import parse
 from zoo.assembly.build import build
 from zoo.kinds import TASK
+from zoo.storage.selection import load_weights
 from zoo.training import keeper
 from zoo.training.fit import fit
-from zoo.training.selection import load_weights
 
 
 def translating(toy: ModuleType, **training: Any) -> Any:

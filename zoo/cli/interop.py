@@ -66,9 +66,9 @@ def import_(
     target, wanted = _one_folder(out_word, out), _dtype(dtype)
     from registry import SpecError
     from zoo.assembly.build import n_parameters
-    from zoo.interop.files import check_free
     from zoo.interop.hugging_face import from_hf, generation_of
     from zoo.interop.model_folder import save_model
+    from zoo.storage.tensors import check_free
 
     check_free(target)  # before anything long
     spec, model = from_hf(
@@ -112,9 +112,9 @@ def export(
     """Write a model as a folder that transformers reads: config.json, with the ids its search has, and safetensors."""
     target, fields = _one_folder(out_word, out), _fields(field or ())
     load_plugins(plugin)
-    from zoo.interop.files import check_free
     from zoo.interop.hugging_face import export as write
     from zoo.interop.model_folder import WEIGHTS_FILE, load_model
+    from zoo.storage.tensors import check_free
 
     check_free(target)
     run = _run(source)
@@ -184,7 +184,7 @@ def _run(folder: Path) -> Any:
 def _trained(folder: Path, spec: Any, checkpoint: str) -> Any:
     """The model of a run."""
     from zoo.assembly.build import build
-    from zoo.training.selection import load_weights
+    from zoo.storage.selection import load_weights
 
     model = build(spec)
     model.load_state_dict(load_weights(folder, int(checkpoint) if checkpoint.isdecimal() else checkpoint))

@@ -20,7 +20,6 @@ from registry import dump, parse
 from zoo.assembly.build import build, n_parameters
 from zoo.interop.canonical import canonical
 from zoo.interop.family import Family, Published, family_named
-from zoo.interop.files import Held
 from zoo.interop.hugging_face import (
     export,
     from_hf,
@@ -34,6 +33,7 @@ from zoo.interop.rules import Either
 from zoo.interop.transfer import by_rules_names, fill
 from zoo.interop.trial import Trial, token_trial
 from zoo.kinds import DECODING, MODEL
+from zoo.storage.tensors import Held
 
 LOGITS_BAR = 2e-5
 """Largest difference of an output allowed, relative to the reference's largest."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import DataError, RunError
-from zoo.interop.files import Stored, new_folder, stored_tensors, write_tensors
+from zoo.storage.tensors import Stored, new_folder, stored_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
 SETTINGS_FILE = "generation_config.json"

@@ -30,7 +30,6 @@ from zoo.interop.checkpoint import (
 )
 from zoo.interop.config import Config
 from zoo.interop.family import Family, classes_of, family_of
-from zoo.interop.files import Held, Readable
 from zoo.interop.matching import config_of, spec_of
 from zoo.interop.pickles import read_pickles
 from zoo.interop.search_fields import FIELDS, IDS
@@ -38,6 +37,7 @@ from zoo.interop.transfer import by_rules_names, fill, promised
 from zoo.interop.variants import variant_of
 from zoo.interop.writing import ids_of, passed_over, says_search, search_of, settings_of
 from zoo.kinds import DECODING
+from zoo.storage.tensors import Held, Readable
 
 SHARD_BYTES = 5_000_000_000
 

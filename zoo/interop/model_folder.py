@@ -13,10 +13,10 @@ from registry import Spec, dump, parse
 from zoo.assembly.build import build
 from zoo.errors import RunError
 from zoo.interop.checkpoint import WEIGHTS_FILE
-from zoo.interop.files import new_folder, stored_tensors, write_tensors
 from zoo.interop.rules import Rule, Rules
 from zoo.interop.transfer import fill, first_names
 from zoo.kinds import MODEL
+from zoo.storage.tensors import new_folder, stored_tensors, write_tensors
 
 SPEC_FILE = "spec.yaml"
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.errors import RunError
 from zoo.interop.checkpoint import read_index
-from zoo.interop.files import Held
+from zoo.storage.tensors import Held
 
 _FILE = "pytorch_model.bin"
 _INDEX = "pytorch_model.bin.index.json"

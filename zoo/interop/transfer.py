@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from zoo.errors import DataError
 from zoo.interop.checkpoint import Promised, some
 from zoo.interop.family import Family
-from zoo.interop.files import Readable, scratch
 from zoo.interop.rules import Rule, Rules, chosen, names_of
 from zoo.interop.variants import is_table
+from zoo.storage.tensors import Readable, scratch
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from zoo.interop.config import Variant
-from zoo.interop.files import Readable
 from zoo.interop.rules import Rules, all_rules, names_of
+from zoo.storage.tensors import Readable
 
 _ANGLE_ERROR = 3e-7  # of a sinusoid's angle in float32, as references compute it, at each position further
 _ROUNDED = 4e-3  # sinusoids rounded to bfloat16 are off by half of it

@@ -13,8 +13,9 @@ from zoo.analysis.size import n_parameters
 from zoo.kinds import ScheduleSpec
 from zoo.run.folder import run_in
 from zoo.run.spec import RunSpec
+from zoo.storage.metrics import seconds_trained
+from zoo.storage.selection import last_step
 from zoo.training.plan import duration
-from zoo.training.selection import last_step, seconds_trained
 from zoo.training.settling import device_name, device_type
 
 _MARGIN = 1.2  # more minutes than so many steps took so far

@@ -14,9 +14,9 @@ from zoo.run.folder import SPEC_FILE, is_first_process, new_folder, require, run
 from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec, load
 from zoo.run.telling import done_text, head_line
-from zoo.training.files import METRICS_FILE
+from zoo.storage.metrics import METRICS_FILE
+from zoo.storage.selection import last_step
 from zoo.training.plugins import PLUGINS_FILE
-from zoo.training.selection import last_step
 from zoo.training.settling import settle_precision
 
 _OF_AN_ATTEMPT = {

@@ -26,9 +26,9 @@ from zoo.kinds import CORPUS, TASK, Corpus
 from zoo.progress import Bar
 from zoo.run.folder import require, run_in
 from zoo.run.spec import RunSpec
-from zoo.training import files
+from zoo.storage import files
+from zoo.storage.selection import load_weights, weights_folder
 from zoo.training.randomness import untouched
-from zoo.training.selection import load_weights, weights_folder
 
 HYPOTHESES, RESULTS = ("hypotheses", ".txt"), ("results", ".json")
 """Stem and ending of the files of an evaluation; what stands between says on which data, nothing for the test set."""

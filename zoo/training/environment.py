@@ -16,7 +16,7 @@ import torch
 
 from zoo import hardware
 from zoo.errors import RunError
-from zoo.training import files
+from zoo.storage import files
 from zoo.training.settling import device_name
 
 ENVIRONMENT_FILE = "environment.json"

@@ -26,27 +26,27 @@ from zoo.assembly.build import build
 from zoo.errors import RunError
 from zoo.kinds import SCHEDULE, TASK, Task
 from zoo.progress import Bar, Report
+from zoo.storage import files
+from zoo.storage.averaging import average
+from zoo.storage.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
+from zoo.storage.metrics import METRICS_FILE, read
+from zoo.storage.ownership import owned
+from zoo.storage.selection import weights_folder
 from zoo.tasks.task import Starts
-from zoo.training import files
-from zoo.training.averaging import average
-from zoo.training.checkpoints import Checkpoints
 from zoo.training.devices import compile_layers, torch_settings
 from zoo.training.display import Display
 from zoo.training.environment import record_environment
-from zoo.training.files import METRICS_FILE
 from zoo.training.identity import check_identity, identity
-from zoo.training.journal import Journal, read
+from zoo.training.journal import Journal
 from zoo.training.keeper import Keeper
 from zoo.training.memory import is_out_of_memory
 from zoo.training.module import TrainingModule
 from zoo.training.order import Batches, Position, RankSampler
-from zoo.training.ownership import owned
 from zoo.training.plan import MOST_BATCHES, Plan, seconds_a_batch
 from zoo.training.plugins import record_plugins
 from zoo.training.progress import Progress
 from zoo.training.quiet import quiet_lightning
 from zoo.training.randomness import seed_all, untouched
-from zoo.training.selection import CHECKPOINTS_FOLDER, weights_folder
 from zoo.training.settling import (
     device_type,
     has_open_end,

@@ -18,14 +18,11 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 from zoo.errors import RunError
-from zoo.training import files
-from zoo.training.files import METRICS_FILE
+from zoo.storage import files
+from zoo.storage.metrics import METRICS_FILE, Value, read
 
 TABLE_FILE = "metrics.csv"
 TENSORBOARD_FOLDER = "tensorboard"
-
-Value = str | int | float | None
-"""What a record holds; a number that is not finite is written as null."""
 
 
 class Journal:
@@ -91,16 +88,3 @@ class Journal:
             self._board.close()
         except OSError as error:
             raise RunError(f"{self._folder / METRICS_FILE}: cannot be written: {error.strerror}") from error
-
-
-def read(folder: Path) -> list[dict[str, Value]]:
-    """The records of a run, in order; a last line that a kill cut short is left out.
-
-    Raises: RunError when there is no metrics.jsonl, or another line of it is no JSON.
-    """
-    path = folder / METRICS_FILE
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error

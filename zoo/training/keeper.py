@@ -15,10 +15,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from registry import Spec
 from zoo.errors import DivergedError, RunError
+from zoo.storage.checkpoints import Checkpoints
+from zoo.storage.metrics import Value
 from zoo.tasks.task import Prepared, Validation
-from zoo.training.checkpoints import Checkpoints
 from zoo.training.display import Display
-from zoo.training.journal import Journal, Value
+from zoo.training.journal import Journal
 from zoo.training.module import TrainingModule
 from zoo.training.order import Order, Position
 from zoo.training.progress import Progress

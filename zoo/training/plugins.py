@@ -10,7 +10,7 @@ from typing import Any
 
 from registry import Problem, SpecError, loaded_plugins
 from zoo.errors import RunError
-from zoo.training import files
+from zoo.storage import files
 
 PLUGINS_FILE = "plugins.json"
 

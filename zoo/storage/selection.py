@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from torch import Tensor
 
 from zoo.errors import RunError
-from zoo.training import files
-from zoo.training.checkpoints import Checkpoints
-
-CHECKPOINTS_FOLDER = "checkpoints"
+from zoo.storage.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 
 
 def weights_folder(folder: Path, which: str | int = "result") -> Path:
@@ -38,15 +34,6 @@ def weights_folder(folder: Path, which: str | int = "result") -> Path:
 def last_step(folder: Path) -> int:
     """The step that a run's newest checkpoint was made at; 0 without any."""
     return max(Checkpoints(folder / CHECKPOINTS_FOLDER).steps(), default=0)
-
-
-def seconds_trained(folder: Path) -> float:
-    """Time spent training by the last record of a run, over all resumes; 0 without any."""
-    try:
-        lines = (folder / files.METRICS_FILE).read_text(encoding="utf-8").split("\n")[:-1]
-        return float(json.loads(lines[-1])["seconds"]) if lines else 0.0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
 
 
 def load_weights(folder: Path, which: str | int = "result") -> dict[str, Tensor]:

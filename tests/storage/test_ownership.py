@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import RunError
-from zoo.training.ownership import owned
+from zoo.storage.ownership import owned
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from zoo.training.ownership import owned
+from zoo.storage.ownership import owned
 with owned(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

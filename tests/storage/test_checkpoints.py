@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from zoo.errors import RunError
-from zoo.training.averaging import average
-from zoo.training.checkpoints import FORMAT, Checkpoints, DamagedError
-from zoo.training.selection import load_weights, weights_folder
-from zoo.training.weights import write_weights
+from zoo.storage.averaging import average
+from zoo.storage.checkpoints import FORMAT, Checkpoints, DamagedError
+from zoo.storage.selection import load_weights, weights_folder
+from zoo.storage.weights import write_weights
 
 
 def weights(seed: int) -> dict[str, Tensor]:
@@ -149,7 +149,7 @@ def test_without_any_there_is_no_newest(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused_and_not_taken_for_damage(checkpoints: Checkpoints) -> None:
-    from zoo.training.checkpoints import _render
+    from zoo.storage.checkpoints import _render
 
     file = checkpoints.path(8) / "manifest.json"
     manifest = json.loads(file.read_text())
@@ -234,7 +234,7 @@ FULL_DISK = """
 import resource, sys, torch
 from pathlib import Path
 from zoo.errors import RunError
-from zoo.training.checkpoints import Checkpoints
+from zoo.storage.checkpoints import Checkpoints
 checkpoints = Checkpoints(Path(sys.argv[1]))
 big, small = torch.zeros(200_000), torch.zeros(3)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

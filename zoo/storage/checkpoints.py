@@ -26,11 +26,14 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from zoo.errors import RunError
-from zoo.training import files
-from zoo.training.weights import read_weights, write_weights
+from zoo.storage import files
+from zoo.storage.weights import read_weights, write_weights
 
 FORMAT = 1
 """Version of the layout; a higher number in a manifest is refused."""
+
+CHECKPOINTS_FOLDER = "checkpoints"
+"""Of a run folder."""
 
 WEIGHTS_FILE = "model.safetensors"
 STATE_FILE = "training.pt"

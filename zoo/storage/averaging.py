@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from zoo.errors import RunError
-from zoo.training.checkpoints import Checkpoints
+from zoo.storage.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 
 
 def mean_weights(checkpoints: Checkpoints, steps: Sequence[int]) -> dict[str, Tensor]:
@@ -38,7 +38,7 @@ def average(folder: Path, n: int) -> Path:
     Those an interruption left between the regular ones do not count. With fewer than n, all count.
     Raises: RunError when there is none, or one is damaged.
     """
-    checkpoints = Checkpoints(folder / "checkpoints")
+    checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER)
     steps = checkpoints.regular_steps()[-n:]
     if not steps:
         raise RunError(f"{folder}: no checkpoint to average")

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
-METRICS_FILE = "metrics.jsonl"
 
 
 def sync(path: Path) -> None:
