@@ -100,10 +100,10 @@ def test_scores_that_cannot_be_written_are_returned_all_the_same(
 ) -> None:
     expected = evaluate(run)
 
-    def refuse(path: Path, text: str) -> None:
+    def refuse(path: Path) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(files, "write_text", refuse)
+    monkeypatch.setattr(files, "sync", refuse)
     found = evaluate(run)
     assert found["not_written"] == [
         f"{run / name}: cannot be written: Read-only file system"

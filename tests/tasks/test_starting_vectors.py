@@ -242,7 +242,10 @@ def test_the_fingerprint_is_that_of_the_files_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("record", "message"),
-    [(None, r"word_vectors\.json: cannot be read: No such file"), ("{}", r"record .* is damaged: KeyError")],
+    [
+        (None, r"word_vectors\.json: cannot be read: No such file"),
+        ("{}", r"word_vectors\.json: damaged: KeyError"),
+    ],
 )
 def test_a_resumed_run_must_find_its_record(tmp_path: Path, record: str | None, message: str) -> None:
     vectors(tmp_path / "v.vec")

@@ -68,7 +68,7 @@ def import_(
     from zoo.assembly.build import n_parameters
     from zoo.interop.hugging_face import from_hf, generation_of
     from zoo.interop.model_folder import save_model
-    from zoo.storage.tensors import check_free
+    from zoo.storage.files import check_free
 
     check_free(target)  # before anything long
     spec, model = from_hf(
@@ -114,7 +114,7 @@ def export(
     load_plugins(plugin)
     from zoo.interop.hugging_face import export as write
     from zoo.interop.model_folder import WEIGHTS_FILE, load_model
-    from zoo.storage.tensors import check_free
+    from zoo.storage.files import check_free
 
     check_free(target)
     run = _run(source)

@@ -9,7 +9,6 @@ anew.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -32,6 +31,7 @@ from zoo.data.tokenizer import Tokenizer
 from zoo.errors import DataError, RunError
 from zoo.kinds import Corpus
 from zoo.progress import Report
+from zoo.storage.hashing import sha256_of_file, sha256_of_json, sha256_of_text
 
 FORMAT = 1
 """Part of every entry's name: raised when the files' meaning changes."""
@@ -58,7 +58,7 @@ class Recipe:
             FORMAT, corpus.fingerprint(split), self.source_tokenizer.sha256, self.target_tokenizer.sha256,
             self.max_length, self.too_long, self.bad_lines,
         )  # fmt: skip
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+        return sha256_of_text(repr(parts))[:32]
 
 
 def token_pairs(
@@ -132,9 +132,9 @@ def _write(
         "source": source.dtype,
         "target": target.dtype,
         "counts": dict(counts),
-        "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
+        "sha256": {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())},
     }
-    about["seal"] = _seal(about)
+    about["seal"] = sha256_of_json(about)
     (folder / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
 
 
@@ -153,8 +153,10 @@ def _is_sound(entry: Path) -> bool:
         return False
     try:
         about = json.loads((entry / ABOUT).read_bytes())
-        damaged = [] if about.pop("seal") == _seal(about) else [ABOUT]
-        damaged += [name for name, sha256 in about["sha256"].items() if _sha256(entry / name) != sha256]
+        damaged = [] if about.pop("seal") == sha256_of_json(about) else [ABOUT]
+        damaged += [
+            name for name, sha256 in about["sha256"].items() if sha256_of_file(entry / name) != sha256
+        ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         damaged = [repr(error)]
     if damaged:
@@ -203,12 +205,3 @@ def _sweep(folder: Path) -> None:
             continue  # its writer has just finished
         if time.time() - newest > STALE_S:
             shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _seal(about: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

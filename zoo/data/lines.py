@@ -9,7 +9,6 @@ unpacked, whatever their name.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import re
 import zlib
@@ -19,6 +18,7 @@ from typing import NamedTuple
 
 from zoo.data.bad_lines import BadLines
 from zoo.errors import DataError
+from zoo.storage.hashing import sha256, sha256_of_file
 
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = "\ufeff".encode()
@@ -153,16 +153,15 @@ def read_columns(
 
 def hash_files(paths: Sequence[Path], *settings: object) -> str:
     """SHA-256 over the files' bytes, as they are on disk, and the settings they are read with."""
-    digest = hashlib.sha256(repr(settings).encode())
-    for path in paths:
-        digest.update(bytes.fromhex(file_sha256(path)))
-    return digest.hexdigest()
+    return sha256(b"".join([repr(settings).encode(), *(bytes.fromhex(file_sha256(path)) for path in paths)]))
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as they are on disk. Raises: DataError for a file that cannot be opened."""
-    with _open(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file of text, as it is on disk. Raises: DataError for a file that cannot be read."""
+    try:
+        return sha256_of_file(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
 
 
 def _line(raw: bytes, max_characters: int) -> Line:
@@ -188,5 +187,11 @@ def _suspect(character: str, position: int) -> tuple[str, str]:
 def _open(path: Path) -> io.BufferedReader:
     try:
         return path.open("rb")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> DataError:
+    return DataError(
+        f"{path}: cannot be read: {getattr(error, 'strerror', error)}"
+    )  # ValueError: a NUL in the name

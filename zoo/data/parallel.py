@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from zoo.data.tokenizer import Tokenizer, load_tokenizer
 from zoo.errors import DataError, RunError
 from zoo.kinds import CORPUS, TOKENIZER, Corpus
 from zoo.progress import Report, counted
+from zoo.storage.hashing import sha256_of_text
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def prepare(
         for reason, count in sorted(pairs.counts.items()):
             log.warning("%s: %d pairs left out: %s", reader.where(split), count, reason)
     names = "\n".join(f"{split} {pairs.folder.name}" for split, pairs in splits.items())
-    fingerprint = hashlib.sha256(names.encode()).hexdigest()
+    fingerprint = sha256_of_text(names)
     return PreparedData(reader, splits, tokenizers[0], tokenizers[-1], fingerprint, bad_lines)
 
 

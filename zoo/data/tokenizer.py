@@ -7,17 +7,17 @@ learnt.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from zoo.data.files import write_bytes
 from zoo.errors import RunError
 from zoo.kinds import TOKENIZER
 from zoo.special_ids import UNK
+from zoo.storage.files import write_bytes
+from zoo.storage.hashing import sha256
+from zoo.storage.records import read_record, write_record
 
 
 class Tokenizer(ABC):
@@ -36,7 +36,7 @@ class Tokenizer(ABC):
         self.data = data
         self.vocab_size = vocab_size
         self._is_token = [True] * vocab_size
-        self.sha256 = hashlib.sha256(data).hexdigest()
+        self.sha256 = sha256(data)
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -67,11 +67,8 @@ class Tokenizer(ABC):
         """
         name = stem + self.suffix
         about = {"type": self.type, "file": name, "sha256": self.sha256, "vocab_size": self.vocab_size}
-        try:
-            write_bytes(folder / name, self.data)
-            write_bytes(folder / f"{stem}.json", (json.dumps(about, indent=2) + "\n").encode())
-        except OSError as error:
-            raise RunError(f"{folder / name}: cannot be written: {error.strerror}") from error
+        write_bytes(folder / name, self.data)
+        write_record(folder / f"{stem}.json", about)
 
 
 def load_tokenizer(folder: Path, stem: str) -> Tokenizer:
@@ -80,19 +77,17 @@ def load_tokenizer(folder: Path, stem: str) -> Tokenizer:
     Raises: RunError where it is missing, damaged, or not the file that was saved.
     """
     record = folder / f"{stem}.json"
+    keys = ("type", "sha256", "vocab_size", "file")
+    kind, expected, vocab_size, name = read_record(record, lambda about: [str(about[key]) for key in keys])
+    file = folder / Path(name).name  # a name only: a record may not point out of its folder
     try:
-        about = json.loads(record.read_bytes())
-        kind, sha256, vocab_size = (str(about[key]) for key in ("type", "sha256", "vocab_size"))
-        file = folder / Path(str(about["file"])).name  # a name only: a record may not point out of its folder
         data = file.read_bytes()
-    except OSError as error:
-        raise RunError(f"{error.filename}: the tokenizer cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{record}: the tokenizer's record is damaged: {error!r}") from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise RunError(f"{file}: cannot be read: {getattr(error, 'strerror', error)}") from None
+    found = sha256(data)
+    if found != expected:
         raise RunError(
-            f"{file}: not the tokenizer that was saved: its SHA-256 is {found}, {record.name} says {sha256}"
+            f"{file}: not the tokenizer that was saved: its SHA-256 is {found}, {record.name} says {expected}"
         )
     if kind not in TOKENIZER.names():
         raise RunError(

@@ -15,26 +15,15 @@ import torch
 from torch import Tensor
 
 from zoo.errors import DataError, RunError
-from zoo.storage.tensors import Stored, new_folder, stored_tensors, write_tensors
+from zoo.storage.files import export_folder
+from zoo.storage.records import read_json
+from zoo.storage.tensors import Stored, stored_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
 SETTINGS_FILE = "generation_config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object. Raises: RunError for a file that is missing, unreadable or something else."""
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{file}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{file}: damaged: it is not JSON ({error})") from None
-    if not isinstance(data, dict):
-        raise RunError(f"{file}: damaged: it holds no mapping")
-    return data
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -128,7 +117,7 @@ def write_folder(
 
     Raises: RunError where the folder exists and is not empty, or cannot be written.
     """
-    with new_folder(folder) as inner:
+    with export_folder(folder) as inner:
         _write_weights(inner, tensors, shard_bytes)
         for name, data in ((CONFIG_FILE, config), (SETTINGS_FILE, settings)):
             if data is not None:

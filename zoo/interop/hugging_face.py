@@ -24,7 +24,6 @@ from zoo.interop.checkpoint import (
     SETTINGS_FILE,
     WEIGHTS_FILE,
     read_config,
-    read_json,
     read_tensors,
     write_folder,
 )
@@ -37,6 +36,7 @@ from zoo.interop.transfer import by_rules_names, fill, promised
 from zoo.interop.variants import variant_of
 from zoo.interop.writing import ids_of, passed_over, says_search, search_of, settings_of
 from zoo.kinds import DECODING
+from zoo.storage.records import read_json
 from zoo.storage.tensors import Held, Readable
 
 SHARD_BYTES = 5_000_000_000

@@ -16,7 +16,8 @@ from zoo.interop.checkpoint import WEIGHTS_FILE
 from zoo.interop.rules import Rule, Rules
 from zoo.interop.transfer import fill, first_names
 from zoo.kinds import MODEL
-from zoo.storage.tensors import new_folder, stored_tensors, write_tensors
+from zoo.storage.files import export_folder
+from zoo.storage.tensors import stored_tensors, write_tensors
 
 SPEC_FILE = "spec.yaml"
 
@@ -30,7 +31,7 @@ def save_model(folder: str | Path, spec: Spec, model: nn.Module, *, generation: 
     first = first_names(state)
     tensors = {name: tensor.detach() for name, tensor in state.items() if first[name] == name}
     data = {"model": dump(spec)} | ({} if generation is None else {"generation": dump(generation)})
-    with new_folder(Path(folder)) as inner:
+    with export_folder(Path(folder)) as inner:
         about = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
         write_tensors(inner / WEIGHTS_FILE, about, tensors.items())
         (inner / SPEC_FILE).write_text(presets.to_yaml(data), encoding="utf-8")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import os
 from pathlib import Path
 
 from registry import Problem, SpecError, dump
 from zoo.errors import RunError
 from zoo.run.spec import RunSpec, load
+from zoo.storage.hashing import sha256_of_json
 
 RUNS_FOLDER = Path("runs")
 SPEC_FILE = "spec.yaml"
@@ -31,7 +30,7 @@ def new_folder(run: RunSpec, name: str) -> Path:
                 "processes started one by one do not know each other's run folder: say which (--out)"
             )
         return Path(os.environ[_FOLDER_VARIABLE])
-    digest = hashlib.sha256(json.dumps(dump(run), sort_keys=True).encode()).hexdigest()[:7]
+    digest = sha256_of_json(dump(run))[:7]
     try:
         RUNS_FOLDER.mkdir(exist_ok=True)
         folder = next(filter(_is_made, (RUNS_FOLDER / f"{name}-{digest}-{n}" for n in itertools.count(1))))

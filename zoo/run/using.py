@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
@@ -20,13 +19,14 @@ from zoo.assembly.build import build
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpus import referenced
 from zoo.data.lines import read_pairs
-from zoo.errors import DataError
+from zoo.errors import DataError, RunError
 from zoo.generation.translate import Output, Progress, one_line
 from zoo.kinds import CORPUS, TASK, Corpus
 from zoo.progress import Bar
 from zoo.run.folder import require, run_in
 from zoo.run.spec import RunSpec
 from zoo.storage import files
+from zoo.storage.hashing import sha256_of_text
 from zoo.storage.selection import load_weights, weights_folder
 from zoo.training.randomness import untouched
 
@@ -210,7 +210,7 @@ def _files(paths: Sequence[Path], bad_lines: BadLines) -> _DataSet:
 
 def _label(name: str, *what: object) -> str:
     """What stands between stem and ending of a file's name: `.name`, and a hash of what else tells data apart."""
-    digest = f"-{hashlib.sha256(repr(what).encode()).hexdigest()[:7]}" if what else ""
+    digest = f"-{sha256_of_text(repr(what))[:7]}" if what else ""
     return f".{re.sub('[^A-Za-z0-9._-]', '_', name)[:60]}{digest}"
 
 
@@ -232,8 +232,8 @@ def _refusal_to_write(path: Path, text: str) -> str | None:
     """Writes a file; what is wrong if that cannot be done."""
     try:
         files.write_text(path, text)
-    except OSError as error:
-        return f"{path}: cannot be written: {error.strerror}"
+    except RunError as error:
+        return str(error)
     return None
 
 

@@ -13,7 +13,6 @@ rename too and only says what the folders cannot: losing it loses no training.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -27,6 +26,8 @@ from torch import Tensor
 
 from zoo.errors import RunError
 from zoo.storage import files
+from zoo.storage.hashing import sha256_of_file, sha256_of_json
+from zoo.storage.records import read_json, write_record
 from zoo.storage.weights import read_weights, write_weights
 
 FORMAT = 1
@@ -113,7 +114,7 @@ class Checkpoints:
                     with (temporary / STATE_FILE).open("wb") as file:  # streamed: no second copy in memory
                         torch.save(dict(state), file)
                 sums = {
-                    file.name: {"bytes": file.stat().st_size, "sha256": files.sha256(file)}
+                    file.name: {"bytes": file.stat().st_size, "sha256": sha256_of_file(file)}
                     for file in sorted(temporary.iterdir())
                 }
                 manifest = {"format": FORMAT, **about, "files": sums}
@@ -129,11 +130,8 @@ class Checkpoints:
         for path in self.folder.glob("step-*"):
             name = FOLDER_NAME.fullmatch(path.name)
             if name and int(name["step"]) not in steps:
-                # Renamed first: a kill halfway must not leave half a folder under a committed name.
-                doomed = path.with_name(f".{path.name}{files.TEMPORARY_SUFFIX}")
                 try:
-                    path.rename(doomed)
-                    shutil.rmtree(doomed)
+                    files.remove_folder(path)
                 except OSError as error:
                     raise RunError(f"{path}: cannot delete an old checkpoint: {error.strerror}") from error
 
@@ -152,25 +150,16 @@ class Checkpoints:
     def index(self) -> dict[str, Path]:
         """The folders index.json points to, of `last`, `best` and `average`; {} when it is absent."""
         file = self.folder / INDEX_FILE
-        try:
-            index = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not file.exists():
             return {}
-        except (OSError, ValueError) as error:
-            raise RunError(f"{file}: cannot read it: {error}") from error
-        if not isinstance(index, dict) or not all(
-            isinstance(name, str) and FOLDER_NAME.fullmatch(name) for name in index.values()
-        ):
+        index = read_json(file)
+        if not all(isinstance(name, str) and FOLDER_NAME.fullmatch(name) for name in index.values()):
             raise RunError(f"{file}: it should map last, best and average to names of folders beside it")
         return {key: self.folder / name for key, name in index.items()}
 
     def write_index(self, index: Mapping[str, Path]) -> None:
         """Replaces index.json in one move."""
-        names = {key: path.name for key, path in index.items()}
-        try:
-            files.write_text(self.folder / INDEX_FILE, json.dumps(names, indent=1) + "\n")
-        except OSError as error:
-            raise RunError(f"{self.folder / INDEX_FILE}: cannot write it: {error.strerror}") from error
+        write_record(self.folder / INDEX_FILE, {key: path.name for key, path in index.items()})
 
     # Reading
 
@@ -183,7 +172,7 @@ class Checkpoints:
         for name, expected in manifest["files"].items():
             file = path / name
             try:
-                found = {"bytes": file.stat().st_size, "sha256": files.sha256(file)}
+                found = {"bytes": file.stat().st_size, "sha256": sha256_of_file(file)}
             except OSError as error:
                 raise DamagedError(f"{file}: cannot be read: {error.strerror}") from error
             if found != expected:
@@ -258,6 +247,4 @@ class Checkpoints:
 
 def _render(manifest: Mapping[str, Any]) -> str:
     """A manifest's exact text, its own checksum included: one way to write it, so any changed byte shows."""
-    body = json.dumps(manifest, sort_keys=True)
-    checksum = hashlib.sha256(body.encode()).hexdigest()
-    return json.dumps({**manifest, "checksum": checksum}, indent=1, sort_keys=True) + "\n"
+    return json.dumps({**manifest, "checksum": sha256_of_json(manifest)}, indent=1, sort_keys=True) + "\n"

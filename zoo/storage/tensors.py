@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -219,27 +216,3 @@ def write_tensors(
             assert (expected, dtype, tuple(shape)) == (name, tensor.dtype, tuple(tensor.shape))
             if tensor.numel():
                 stream.write(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-
-
-def check_free(folder: Path) -> None:
-    """Raises: RunError for a folder that is there already and not empty."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder}: it exists already; give a folder that does not, or an empty one")
-
-
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to be written into, which becomes `folder` at the end: that appears whole or not at all.
-
-    Raises: RunError where the folder exists and is not empty, or cannot be written.
-    """
-    check_free(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-            inner = Path(temporary) / "folder"
-            inner.mkdir()
-            yield inner
-            os.replace(inner, folder)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written: {error.strerror}") from error

@@ -6,8 +6,6 @@ goes on without the file: from then on the vectors are in the checkpoints.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from pathlib import Path
 
@@ -16,11 +14,12 @@ from torch import nn
 
 from registry import Spec
 from zoo.assembly.build import build
-from zoo.data.files import write_bytes
 from zoo.data.lines import file_sha256
 from zoo.data.tokenizer import Tokenizer
 from zoo.data.word_vectors import check_width, fill
 from zoo.errors import DataError, RunError
+from zoo.storage.hashing import sha256_of_json
+from zoo.storage.records import read_record, write_record
 
 RECORD = "word_vectors.json"
 log = logging.getLogger(__name__)
@@ -68,20 +67,14 @@ def sha256_of(files: dict[str, Path], folder: Path, *, is_resumed: bool) -> dict
         return found
     if not files:
         return {}
-    try:
-        about = json.loads(record.read_bytes())
-        return {side: str(about[side]["sha256"]) for side in files}
-    except OSError as error:
-        raise RunError(f"{record}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{record}: the record of the word vectors is damaged: {error!r}") from None
+    return read_record(record, lambda about: {side: str(about[side]["sha256"]) for side in files})
 
 
 def with_sha256s(fingerprint: str, sha256s: dict[str, str]) -> str:
     """The fingerprint of a corpus and of word vectors; the corpus's own where there are none."""
     if not sha256s:
         return fingerprint
-    return hashlib.sha256(json.dumps([fingerprint, sha256s], sort_keys=True).encode()).hexdigest()
+    return sha256_of_json([fingerprint, sha256s])
 
 
 def fill_embedding(model: nn.Module, side: str, tokenizer: Tokenizer, path: Path) -> None:
@@ -114,10 +107,10 @@ def _matrix(model: nn.Module, side: str) -> nn.Parameter:
 
 
 def _write(record: Path, about: dict[str, dict[str, str]]) -> None:
+    if about:
+        write_record(record, about)
+        return
     try:
-        if about:
-            write_bytes(record, (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode())
-        else:
-            record.unlink(missing_ok=True)  # an attempt's that failed before its first step
+        record.unlink(missing_ok=True)  # an attempt's that failed before its first step
     except OSError as error:
         raise RunError(f"{record}: cannot be written: {error.strerror}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -15,8 +14,7 @@ from typing import Any
 import torch
 
 from zoo import hardware
-from zoo.errors import RunError
-from zoo.storage import files
+from zoo.storage.records import read_record, write_record
 from zoo.training.settling import device_name
 
 ENVIRONMENT_FILE = "environment.json"
@@ -28,15 +26,12 @@ def record_environment(
 ) -> None:
     """Adds this session to the run's environment.json: versions, machine, command, time.
 
-    Raises: RunError when it cannot be written.
+    Raises: RunError when it cannot be written, or what earlier sessions wrote is damaged.
     """
     path = folder / ENVIRONMENT_FILE
-    try:
-        sessions = json.loads(path.read_text(encoding="utf-8"))["sessions"] if path.exists() else []
-        session = _session(device, n_devices, resumed_step, precision)
-        files.write_text(path, json.dumps({"sessions": [*sessions, session]}, indent=1) + "\n")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: cannot be written: {error}") from error
+    sessions = read_record(path, lambda data: list(data["sessions"])) if path.exists() else []
+    session = _session(device, n_devices, resumed_step, precision)
+    write_record(path, {"sessions": [*sessions, session]})
 
 
 def _session(

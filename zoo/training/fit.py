@@ -261,11 +261,7 @@ class _Session:
             leftover.unlink()  # of an attempt that failed before its first step, perhaps on other text
 
     def _write_spec(self) -> None:
-        path = self.folder / SPEC_FILE
-        try:
-            files.write_text(path, presets.to_yaml(dump(cast(Spec, self.run))))
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+        files.write_text(self.folder / SPEC_FILE, presets.to_yaml(dump(cast(Spec, self.run))))
 
     def _newest_state(self) -> dict[str, Any] | None:
         """training.pt of the newest intact checkpoint, the damaged ones being set aside; None without any."""

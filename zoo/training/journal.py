@@ -76,10 +76,7 @@ class Journal:
         writer = csv.DictWriter(table, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
-        try:
-            files.write_text(self._folder / TABLE_FILE, table.getvalue())
-        except OSError as error:
-            raise RunError(f"{self._folder / TABLE_FILE}: cannot be written: {error.strerror}") from error
+        files.write_text(self._folder / TABLE_FILE, table.getvalue())
 
     def close(self) -> None:
         """Ends the writing; nothing may be appended after it."""

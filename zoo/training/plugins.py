@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from registry import Problem, SpecError, loaded_plugins
-from zoo.errors import RunError
-from zoo.storage import files
+from zoo.storage.records import read_record, write_record
 
 PLUGINS_FILE = "plugins.json"
 
@@ -39,13 +37,8 @@ def record_plugins(folder: Path, spec: Any) -> None:
         for each in loaded_plugins()
         if types & {name.rpartition("/")[2] for name in each.names}
     ]
-    if not records:
-        return
-    path = folder / PLUGINS_FILE
-    try:
-        files.write_text(path, json.dumps({"plugins": records}, indent=1) + "\n")
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+    if records:
+        write_record(folder / PLUGINS_FILE, {"plugins": records})
 
 
 def missing_plugins(folder: Path) -> MissingPluginError | None:
@@ -74,13 +67,10 @@ def warn_of_changes(folder: Path) -> None:
 
 def _recorded(folder: Path) -> list[dict[str, Any]]:
     path = folder / PLUGINS_FILE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["plugins"]
-        return [each for each in found if {"path", "sha256", "names"} <= set(each)]
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
+    needed = {"path", "sha256", "names"}
+    return read_record(path, lambda data: [each for each in data["plugins"] if needed <= set(each)])
 
 
 def _loaded_as(record: dict[str, Any]) -> str | None:
