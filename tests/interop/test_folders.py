@@ -273,7 +273,7 @@ def overlapping(folder: Path) -> None:
         (header_is_a_list, "damaged or no safetensors file: its header is no mapping"),
         (negative_offset, "damaged: its header says of tensor 'a' what cannot be"),
         (shape_beyond_length, "damaged: the shape of tensor 'a' does not go with its length"),
-        (unknown_dtype, "tensor 'a' is of type F8_E4M3; only F64, F32"),
+        (unknown_dtype, "tensor 'a' is of type F8_E4M3; only U64, I64"),
         (overlapping, "damaged: tensor 'b' does not begin where the one before it ends"),
     ],
 )  # fmt: skip

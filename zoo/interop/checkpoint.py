@@ -6,18 +6,14 @@ Nothing in a folder is executed or unpickled: of its files only JSON and safeten
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from zoo.errors import DataError, RunError
 from zoo.storage.files import export_folder
 from zoo.storage.records import read_json
-from zoo.storage.tensors import Stored, stored_tensors, write_tensors
+from zoo.storage.tensors import Promised, Stored, stored_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
 SETTINGS_FILE = "generation_config.json"
@@ -89,20 +85,6 @@ def _sharded(folder: Path) -> dict[str, Stored]:
     return found
 
 
-@dataclass(frozen=True)
-class Promised:
-    """A tensor to be written: what it is, and how it is had."""
-
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    make: Callable[[], Tensor]
-
-    @property
-    def n_bytes(self) -> int:
-        """Its size in the file."""
-        return self.dtype.itemsize * torch.Size(self.shape).numel()
-
-
 def write_folder(
     folder: Path,
     config: Mapping[str, Any],
@@ -133,18 +115,12 @@ def _write_weights(folder: Path, tensors: Mapping[str, Promised], shard_bytes: i
         else [f"model-{i:05d}-of-{width:05d}.safetensors" for i in range(1, width + 1)]
     )
     for file, members in zip(names, shards, strict=True):
-        about = {name: (tensors[name].dtype, tensors[name].shape) for name in members}
-        write_tensors(folder / file, about, _made(tensors, members))
+        write_tensors(folder / file, {name: tensors[name] for name in members})
     if width > 1:
         places = {name: file for file, members in zip(names, shards, strict=True) for name in members}
         size = sum(tensor.n_bytes for tensor in tensors.values())
         index = {"metadata": {"total_size": size}, "weight_map": places}
         (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-
-
-def _made(tensors: Mapping[str, Promised], names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-    for name in names:
-        yield name, tensors[name].make()
 
 
 def _shards(tensors: Mapping[str, Promised], shard_bytes: int) -> list[list[str]]:

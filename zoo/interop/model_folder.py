@@ -14,10 +14,11 @@ from zoo.assembly.build import build
 from zoo.errors import RunError
 from zoo.interop.checkpoint import WEIGHTS_FILE
 from zoo.interop.rules import Rule, Rules
-from zoo.interop.transfer import fill, first_names
+from zoo.interop.transfer import fill
 from zoo.kinds import MODEL
 from zoo.storage.files import export_folder
-from zoo.storage.tensors import stored_tensors, write_tensors
+from zoo.storage.tensors import promise, stored_tensors, write_tensors
+from zoo.storage.weights import untied
 
 SPEC_FILE = "spec.yaml"
 
@@ -27,13 +28,10 @@ def save_model(folder: str | Path, spec: Spec, model: nn.Module, *, generation: 
 
     Raises: RunError where the folder exists and is not empty, or cannot be written.
     """
-    state = model.state_dict(keep_vars=True)
-    first = first_names(state)
-    tensors = {name: tensor.detach() for name, tensor in state.items() if first[name] == name}
+    tensors = {name: promise(tensor) for name, tensor in untied(model.state_dict(keep_vars=True)).items()}
     data = {"model": dump(spec)} | ({} if generation is None else {"generation": dump(generation)})
     with export_folder(Path(folder)) as inner:
-        about = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
-        write_tensors(inner / WEIGHTS_FILE, about, tensors.items())
+        write_tensors(inner / WEIGHTS_FILE, tensors)
         (inner / SPEC_FILE).write_text(presets.to_yaml(data), encoding="utf-8")
 
 
@@ -50,7 +48,6 @@ def load_model(folder: str | Path, *, dtype: torch.dtype | None = None) -> tuple
     data: Any = document.data["model"]
     spec = parse(MODEL.entry(data["type"]).spec, data, path="model", locate=document.locate)
     model = build(spec, device="meta")
-    first = first_names(model.state_dict(keep_vars=True))
-    rules: Rules = [Rule((name,), (name,)) for name in first if first[name] == name]
+    rules: Rules = [Rule((name,), (name,)) for name in untied(model.state_dict(keep_vars=True))]
     fill(model, rules, stored_tensors(folder / WEIGHTS_FILE), where=str(folder), dtype=dtype)
     return spec, model.eval()

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import DataError
-from zoo.interop.checkpoint import Promised, some
+from zoo.interop.checkpoint import some
 from zoo.interop.family import Family
 from zoo.interop.rules import Rule, Rules, chosen, names_of
 from zoo.interop.variants import is_table
-from zoo.storage.tensors import Readable, scratch
+from zoo.storage.tensors import Promised, Readable, scratch
+from zoo.storage.weights import first_names
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,6 @@ def _steps(rules: Rules, state: Mapping[str, Tensor], present: set[str] | tuple[
             steps.append(_Step(rule, theirs, is_copy=firsts <= filled))
             filled |= firsts
     return steps
-
-
-def first_names(state: Mapping[str, Tensor]) -> dict[str, str]:
-    """For each name the first one of the same tensor: tied tensors have several."""
-    by_identity: dict[int, str] = {}
-    return {name: by_identity.setdefault(id(tensor), name) for name, tensor in state.items()}
 
 
 def by_rules_names(family: Family, rules: Rules, given: Mapping[str, Readable]) -> dict[str, Readable]:

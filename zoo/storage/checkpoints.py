@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from zoo.errors import RunError
@@ -119,8 +118,8 @@ class Checkpoints:
                 }
                 manifest = {"format": FORMAT, **about, "files": sums}
                 (temporary / MANIFEST_FILE).write_text(_render(manifest), encoding="utf-8")
-        # safetensors reports a full disk as its own error, torch.save as a RuntimeError after the OSError.
-        except (OSError, RuntimeError, SafetensorError) as error:
+        # torch.save reports a full disk as a RuntimeError after the OSError.
+        except (OSError, RuntimeError) as error:
             refusal = error if isinstance(error, OSError) else error.__context__
             reason = (isinstance(refusal, OSError) and refusal.strerror) or str(error)
             raise RunError(f"{path}: cannot be written: {reason}; earlier checkpoints are intact") from error

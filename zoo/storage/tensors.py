@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -21,19 +21,29 @@ from torch import Tensor
 from zoo.errors import RunError
 
 DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
+    "U64": torch.uint64,
     "I64": torch.int64,
+    "F64": torch.float64,
+    "C64": torch.complex64,
+    "F32": torch.float32,
+    "U32": torch.uint32,
     "I32": torch.int32,
+    "BF16": torch.bfloat16,
+    "F16": torch.float16,
+    "U16": torch.uint16,
     "I16": torch.int16,
     "I8": torch.int8,
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+"""In the order in which safetensors' own writer puts tensors: so each lies at a multiple of its width."""
+
+FOR_TORCH: Mapping[str, str] = {"format": "pt"}
+"""The metadata without which transformers reads no file."""
+
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 _BLOCK_BYTES = 1 << 23
+_METADATA = "__metadata__"
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
@@ -130,6 +140,25 @@ class Stored:
             done += n
 
 
+@dataclass(frozen=True)
+class Promised:
+    """A tensor to be written: what it is, and how it is had."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    make: Callable[[], Tensor]
+
+    @property
+    def n_bytes(self) -> int:
+        """Its size in the file."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
+
+def promise(tensor: Tensor) -> Promised:
+    """A tensor that is there."""
+    return Promised(tensor.dtype, tuple(tensor.shape), lambda: tensor)
+
+
 def scratch(n_bytes: int) -> Tensor:
     """Room for a while, uint8 [n], apart from the allocator's, where it would leave holes between weights."""
     if not n_bytes:
@@ -142,6 +171,31 @@ def stored_tensors(file: Path) -> dict[str, Stored]:
 
     Raises: RunError for one that is missing, unreadable or no safetensors file.
     """
+    header, start, size = _header(file)
+    found = {name: _stored(file, name, entry, start) for name, entry in header.items() if name != _METADATA}
+    end = start
+    for name, tensor in sorted(found.items(), key=lambda item: (item[1].offset, item[1].n_bytes)):
+        if tensor.offset != end:
+            raise RunError(f"{file}: damaged: tensor {name!r} does not begin where the one before it ends")
+        end += tensor.n_bytes
+    if end != size:
+        raise RunError(f"{file}: damaged: it is {size:,} bytes long, and its header tells of {end:,}")
+    return found
+
+
+def stored_metadata(file: Path) -> dict[str, str]:
+    """What a file says of itself besides its tensors.
+
+    Raises: RunError for one that is missing, unreadable or no safetensors file.
+    """
+    metadata = _header(file)[0].get(_METADATA, {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise RunError(f"{file}: damaged: its metadata should map names to texts")
+    return metadata
+
+
+def _header(file: Path) -> tuple[dict[str, Any], int, int]:
+    """A file's header, where in the file it ends, and how long the file is, in bytes."""
     try:
         size = file.stat().st_size
         with file.open("rb") as stream:
@@ -159,19 +213,7 @@ def stored_tensors(file: Path) -> dict[str, Stored]:
         raise RunError(f"{file}: damaged or no safetensors file: its header is not JSON ({error})") from None
     if not isinstance(header, dict):
         raise RunError(f"{file}: damaged or no safetensors file: its header is no mapping")
-    found = {
-        name: _stored(file, name, entry, 8 + length)
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }
-    end = 8 + length
-    for name, tensor in sorted(found.items(), key=lambda item: (item[1].offset, item[1].n_bytes)):
-        if tensor.offset != end:
-            raise RunError(f"{file}: damaged: tensor {name!r} does not begin where the one before it ends")
-        end += tensor.n_bytes
-    if end != size:
-        raise RunError(f"{file}: damaged: it is {size:,} bytes long, and its header tells of {end:,}")
-    return found
+    return header, 8 + length, size
 
 
 def _stored(file: Path, name: str, entry: Any, start: int) -> Stored:
@@ -199,20 +241,28 @@ def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def write_tensors(
-    file: Path, about: Mapping[str, tuple[torch.dtype, Sequence[int]]], tensors: Iterable[tuple[str, Tensor]]
+    file: Path, tensors: Mapping[str, Promised], *, metadata: Mapping[str, str] = FOR_TORCH
 ) -> None:
-    """Writes a file whose tensors, with the dtypes and shapes said in `about`, come one by one in that order."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    """Writes a file whose tensors are made one by one, in that order; it has what permissions the umask gives.
+
+    Raises: RunError for a dtype that is not stored; OSError as the file system gives it.
+    """
+    header: dict[str, Any] = {_METADATA: dict(metadata)}
     offset = 0
-    for name, (dtype, shape) in about.items():
-        end = offset + math.prod(shape) * dtype.itemsize
-        header[name] = {"dtype": _CODES[dtype], "shape": list(shape), "data_offsets": [offset, end]}
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _CODES:
+            known = ", ".join(DTYPES)
+            raise RunError(f"{file}: tensor {name!r} is of type {tensor.dtype}; only {known} are written")
+        end = offset + tensor.n_bytes
+        offsets = [offset, end]
+        header[name] = {"dtype": _CODES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": offsets}
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that tensors start at a multiple of 8
     with file.open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
-        for (expected, (dtype, shape)), (name, tensor) in zip(about.items(), tensors, strict=True):
-            assert (expected, dtype, tuple(shape)) == (name, tensor.dtype, tuple(tensor.shape))
-            if tensor.numel():
-                stream.write(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        for name, promised in tensors.items():
+            made = promised.make()
+            assert (made.dtype, tuple(made.shape)) == (promised.dtype, promised.shape), name
+            if made.numel():
+                stream.write(made.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

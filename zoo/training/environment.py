@@ -18,7 +18,7 @@ from zoo.storage.records import read_record, write_record
 from zoo.training.settling import device_name
 
 ENVIRONMENT_FILE = "environment.json"
-PACKAGES = ("architecture-zoo", "torch", "lightning", "numpy", "sentencepiece", "sacrebleu", "safetensors")
+PACKAGES = ("architecture-zoo", "torch", "lightning", "numpy", "sentencepiece", "sacrebleu")
 
 
 def record_environment(
