@@ -21,7 +21,7 @@ def of_every_dtype() -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(1)
     shapes = ((), (5,), (3, 0), (2, 3, 7))
     return {
-        f"{dtype}.{i}": torch.randint(0, 2, shape, generator=generator).to(dtype)
+        f"{9 - i}.{dtype}": torch.randint(0, 2, shape, generator=generator).to(dtype)
         for dtype in DTYPES
         for i, shape in enumerate(shapes)
     }
@@ -68,6 +68,14 @@ def test_a_shared_tensor_goes_by_its_first_name_on_any_device(device: str) -> No
     weights = {"b": weight, "x": other, "a": weight, "e": empty, "f": torch.empty(0, device=device)}
     assert first_names(weights) == {"b": "b", "x": "x", "a": "b", "e": "e", "f": "f"}
     assert list(untied(weights)) == ["b", "x", "e", "f"]
+
+
+@pytest.mark.parametrize("metadata", [b"[1]", b'{"tied":3}'])
+def test_damaged_metadata_is_an_error(tmp_path: Path, metadata: bytes) -> None:
+    header = b'{"__metadata__":' + metadata + b"}"
+    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(RunError, match="a: damaged: its metadata should map names to texts"):
+        read_weights(tmp_path / "a")
 
 
 def test_a_missing_file_of_weights_is_an_error(tmp_path: Path) -> None:
