@@ -18,7 +18,7 @@ PACKAGES = ("registry", "presets", "zoo")
 # One place may be several modules, joined by "+".
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("registry", "presets"),
-    ("zoo.errors", "zoo.hardware", "zoo.progress", "zoo.special_ids", "zoo.losses"),
+    ("zoo.amounts", "zoo.errors", "zoo.hardware", "zoo.losses", "zoo.progress", "zoo.special_ids"),
     ("zoo.masks + zoo.kernels", "zoo.storage"),
     ("zoo.kinds",),
     ("zoo.sizes",),

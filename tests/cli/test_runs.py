@@ -118,7 +118,9 @@ def test_evaluate_counts_the_lines_it_leaves_out(zoo: Any, run: Path, tmp_path: 
         3,
         "s.txt:2: empty line: but that of r.txt is not",
     )
-    counted = zoo("evaluate", run, "task.bad_lines=skip", "--data", "s.txt", "r.txt").stdout
+    hint = refused.stderr.partition(" (")[2].partition(" ")[0]
+    assert hint == "task.bad_lines=skip"
+    counted = zoo("evaluate", run, hint, "--data", "s.txt", "r.txt").stdout
     assert "s.txt, r.txt: 2 sentences" in counted
     assert "bad lines left out: 1 empty line" in counted
 

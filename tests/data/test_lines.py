@@ -52,7 +52,7 @@ def test_a_further_reference_is_read_as_strictly_as_the_first(write: Write) -> N
     skipping = BadLines("skip")
     assert list(read_pairs(*paths, bad, max_characters=9, bad_lines=skipping)) == [("a", "A", "1")]
     assert skipping.counts == {"broken UTF-8": 1}
-    with pytest.raises(DataError, match=r"s:2: this line has no partner; .*short has only 1 lines"):
+    with pytest.raises(DataError, match=r"s:2: this line has no partner; .*short has only 1 line$"):
         list(read_pairs(*paths, short, max_characters=9, bad_lines=BadLines("error")))
 
 
@@ -81,8 +81,26 @@ def test_a_bad_line_is_an_error_that_names_file_and_line(write: Write, fault: st
         write("good.txt", b"1\n2\n3\n4\n"),
     )
     files = (bad, good) if side == "source" else (good, bad)
-    with pytest.raises(DataError, match=rf"bad\.txt:3: {fault.partition(',')[0]}"):
+    with pytest.raises(
+        DataError, match=rf"bad\.txt:3: {fault.partition(',')[0]}.* \(task\.bad_lines=skip leaves"
+    ):
         pairs(*files)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        (b"one\n\nthree\nfour\n", b"1\n2\n3\n", r"a\.txt:2: empty line: .*a\.txt:4 has .*b\.txt has only 3 lines$"),
+        (b"one\ntwo\n", b"1\n\xff\n3\n4\n", r"b\.txt:2: broken UTF-8: .*b\.txt:3 has .*a\.txt has only 2 lines$"),
+        (b"\n", b"1\n2\n", r"a\.txt:1: empty line: .*b\.txt:2 has no partner, for .*a\.txt has only 1 line$"),
+        (b"\none\n" + b"two\n" * 9, b"1\n2\n", r"a\.txt:1: .*a\.txt:3 has .*b\.txt has only 2 lines$"),
+    ],
+)  # fmt: skip
+def test_a_bad_line_does_not_hide_that_the_files_are_of_different_length(
+    write: Write, source: bytes, target: bytes, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):  # and no hint to skip
+        pairs(write("a.txt", source), write("b.txt", target))
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -31,5 +31,5 @@ class BadLines:
         """
         if self.policy == "error":
             text = f"{reason}: {detail}" if detail else reason
-            raise DataError(f"{where}: {text} (bad_lines: skip would leave such lines out and count them)")
+            raise DataError(f"{where}: {text} (task.bad_lines=skip leaves such lines out and counts them)")
         self.counts[reason] += 1

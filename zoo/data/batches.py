@@ -37,8 +37,8 @@ class BatchPlan:
         longest = np.maximum(source_lengths, target_lengths)
         if longest.max() > tokens_per_batch:
             raise DataError(
-                f"tokens_per_batch is {tokens_per_batch}, but pair {int(longest.argmax()) + 1} has "
-                f"{longest.max()} tokens; raise it, or leave long pairs out by max_length"
+                f"training.tokens_per_batch is {tokens_per_batch}, but pair {int(longest.argmax()) + 1} has "
+                f"{longest.max()} tokens; raise it, or leave long pairs out by task.max_length"
             )
         self._seed = seed
         # Pairs of equal lengths form a cell. There are far fewer cells than pairs, and the plan is made of

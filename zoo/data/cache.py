@@ -114,7 +114,7 @@ def _write(
                 where = f"{corpus.where(split)}:{lines[long[0]]}".removesuffix(":0")
                 raise DataError(
                     f"{where}: {lengths[long[0]]} tokens with EOS or BOS, over max_length "
-                    f"{recipe.max_length} (too_long: drop would leave such pairs out and count them)"
+                    f"{recipe.max_length} (task.too_long=drop leaves such pairs out and counts them)"
                 )
             left_out.write(np.array([n_good + i for i in long], "<i8").tobytes())
             for i in reversed(long):

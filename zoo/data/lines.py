@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from zoo.amounts import amount
 from zoo.data.bad_lines import BadLines
 from zoo.errors import DataError
 from zoo.storage.hashing import sha256, sha256_of_file
@@ -89,7 +90,7 @@ def read_pairs(
     """Line i of one file with line i of the other, and of further ones, which alone may be empty there.
 
     Raises: DataError as `read_lines`; for a file without lines; for files of different length, naming the
-    first surplus line; and for a bad line where the policy says so.
+    first surplus line; and for a bad line where the policy says so, whose message tells unequal lengths too.
     """
     paths = (source, target, *further)
     readers = [read_lines(path, max_characters=max_characters) for path in paths]
@@ -100,25 +101,22 @@ def read_pairs(
             break
         number += 1
         bad_lines.line = number
-        bad = next(
-            ((path, line) for path, line in zip(paths, lines, strict=True) if line and line.reason), None
-        )
-        if bad is not None:
-            bad_lines.report(f"{bad[0]}:{number}", bad[1].reason, bad[1].detail)
+        row = [line for line in lines if line is not None]
+        if fault := _fault(paths, row):
+            path, reason, detail = fault
+            if bad_lines.policy == "error":
+                counts = [number + sum(1 for _ in reader) for reader in readers]
+                if surplus := _surplus(paths, counts):  # the greater fault, for which skipping is no help
+                    detail = f": {detail}" if detail else ""
+                    raise DataError(
+                        f"{path}:{number}: {reason}{detail}; besides, {surplus[0]} has no partner, for {surplus[1]}"
+                    )
+            bad_lines.report(f"{path}:{number}", reason, detail)
             continue
-        texts = [line.text for line in lines if line]
-        is_empty = not texts[0].strip(), not texts[1].strip()
-        if any(is_empty):
-            path, other = (source, target) if is_empty[0] else (target, source)
-            detail = f"and so is that of {other}" if all(is_empty) else f"but that of {other} is not"
-            bad_lines.report(f"{path}:{number}", "empty line", detail)
-            continue
+        texts = [line.text for line in row]
         yield (*texts[:2], *(text if text.strip() else "" for text in texts[2:]))
-    if any(line is not None for line in lines):
-        longer = next(path for path, line in zip(paths, lines, strict=True) if line is not None)
-        shorter = next(path for path, line in zip(paths, lines, strict=True) if line is None)
-        have = f"only {number} lines" if number else "no lines: the file is empty"
-        raise DataError(f"{longer}:{number + 1}: this line has no partner; {shorter} has {have}")
+    if surplus := _surplus(paths, [number + (line is not None) for line in lines]):
+        raise DataError(f"{surplus[0]}: this line has no partner; {surplus[1]}")
     if number == 0:
         raise DataError(f"{source}: the file is empty")
 
@@ -162,6 +160,29 @@ def file_sha256(path: Path) -> str:
         return sha256_of_file(path)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
+
+
+def _fault(paths: Sequence[Path], row: Sequence[Line]) -> tuple[Path, str, str] | None:
+    """The first file whose line is bad, or empty where it may not be; the reason, and a detail for the message."""
+    for path, line in zip(paths, row, strict=True):
+        if line.reason:
+            return path, line.reason, line.detail
+    is_empty = [not line.text.strip() for line in row[:2]]
+    if not any(is_empty):
+        return None
+    path, other = paths[:2] if is_empty[0] else (paths[1], paths[0])
+    detail = f"and so is that of {other}" if all(is_empty) else f"but that of {other} is not"
+    return path, "empty line", detail
+
+
+def _surplus(paths: Sequence[Path], counts: Sequence[int]) -> tuple[str, str] | None:
+    """Of files that have not equally many lines, the first line without a partner, and which file is at its end."""
+    least = min(counts)
+    longer = next((path for path, count in zip(paths, counts, strict=True) if count > least), None)
+    if longer is None:
+        return None
+    have = f"only {amount(least, 'line')}" if least else "no lines: the file is empty"
+    return f"{longer}:{least + 1}", f"{paths[counts.index(least)]} has {have}"
 
 
 def _line(raw: bytes, max_characters: int) -> Line:

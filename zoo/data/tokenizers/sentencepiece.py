@@ -162,6 +162,6 @@ def _explain(error: str, n_lines: int, vocab_size: int) -> str:
     if least := re.search(r"required_chars\. \d+ vs (\d+)", error):
         return (
             f"vocab_size {vocab_size} is too small for the training text's characters alone; "
-            f"it must be above {least.group(1)}, or tokenizer.character_coverage lower"
+            f"it must be above {least.group(1)}, or task.tokenizer.character_coverage lower"
         )
     return f"sentencepiece cannot be trained on the training text: {error}"
