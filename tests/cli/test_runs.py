@@ -175,16 +175,40 @@ def test_n_best_gives_numbers_and_falling_scores(zoo: Any, trained: Trained) -> 
     assert [rows[0][2], rows[3][2]] == generate(folder, sources)
 
 
-def test_generate_refuses_what_is_no_utf8_and_names_the_line(zoo: Any, trained: Trained) -> None:
-    result = zoo("generate", trained[0], input=b"one\ntwo \xff\n")
-    assert result.exit_code == 3
-    assert "standard input:2: broken UTF-8 at byte 5" in result.stderr
+def test_a_line_that_is_no_utf8_costs_only_itself(zoo: Any, trained: Trained, tmp_path: Path) -> None:
+    folder = trained[0]
+    one, two = (source for source, _ in pairs(folder)[:2])
+    expected = generate(folder, [one, two])
+    text = f"{one}\nso schön ".encode() + b"\xff\n" + two.encode()
+    result = zoo("generate", folder, input=text)
+    assert (result.exit_code, result.stdout.split("\n")) == (0, [expected[0], "", expected[1], ""])
+    reason = "broken UTF-8 at character 10: no translation"
+    assert result.stderr.splitlines() == [f"standard input:2: {reason}"]
+    assert generate(folder, [one, "so schön \udcff", two]) == [expected[0], "", expected[1]]
+    (tmp_path / "a.txt").write_bytes(b"\n" * 4 + text)
+    of_file = zoo("generate", folder, "a.txt", "--n-best", "2")
+    rows = [line.split("\t") for line in of_file.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["1", "2", "3", "4", "5", "5", "6", "7", "7"]
+    assert rows[6][2] == ""
+    assert of_file.stderr.splitlines()[-1] == f"a.txt:6: {reason}"
+
+
+def test_a_dash_is_standard_input_among_files_and_a_file_only_by_its_path(
+    zoo: Any, trained: Trained, tmp_path: Path
+) -> None:
+    folder = trained[0]
+    one, two, three = (source for source, _ in pairs(folder)[:3])
+    expected = generate(folder, [one, two, three])
+    (tmp_path / "a.txt").write_text(f"{one}\n", encoding="utf-8")
+    (tmp_path / "-").write_text(f"{three}\n", encoding="utf-8")
+    assert zoo("generate", folder, "-", input=two).stdout.splitlines() == expected[1:2]
+    assert zoo("generate", folder, "a.txt", "-", "./-", input=two).stdout.splitlines() == expected
 
 
 def test_a_line_is_handed_on_as_soon_as_it_is_there_and_ends_at_a_newline_only() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "wb", buffering=0) as writer:
-        groups = _stream_lines(reader, "pipe")
+        groups = _stream_lines(reader)
         writer.write("eins\u2028zwei\ndr".encode())
         assert next(groups) == ["eins\u2028zwei"]
         writer.write(b"ei\nvier")

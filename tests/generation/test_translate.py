@@ -65,6 +65,14 @@ def test_an_empty_line_gives_an_empty_output_and_reaches_no_model():
     assert [output[0].text for output in run(["", ""], decoding)] == ["", ""]
 
 
+def test_a_line_that_is_no_text_reaches_no_tokenizer_and_costs_only_itself():
+    decoding = Reversal()
+    outputs = list(run(["abc", "ab\udcffc", "ab"], decoding))
+    assert [output[0].text for output in outputs] == ["cba", "", "ba"]
+    assert [output[0].refusal for output in outputs] == ["", "broken UTF-8 at character 3", ""]
+    assert decoding.batches == [[4, 3]]
+
+
 class Limited(torch.nn.Module):
     """A model whose encoder has positions for so many tokens, the end of a source included."""
 

@@ -291,10 +291,11 @@ def generate(
     device: Device = "auto",
     plugin: Plugins = None,
 ) -> None:
-    """Translate files, or standard input, line by line as the lines come: line i of the output answers line i."""
+    """Translate files, or standard input (-), line by line as the lines come: line i of the output answers line i."""
     load_plugins(plugin)
     sources, overrides = split(words)
-    folder, *files = [Path(source) for source in sources or [one([], "RUN")]]
+    run, *files = sources or [one([], "RUN")]
+    folder = Path(run)
     settings = {"generation.beam_size": beam_size, "generation.n_best": n_best}
     overrides += [f"{key}={value}" for key, value in settings.items() if value is not None]
     check_inputs(files, folder)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+STANDARD_INPUT = "-"
 _CHUNK_BYTES = 65536
 _N_REFUSED = 5  # lines that could not be translated, of which the first are named
 
@@ -101,11 +102,11 @@ def next_text(folder: Path, results: Mapping[str, Any]) -> str:
     )
 
 
-def check_inputs(files: Sequence[Path], run: Path) -> None:
+def check_inputs(files: Sequence[str], run: Path) -> None:
     """Raises: RunError for a file that is not there, before anything slow; it may have been text."""
     from zoo.errors import RunError
 
-    for path in files:
+    for path in [Path(file) for file in files if file != STANDARD_INPUT]:
         if path.is_dir():
             raise RunError(f"{path}: a folder, where a file is asked for")
         if not path.exists():
@@ -113,42 +114,38 @@ def check_inputs(files: Sequence[Path], run: Path) -> None:
             raise RunError(f"{path}: No such file or directory; {text}")
 
 
-def input_lines(files: Sequence[Path]) -> Iterator[tuple[str, int, list[str]]]:
+def input_lines(files: Sequence[str]) -> Iterator[tuple[str, int, list[str]]]:
     """The lines of the files, or of standard input, in groups: what one read brings, so that no line waits.
 
-    Each comes with the name of its file and the number of its first line.
-    Raises: DataError for a line that is no UTF-8, with file and line; OSError for a file that cannot be read.
+    Each comes with the name of its file and the number of its first line. A byte that is no UTF-8 is a lone surrogate
+    in its line, which is then refused where it is translated.
+    Raises: OSError for a file that cannot be read.
     """
-    if not files:
-        yield from _numbered(sys.stdin.buffer, "standard input")
-    for path in files:
-        with path.open("rb") as stream:
-            yield from _numbered(stream, str(path))
+    for file in files or [STANDARD_INPUT]:
+        if file == STANDARD_INPUT:
+            yield from _numbered(sys.stdin.buffer, "standard input")
+        else:
+            with Path(file).open("rb") as stream:
+                yield from _numbered(stream, file)
 
 
 def _numbered(stream: BinaryIO, name: str) -> Iterator[tuple[str, int, list[str]]]:
     number = 1
-    for lines in _stream_lines(stream, name):
+    for lines in _stream_lines(stream):
         yield name, number, lines
         number += len(lines)
 
 
-def _stream_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
+def _stream_lines(stream: BinaryIO) -> Iterator[list[str]]:
     # A line ends at "\n" only: U+2028 and the like are text here, for line i of the output answers line i.
-    rest, n_lines = b"", 0
+    rest = b""
     while chunk := stream.read1(_CHUNK_BYTES):  # type: ignore[attr-defined]
         *lines, rest = (rest + chunk).split(b"\n")
         if lines:
-            yield [_decode(line, name, n_lines + i) for i, line in enumerate(lines, start=1)]
-        n_lines += len(lines)
+            yield [_decoded(line) for line in lines]
     if rest:
-        yield [_decode(rest, name, n_lines + 1)]
+        yield [_decoded(rest)]
 
 
-def _decode(line: bytes, name: str, number: int) -> str:
-    from zoo.errors import DataError
-
-    try:
-        return line.decode("utf-8").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name}:{number}: broken UTF-8 at byte {error.start + 1} ({error.reason})") from None
+def _decoded(line: bytes) -> str:
+    return line.decode("utf-8", "surrogateescape").removesuffix("\r")

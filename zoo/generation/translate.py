@@ -66,8 +66,9 @@ def translate(
     tokenizers are the source's and the target's. Lines are taken `chunk_lines` at a time, so an endless input
     is translated as it comes; within a chunk those of like length share a batch of at most batch_tokens
     source tokens, padding and ends included (a longer line is a batch of its own). A line that no model can take,
-    for it has no token, or this one cannot, for it has fewer positions, gives one empty Output that says so. What
-    a line gives depends neither on its batch nor on its chunk, but for the rounding of floating-point sums.
+    for it has no token or holds a lone surrogate, or this one cannot, for it has fewer positions, gives one empty
+    Output that says so. What a line gives depends neither on its batch nor on its chunk, but for the rounding of
+    floating-point sums.
     progress is called whenever lines are done, which within a chunk are the longest first.
     """
     remaining = iter(lines)
@@ -104,8 +105,12 @@ def _translate_chunk(
     is_token = torch.tensor(target_tokenizer.is_token(), dtype=torch.bool)
     encoder = getattr(model, "encoder", None)
     longest = n_positions(encoder) if isinstance(encoder, nn.Module) else None
-    sources = [[*tokens, EOS] for tokens in source_tokenizer.encode(lines)]
-    refusals = [_refusal(len(source), longest) for source in sources]
+    broken = [_broken(line) for line in lines]
+    readable = ["" if reason else line for line, reason in zip(lines, broken, strict=True)]
+    sources = [[*tokens, EOS] for tokens in source_tokenizer.encode(readable)]
+    refusals = [
+        reason or _refusal(len(source), longest) for source, reason in zip(sources, broken, strict=True)
+    ]
     outputs = [[Output("", 0.0, [], refusal)] for refusal in refusals]
     lengths = [0 if refusal else len(source) for source, refusal in zip(sources, refusals, strict=True)]
     n_done = lengths.count(0)
@@ -121,6 +126,15 @@ def _translate_chunk(
         n_done += len(batch)
         count(n_done)
     return outputs
+
+
+def _broken(line: str) -> str:
+    """Why a line is no text; "" if it is. Broken bytes come as lone surrogates (the handler surrogateescape)."""
+    try:
+        line.encode()
+    except UnicodeEncodeError as error:
+        return f"broken UTF-8 at character {error.start + 1}"
+    return ""
 
 
 def _refusal(length: int, longest: int | None) -> str:
