@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from zoo.cli.text import _stream_lines
 from zoo.data.bad_lines import BadLines
+from zoo.data.lines import BYTE_ORDER_MARK
 from zoo.errors import RunError
 from zoo.kinds import CORPUS
 from zoo.run.folder import new_folder
@@ -203,6 +205,21 @@ def test_a_dash_is_standard_input_among_files_and_a_file_only_by_its_path(
     (tmp_path / "-").write_text(f"{three}\n", encoding="utf-8")
     assert zoo("generate", folder, "-", input=two).stdout.splitlines() == expected[1:2]
     assert zoo("generate", folder, "a.txt", "-", "./-", input=two).stdout.splitlines() == expected
+
+
+def test_generate_reads_files_as_an_evaluation_does(zoo: Any, trained: Trained, tmp_path: Path) -> None:
+    folder = trained[0]
+    sources = [source for source, _ in pairs(folder)[:3]]
+    text = "".join(f"{source}\r\n" for source in sources).encode()
+    zipped = gzip.compress(BYTE_ORDER_MARK + text)
+    (tmp_path / "a.txt").write_bytes(zipped)
+    (tmp_path / "b.txt").write_bytes(BYTE_ORDER_MARK + sources[0].encode())
+    expected = generate(folder, [*sources, sources[0]])
+    assert zoo("generate", folder, "a.txt", "b.txt").stdout.splitlines() == expected
+    (tmp_path / "a.txt").write_bytes(zipped[:-9])
+    cut = zoo("generate", folder, "a.txt")
+    assert cut.exit_code == 3
+    assert "a.txt:1: the compressed data is damaged or cut off here" in cut.stderr
 
 
 def test_a_line_is_handed_on_as_soon_as_it_is_there_and_ends_at_a_newline_only() -> None:

@@ -119,32 +119,43 @@ def input_lines(files: Sequence[str]) -> Iterator[tuple[str, int, list[str]]]:
 
     Each comes with the name of its file and the number of its first line. A byte that is no UTF-8 is a lone surrogate
     in its line, which is then refused where it is translated.
-    Raises: OSError for a file that cannot be read.
+    Files are read as `zoo.data.lines` reads them: plain or gzipped, with or without a byte-order mark.
+    Raises: DataError for a file that cannot be read, or whose compressed data is damaged.
     """
+    from zoo.data.lines import open_unpacked
+
     for file in files or [STANDARD_INPUT]:
         if file == STANDARD_INPUT:
             yield from _numbered(sys.stdin.buffer, "standard input")
         else:
-            with Path(file).open("rb") as stream:
+            with open_unpacked(Path(file)) as stream:
                 yield from _numbered(stream, file)
 
 
 def _numbered(stream: BinaryIO, name: str) -> Iterator[tuple[str, int, list[str]]]:
+    from zoo.data.lines import DAMAGE, damaged
+
     number = 1
-    for lines in _stream_lines(stream):
-        yield name, number, lines
-        number += len(lines)
+    try:
+        for lines in _stream_lines(stream):
+            yield name, number, lines
+            number += len(lines)
+    except DAMAGE as error:
+        raise damaged(name, number, error) from None
 
 
 def _stream_lines(stream: BinaryIO) -> Iterator[list[str]]:
     # A line ends at "\n" only: U+2028 and the like are text here, for line i of the output answers line i.
-    rest = b""
+    from zoo.data.lines import BYTE_ORDER_MARK
+
+    rest, mark = b"", BYTE_ORDER_MARK
     while chunk := stream.read1(_CHUNK_BYTES):  # type: ignore[attr-defined]
         *lines, rest = (rest + chunk).split(b"\n")
         if lines:
+            lines[0], mark = lines[0].removeprefix(mark), b""
             yield [_decoded(line) for line in lines]
     if rest:
-        yield [_decoded(rest)]
+        yield [_decoded(rest.removeprefix(mark))]
 
 
 def _decoded(line: bytes) -> str:

@@ -28,6 +28,10 @@ SUSPECT = re.compile("[\x00\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029\ufeff]")
 CHUNK = 1 << 16
 
 
+DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
+"""What reading damaged compressed data raises."""
+
+
 class Line(NamedTuple):
     """A line's text without its end; if it is bad, the reason, and a detail for the message."""
 
@@ -39,8 +43,7 @@ class Line(NamedTuple):
 def open_unpacked(path: Path) -> io.BufferedReader:
     """A file's bytes, unpacked where they begin with gzip's magic number.
 
-    Raises: DataError for a file that cannot be opened. Damage to compressed data shows when it is read, as EOFError,
-    gzip.BadGzipFile or zlib.error.
+    Raises: DataError for a file that cannot be opened. Damage to compressed data shows when it is read (DAMAGE).
     """
     file = _open(path)
     try:
@@ -52,6 +55,11 @@ def open_unpacked(path: Path) -> io.BufferedReader:
         return file
     file.close()
     return io.BufferedReader(gzip.GzipFile(path), CHUNK)
+
+
+def damaged(name: str, number: int, error: Exception) -> DataError:
+    """The refusal of compressed data that is damaged in a line."""
+    return DataError(f"{name}:{number}: the compressed data is damaged or cut off here ({error})")
 
 
 def read_lines(path: Path, *, max_characters: int) -> Iterator[Line]:
@@ -68,10 +76,8 @@ def read_lines(path: Path, *, max_characters: int) -> Iterator[Line]:
                 is_cut = len(raw) == limit and not raw.endswith(b"\n")
                 while is_cut and (rest := file.readline(CHUNK)) and not rest.endswith(b"\n"):
                     pass
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise DataError(
-                    f"{path}:{number + 1}: the compressed data is damaged or cut off here ({error})"
-                ) from None
+            except DAMAGE as error:
+                raise damaged(str(path), number + 1, error) from None
             if not raw:
                 return
             if number == 0:

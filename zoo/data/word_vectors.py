@@ -8,9 +8,7 @@ are wanted are kept. The numbers of others are skipped unread, so of those only 
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.data.lines import BYTE_ORDER_MARK, open_unpacked
+from zoo.data.lines import BYTE_ORDER_MARK, DAMAGE, open_unpacked
 from zoo.errors import DataError
 
 FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
@@ -195,7 +193,7 @@ def _word(raw: bytes, where: str) -> str:
 def _read(read: Callable[[int], bytes], limit: int, path: Path) -> bytes:
     try:
         return read(limit)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except DAMAGE as error:
         raise DataError(f"{path}: the compressed data is damaged or cut off ({error})") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
