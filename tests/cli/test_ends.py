@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import TINY
+from zoo.errors import DataError
 from zoo.run.telling import early_end
+from zoo.tasks.prepared_translation import PreparedTranslation
+from zoo.training.plugins import PLUGINS_FILE
 
 
 def test_the_last_lines_say_that_time_ended_a_run_and_the_command_goes_on_to_the_end(zoo: Any) -> None:
@@ -74,6 +77,29 @@ def test_a_failed_attempt_leaves_no_folder(zoo: Any, words: list[str], out: tupl
     assert result.exit_code == 3, result.stderr
     assert not Path("mine").exists()
     assert not list(Path("runs").glob("*"))
+
+
+@pytest.mark.parametrize("word", ["the", "no such word"])
+def test_an_attempt_that_has_written_all_it_can_leaves_no_folder(
+    zoo: Any, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """Word vectors are refused after the data is prepared, the first validation after the first steps."""
+    Path("words.vec").write_text(f"1 12\n{word.replace(' ', '')}{' 0.5' * 12}\n", encoding="utf-8")
+    left: set[str] = set()
+
+    def refuse(*_: object, **__: object) -> None:
+        left.update(path.name for path in Path("mine").iterdir())
+        raise DataError("refused")
+
+    monkeypatch.setattr(PreparedTranslation, "validate", refuse)
+    monkeypatch.setattr("zoo.training.fit.record_plugins", lambda folder, _: (folder / PLUGINS_FILE).touch())
+    own = ("model.target={type: tokens, vocab_size: 61}", "model.head.tied=false")
+    often = ("training.log_every=1", "training.validate_every=1")
+    result = zoo("train", *TINY, *own, *often, "task.word_vectors.source=words.vec", "--out", "mine")
+    assert result.exit_code == 3, result.output
+    assert not Path("mine").exists(), sorted(path.name for path in Path("mine").iterdir())
+    if word == "the":
+        assert {"metrics.jsonl", "word_vectors.json", "tokenizer.source.json", "environment.json"} <= left
 
 
 def test_a_folder_that_was_there_stays(zoo: Any) -> None:

@@ -206,6 +206,7 @@ def test_a_run_that_never_came_to_a_checkpoint_begins_with_the_file_again(tmp_pa
     file = tmp_path / "v.vec"
     vectors(file, words=["xyzzy"])
     run = run_of(steps=1, word_vectors={"source": str(file)})
+    (tmp_path / "run").mkdir()  # else it would go again with the attempt
     with pytest.raises(DataError, match="has none of"):
         train(run, tmp_path / "run", progress=False)
     given = vectors(file)

@@ -14,17 +14,21 @@ from zoo.run.folder import SPEC_FILE, is_first_process, new_folder, require, run
 from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec, load
 from zoo.run.telling import done_text, head_line
+from zoo.storage.checkpoints import CHECKPOINTS_FOLDER
 from zoo.storage.metrics import METRICS_FILE
 from zoo.storage.selection import last_step
+from zoo.tasks.translation import CACHE_FOLDER
+from zoo.tasks.word_vectors import RECORD as WORD_VECTORS_FILE
 from zoo.training.plugins import PLUGINS_FILE
 from zoo.training.settling import settle_precision
 
 _OF_AN_ATTEMPT = {
     SPEC_FILE,
-    "tokens",
-    "checkpoints",
+    CACHE_FOLDER,
+    CHECKPOINTS_FOLDER,
     "environment.json",
     PLUGINS_FILE,
+    WORD_VECTORS_FILE,
     METRICS_FILE,
     "tensorboard",
 }
@@ -97,6 +101,6 @@ def _remove_attempt(folder: Path) -> None:
         else set()
     )
     is_bare = all(name in _OF_AN_ATTEMPT or name.startswith("tokenizer") for name in names)
-    has_begun = any((folder / "checkpoints").glob("step-*"))
+    has_begun = any((folder / CHECKPOINTS_FOLDER).glob("step-*"))
     if names and is_bare and not has_begun:
         shutil.rmtree(folder, ignore_errors=True)
