@@ -75,6 +75,7 @@ def test_a_run_that_took_all_its_steps_has_no_early_end(trained: tuple[Path, str
 def test_a_failed_attempt_leaves_no_folder(zoo: Any, words: list[str], out: tuple[str, ...]) -> None:
     result = zoo("train", *words, *out)
     assert result.exit_code == 3, result.stderr
+    assert "resume" not in result.stderr
     assert not Path("mine").exists()
     assert not list(Path("runs").glob("*"))
 
@@ -97,6 +98,7 @@ def test_an_attempt_that_has_written_all_it_can_leaves_no_folder(
     often = ("training.log_every=1", "training.validate_every=1")
     result = zoo("train", *TINY, *own, *often, "task.word_vectors.source=words.vec", "--out", "mine")
     assert result.exit_code == 3, result.output
+    assert "resume" not in result.stderr or word == "the"
     assert not Path("mine").exists(), sorted(path.name for path in Path("mine").iterdir())
     if word == "the":
         assert {"metrics.jsonl", "word_vectors.json", "tokenizer.source.json", "environment.json"} <= left
@@ -108,11 +110,13 @@ def test_a_folder_that_was_there_stays(zoo: Any) -> None:
     assert Path("mine").is_dir()
 
 
-def test_the_first_line_says_where_in_what_and_how_much(zoo: Any) -> None:
-    result = zoo("train", *TINY, "--out", "seen")
-    head = result.stderr.splitlines()[1]
+def test_the_first_lines_say_where_in_what_and_how_much_and_then_how_to_go_on(zoo: Any) -> None:
+    result = zoo("train", *TINY, "--out", "seen here")
+    head, example, plan, opening, *_ = result.stderr.splitlines()
     assert head.startswith("cpu (")
     assert "threads), fp32: as the spec says; " in head
     assert " parameters; up to " in head
     assert "tokens a side and step; 3 steps, at a first guess " in head
-    assert "the first example: " in result.stderr.splitlines()[2]
+    assert example.startswith("the first example: ")
+    assert plan.startswith("about ")
+    assert opening == "run: seen here (after an interruption: zoo resume 'seen here')"

@@ -43,6 +43,11 @@ def head_line(run: RunSpec, reason: str) -> str:
     )
 
 
+def opening_line(folder: Path) -> str:
+    """Where a run lies that has begun, and how to go on with it. Before, an attempt's folder may go away again."""
+    return f"run: {folder} (after an interruption: {_resume_command(folder)})"
+
+
 def early_end(folder: Path) -> str | None:
     """Why a run's training ended before all its steps, and the command that goes on; None where it did not."""
     run, step = run_in(folder), last_step(folder)
@@ -82,7 +87,7 @@ def _end(run: RunSpec, folder: Path, step: int) -> tuple[str, list[str]]:
     return f"{place}: as many as the time was found to hold when it began", further
 
 
-def _resume_command(folder: Path, changes: Sequence[str]) -> str:
+def _resume_command(folder: Path, changes: Sequence[str] = ()) -> str:
     return " ".join(["zoo resume", shlex.quote(str(folder)), *changes])
 
 

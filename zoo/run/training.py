@@ -13,7 +13,7 @@ from zoo.errors import DataError
 from zoo.run.folder import SPEC_FILE, is_first_process, new_folder, require, run_in
 from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec, load
-from zoo.run.telling import done_text, head_line
+from zoo.run.telling import done_text, head_line, opening_line
 from zoo.storage.checkpoints import CHECKPOINTS_FOLDER
 from zoo.storage.metrics import METRICS_FILE
 from zoo.storage.selection import last_step
@@ -82,12 +82,11 @@ def resume(folder: str | Path, *overrides: str, progress: bool = True, force: bo
 def _fit(run: RunSpec, folder: Path, *, is_resumed: bool, progress: bool) -> Path:
     run, reason = settle_precision(run)
     if progress and is_first_process():
-        print(f"run: {folder} (after an interruption: zoo resume {folder})", file=sys.stderr)
         print(head_line(run, reason), file=sys.stderr, flush=True)
     from zoo.training.fit import fit  # the way to lightning, whose import takes longer than torch's
 
     before = last_step(folder) if is_resumed else None
-    result = fit(run, folder, resume=is_resumed, progress=progress)  # type: ignore[arg-type]
+    result = fit(run, folder, resume=is_resumed, progress=progress, opening=opening_line(folder))  # type: ignore[arg-type]
     if before == result.step and is_first_process():
         print(done_text(run, folder, result.step), file=sys.stderr)
     return folder

@@ -97,12 +97,13 @@ class TrainingResult:
     """The checkpoint that counts as the result: the average if one was asked for, else the best."""
 
 
-def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True) -> TrainingResult:
+def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True, opening: str = "") -> TrainingResult:
     """Trains until max_steps or max_minutes, and averages the last checkpoints if the spec says so.
 
     With resume, goes on from the newest intact checkpoint, or from the start if there is none yet; a run that
     is done is only given back. On a CPU the result equals that of a run never interrupted, bit for bit.
-    progress shows a bar on a terminal, and elsewhere a line now and then.
+    progress shows a bar on a terminal, and elsewhere a line now and then; opening is a line of its own, shown when data
+    and model are at hand and there are steps to take.
     Raises: RunError where the folder is in use, holds another run, or cannot be written or read; SpecError
         for a device that is not there; DataError from the task; DivergedError; PreemptedError after a SIGTERM
         and KeyboardInterrupt after a SIGINT, both after saving.
@@ -116,7 +117,7 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True) -> Train
         with owned(folder) if is_first else nullcontext():
             with Bar(is_shown=progress and is_first) as bar:
                 session = _Session(run, folder, is_first=is_first, is_new=is_first and not resume, report=bar)
-            result = session.train(stop, progress=progress)
+            result = session.train(stop, progress=progress, opening=opening)
     stop.raise_if_received()
     return result
 
@@ -168,7 +169,7 @@ class _Session:
         """What must not change between this and the next session."""
         return identity(cast(Spec, self.run), self.task.fingerprint)
 
-    def train(self, stop: StopRequest, *, progress: bool) -> TrainingResult:
+    def train(self, stop: StopRequest, *, progress: bool, opening: str) -> TrainingResult:
         """Runs Lightning's loop over the steps that are left, then averages the last checkpoints."""
         batches = Batches(self.task)
         module = self._module()
@@ -199,6 +200,8 @@ class _Session:
                         resumed_step=self.progress.step if self.state else None,
                         precision=self.spec.precision,
                     )
+                if opening and not keeper.is_done:
+                    display.note(opening)
                 self.state = None  # the keeper's now, who drops it when it is used
                 _run_trainer(trainer, module, self._loader(batches, trainer))
                 if journal is not None:
