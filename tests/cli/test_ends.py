@@ -26,6 +26,9 @@ def test_the_last_lines_say_that_time_ended_a_run_and_the_command_goes_on_to_the
     assert command == "  zoo resume short training.max_minutes=0.5 training.schedule.total_steps=3"
     went_on = zoo(*command.split()[1:])
     assert went_on.exit_code == 0, went_on.stderr
+    head = went_on.stderr.splitlines()[0]
+    assert "; 3 steps, 2 of them left, at a first guess " in head
+    assert head.endswith(", at most 30 s in all")
     assert "step 3/3" in went_on.stderr
     assert "Training ended" not in went_on.stdout
 
@@ -55,7 +58,10 @@ def test_a_schedule_fitted_to_the_time_says_what_it_left_out(
         "Training ended at step 2 of 3: as many as the time was found to hold when it began. "
         "To go on:\n  zoo resume fitted training.max_minutes=0.5 training.schedule.total_steps=3"
     )
-    assert zoo("resume", "fitted").exit_code == 0  # done, and only evaluated again
+    done = zoo("resume", "fitted")
+    assert done.exit_code == 0
+    further = "zoo resume fitted training.max_minutes=0.5 training.schedule.total_steps=3"
+    assert (done.stderr + done.stdout).count(further) == 1
     went_on = zoo("resume", "fitted", "training.max_minutes=0.5", "training.schedule.total_steps=3")
     assert went_on.exit_code == 0, went_on.stderr
     assert early_end(Path("fitted")) is None

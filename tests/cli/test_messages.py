@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -188,10 +189,50 @@ def test_a_checkpoint_is_called_as_it_is_printed(zoo: Any, run: Path) -> None:
         )
 
 
-def test_resuming_a_run_that_is_done_says_so_and_how_to_go_on(zoo: Any, run: Path) -> None:
+DONE = "this run is done: step 3 of 3; to go on: zoo resume run training.max_steps=6"
+
+
+def test_resuming_a_run_that_is_done_says_so_and_how_to_go_on_and_evaluates_nothing_again(
+    zoo: Any, run: Path, trained: tuple[Path, str]
+) -> None:
+    kept = (run / "results.json").read_bytes()
     result = zoo("resume", "run")
     assert result.exit_code == 0
-    assert "this run is done: step 3 of 3; to go on: zoo resume run training.max_steps=6" in result.stderr
+    assert DONE in result.stderr
+    assert "after an interruption" not in result.stderr
+    assert "at a first guess" not in result.stderr
+    assert "translating" not in result.stderr
+    assert result.stdout == trained[1].replace(str(trained[0]), "run")  # seconds included
+    assert (run / "results.json").read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (["rm", "results.json"], []),
+        (["rm", "hypotheses.txt"], []),
+        (["evaluate", "run", "--checkpoint", "2"], []),
+        (["evaluate", "run", "--beam-size", "1"], []),
+        (["evaluate", "run", "task.metric.report=[ter]"], []),
+        ([], ["generation.beam_size=2"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_a_run_that_is_done_is_evaluated_where_its_results_are_missing_or_of_something_else(
+    zoo: Any, run: Path, before: list[str], words: list[str]
+) -> None:
+    if before[:1] == ["rm"]:
+        (run / before[1]).unlink()
+    elif before:
+        assert zoo(*before).exit_code == 0
+    result = zoo("resume", "run", *words)
+    assert result.exit_code == 0
+    assert DONE in result.stderr
+    assert "translating the test set" in result.stderr
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    assert (results["checkpoint"], results["generation"]["beam_size"]) == ("step-3", 2 if words else 3)
+    assert (run / "hypotheses.txt").is_file()
+    assert "translating" not in zoo("resume", "run").stderr
 
 
 @pytest.mark.parametrize(

@@ -221,9 +221,12 @@ def resume(
     load_plugins(plugin)
     sources, overrides = split(words)
     from zoo.run import training
+    from zoo.training.selection import last_step
 
-    folder = training.resume(one(sources, "RUN"), *overrides, progress=not quiet, force=force)
-    _finish(folder, is_quiet=quiet)
+    folder = Path(one(sources, "RUN"))
+    before = last_step(folder)
+    training.resume(folder, *overrides, progress=not quiet, force=force)
+    _finish(folder, is_quiet=quiet, has_trained=last_step(folder) > before)
 
 
 @app.command()
@@ -316,19 +319,27 @@ def generate(
         sys.stdout.buffer.flush()
 
 
-def _finish(folder: Path, *, is_quiet: bool) -> None:
-    """After training: the scores on the test set, a few translations, where the run lies, what comes next."""
+def _finish(folder: Path, *, is_quiet: bool, has_trained: bool = True) -> None:
+    """After training: the scores on the test set, a few translations, where the run lies, what comes next.
+
+    Where nothing was left to train, which has been said by then, the scores are those that are there, if they are.
+    """
     from zoo.run.folder import is_first_process
     from zoo.run.telling import early_end
     from zoo.run.using import evaluate as evaluate_run
+    from zoo.run.using import kept_results
 
     if not is_first_process():
         return
-    if not is_quiet:
-        print("translating the test set", file=sys.stderr, flush=True)
-    results = evaluate_run(folder, progress=not is_quiet)
-    parts = [results_text(results), samples_text(results), next_text(folder, results), early_end(folder)]
-    print("\n\n".join(part for part in parts if part is not None))
+    results = None if has_trained else kept_results(folder)
+    if results is None:
+        if not is_quiet:
+            print("translating the test set", file=sys.stderr, flush=True)
+        results = evaluate_run(folder, progress=not is_quiet)
+    parts = [results_text(results), samples_text(results), next_text(folder, results)]
+    if has_trained and (end := early_end(folder)):
+        parts.append(end)
+    print("\n\n".join(parts))
     _not_written(results)
 
 

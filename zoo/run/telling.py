@@ -22,8 +22,8 @@ _MARGIN = 1.2  # more minutes than so many steps took so far
 _LEAST_STEP_S = 0.01  # of any model: Lightning's loop, and dozens of calls into torch
 
 
-def head_line(run: RunSpec, reason: str) -> str:
-    """Where and in what a run trains and why, how large it is, and about how long it will take."""
+def head_line(run: RunSpec, reason: str, *, n_taken: int = 0) -> str:
+    """Where and in what a run trains and why, how large it is, and about how long the steps not yet taken will take."""
     spec = run.training
     assert spec is not None
     kind = device_type(spec)
@@ -34,12 +34,17 @@ def head_line(run: RunSpec, reason: str) -> str:
     seconds = 2 * 6 * count * tokens / spec.devices / hardware.multiply_speed(kind)
     if spec.precision == "bf16-mixed":
         seconds /= max(hardware.bf16_speedup(kind), 1.0)
-    seconds = max(seconds, _LEAST_STEP_S) * spec.last_step
-    limit = f", at most {duration(60 * spec.max_minutes)}" if spec.max_minutes is not None else ""
+    n_left = max(spec.last_step - n_taken, 0)
+    steps = f"{spec.last_step:,} steps"
+    if n_taken:
+        steps += f", {n_left:,} of them left" if n_left else ", all of them taken"
+    if n_left:
+        steps += f", at a first guess {duration(max(seconds, _LEAST_STEP_S) * n_left)}"
+        if spec.max_minutes is not None:
+            steps += f", at most {duration(60 * spec.max_minutes)}" + (" in all" if n_taken else "")
     return (
         f"{kind} ({device_name(torch.device(kind))}), {spec.precision}: {reason}; {count:,} parameters; "
-        f"up to {tokens:,} tokens a side and step; {spec.last_step:,} steps, at a first guess "
-        f"{duration(seconds)}{limit}"
+        f"up to {tokens:,} tokens a side and step; {steps}"
     )
 
 

@@ -81,11 +81,11 @@ def resume(folder: str | Path, *overrides: str, progress: bool = True, force: bo
 
 def _fit(run: RunSpec, folder: Path, *, is_resumed: bool, progress: bool) -> Path:
     run, reason = settle_precision(run)
+    before = last_step(folder) if is_resumed else 0
     if progress and is_first_process():
-        print(head_line(run, reason), file=sys.stderr, flush=True)
+        print(head_line(run, reason, n_taken=before), file=sys.stderr, flush=True)
     from zoo.training.fit import fit  # the way to lightning, whose import takes longer than torch's
 
-    before = last_step(folder) if is_resumed else None
     result = fit(run, folder, resume=is_resumed, progress=progress, opening=opening_line(folder))  # type: ignore[arg-type]
     if before == result.step and is_first_process():
         print(done_text(run, folder, result.step), file=sys.stderr)

@@ -109,11 +109,11 @@ def evaluate(
     """Translates and scores a split of the run's corpus, or `data`: a source file and one or more reference files.
 
     Without either the split is `test`, or `dev` of a corpus without one. What is returned are the scores that
-    `task.metric` asks for, each with its signature, what was translated and left out, which sources the model cannot
-    take (`refused`: where and why), with which checkpoint and decoding, the time it took, and a few samples. It is
-    written to the run folder, and the translations beside it: to results.json and hypotheses.txt for the test set, to
-    results.dev.json and hypotheses.dev.txt for `dev`, to files of a name of their own for any other data. What cannot
-    be written is only named, in `not_written`: the scores are not lost.
+    `task.metric` asks for, each with its signature, what was translated and left out, which sources the model
+    cannot take (`refused`: where and why), with which checkpoint, decoding and overrides, the time it took, and a
+    few samples. It is written to the run folder, and the translations beside it: to results.json and hypotheses.txt
+    for the test set, to results.dev.json and hypotheses.dev.txt for `dev`, to files of a name of their own for any
+    other data. What cannot be written is only named, in `not_written`: the scores are not lost.
     progress shows how far it is on standard error.
     Raises: as TrainedRun; DataError for data that is not there or bad, or where a score needs what is not installed.
     """
@@ -150,6 +150,7 @@ def evaluate(
         "refused": refused,
         "checkpoint": trained.checkpoint,
         "generation": dump(trained.run.generation),  # type: ignore[arg-type]
+        "overrides": list(overrides),
         "device": str(trained.device),
         "seconds": round(seconds, 3),
         "samples": _samples(
@@ -166,6 +167,31 @@ def evaluate(
         if (refusal := _refusal_to_write(trained.folder / f"{stem}{given.label}{suffix}", text))
     ]
     return {**results, "not_written": not_written} if not_written else results
+
+
+def kept_results(folder: str | Path) -> dict[str, Any] | None:
+    """What `evaluate(folder)` has found before, if it would find the same now; else None.
+
+    The same it is of the checkpoint that is the result, the data, and the search and scores that the run's spec names.
+    Raises: RunError where the folder holds no such run.
+    """
+    folder = Path(folder)
+    run = run_in(folder)
+    require(run, "task", "generation", why="use its model")
+    split = _usual_split(CORPUS.build(run.task.data))  # type: ignore[union-attr]
+    label = _label_of_own(split)
+    expected = {
+        "data": {"split": split},
+        "checkpoint": weights_folder(folder).name,
+        "generation": json.loads(json.dumps(dump(run.generation))),  # type: ignore[arg-type]
+        "overrides": [],
+    }
+    try:
+        results = json.loads((folder / label.join(RESULTS)).read_text(encoding="utf-8"))
+        is_same = all(results.get(key) == value for key, value in expected.items())
+    except (OSError, ValueError, AttributeError):  # AttributeError: no mapping
+        return None
+    return results if is_same and (folder / label.join(HYPOTHESES)).is_file() else None
 
 
 @dataclass(frozen=True)
@@ -185,14 +211,18 @@ class _DataSet:
 def _split(trained: TrainedRun, split: str | None, bad_lines: BadLines) -> _DataSet:
     """A split of the run's corpus, or of the one that an override puts in its place."""
     corpus: Corpus = CORPUS.build(trained.task.data)
-    split = split or ("test" if "test" in corpus.splits() else "dev")
+    split = split or _usual_split(corpus)
     if split not in corpus.splits():
         raise DataError(f"the data has no split '{split}'; {suggest(split, corpus.splits(), listed=True)}")
     own, used = (dump(run.task)["data"] for run in (run_in(trained.folder), trained.run))  # type: ignore[arg-type]
-    label = _label(split, used) if used != own else "" if split == "test" else _label(split)
+    label = _label(split, used) if used != own else _label_of_own(split)
     return _DataSet(
         referenced(corpus, split, bad_lines=bad_lines), corpus.where(split), {"split": split}, label
     )
+
+
+def _usual_split(corpus: Corpus) -> str:
+    return "test" if "test" in corpus.splits() else "dev"
 
 
 def _files(paths: Sequence[Path], bad_lines: BadLines) -> _DataSet:
@@ -212,6 +242,10 @@ def _label(name: str, *what: object) -> str:
     """What stands between stem and ending of a file's name: `.name`, and a hash of what else tells data apart."""
     digest = f"-{sha256_of_text(repr(what))[:7]}" if what else ""
     return f".{re.sub('[^A-Za-z0-9._-]', '_', name)[:60]}{digest}"
+
+
+def _label_of_own(split: str) -> str:
+    return "" if split == "test" else _label(split)
 
 
 def _place(where: str, line: int, number: int) -> str:
