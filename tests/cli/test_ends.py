@@ -126,3 +126,17 @@ def test_the_first_lines_say_where_in_what_and_how_much_and_then_how_to_go_on(zo
     assert example.startswith("the first example: ")
     assert plan.startswith("about ")
     assert opening == "run: seen here (after an interruption: zoo resume 'seen here')"
+
+
+def test_quiet_shows_neither_progress_nor_plan_but_what_has_consequences(
+    zoo: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = ("training.schedule.warmup_steps=9", "training.max_minutes=1e-5")
+    zoo("train", *TINY, *late)
+    assert "warmup_steps (9) is not less than" in caplog.text
+    caplog.clear()
+    assert zoo("train", *TINY, *late, "--quiet").stderr == caplog.text == ""
+    assert zoo("train", *TINY, "task.max_length=25", "--quiet").stderr == ""
+    assert "pairs left out: over max_length" in caplog.text
+    told = " ".join(zoo("train", "--help").stdout.split())
+    assert "no progress and no plan; warnings of what has consequences stay" in told

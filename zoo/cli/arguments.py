@@ -42,7 +42,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Go on where a model is larger than memory, or than any model.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Show no progress and no plan; warnings of what has consequences stay."
+    ),
+]
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -225,7 +225,7 @@ class _Session:
             if plan := self._measured(module, batches):
                 n_steps = plan.n_steps
                 display.note(plan.text())
-                if warning := plan.warning():
+                if is_told and (warning := plan.warning()):
                     log.warning("%s", warning)
         if is_open:
             self.run = settle_end(self.run, n_steps)
