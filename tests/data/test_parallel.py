@@ -139,7 +139,7 @@ def test_lines_left_out_are_counted_and_the_text_stays_aligned(
     assert data.source_tokenizer.encode([source for source, _ in text]) == [
         data.splits["dev"].source[i] for i in range(8)
     ]
-    assert "train.de: 1 pairs left out: over max_length" in caplog.text
+    assert "train.de: 1 pair left out: over max_length" in caplog.text
 
 
 def test_a_long_pair_is_an_error_that_names_file_and_line(text_folder: Path) -> None:

@@ -20,7 +20,7 @@ from zoo.storage.metrics import read
 from zoo.training import fit as fit_module
 from zoo.training.fit import fit
 from zoo.training.plan import Plan, duration, seconds_a_batch
-from zoo.training.settling import settle_end, settle_precision
+from zoo.training.settling import device_name, settle_end, settle_precision
 from zoo.training.spec import TrainingSpec
 
 LINEAR = {"type": "linear", "peak_lr": 1e-3, "warmup_steps": 2}
@@ -95,6 +95,15 @@ def test_as_many_steps_are_planned_as_the_time_holds() -> None:
         "about 2.2 s a step, 2.5 days for 100,000 steps; max_minutes 0.5 holds 12: the schedule ends there"
     )
     assert plan.warning() is None
+
+
+def test_one_is_no_plural(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(spec(max_steps=1), 1.0)
+    assert plan.text() == "about 1.1 s a step, 1.1 s for 1 step"
+    assert "is not less than the 1 step there will be" in (plan.warning() or "")
+    for n, text in ((1, "1 thread"), (2, "2 threads")):
+        monkeypatch.setattr(torch, "get_num_threads", lambda n=n: n)
+        assert device_name(torch.device("cpu")).endswith(f", {text}")
 
 
 def test_a_schedule_without_an_end_is_only_cut_off() -> None:

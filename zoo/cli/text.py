@@ -56,6 +56,7 @@ def _key_text(field: Mapping[str, Any]) -> str:
 
 def results_text(results: Mapping[str, Any]) -> str:
     """The scores of an evaluation, with how they were computed and on what, and what could not be translated."""
+    from zoo.amounts import amount
     from zoo.evaluation.translation import TITLES
 
     data = results["data"]
@@ -69,7 +70,7 @@ def results_text(results: Mapping[str, Any]) -> str:
         if name in TITLES
     ]
     lines.append(
-        f"{what}: {results['n_sentences']:,} sentences in {results['seconds']:.1f} s, {speed:,.0f} a second, "
+        f"{what}: {amount(results['n_sentences'], 'sentence')} in {results['seconds']:.1f} s, {speed:,.0f} a second, "
         f"{results['checkpoint']}"
     )
     if counts:

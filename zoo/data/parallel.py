@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from registry import Spec
+from zoo.amounts import amount
 from zoo.data.bad_lines import BadLines, Policy
 from zoo.data.cache import Recipe, token_pairs
 from zoo.data.corpus import referenced
@@ -98,7 +99,7 @@ def prepare(
     }
     for split, pairs in splits.items():
         for reason, count in sorted(pairs.counts.items()):
-            log.warning("%s: %d pairs left out: %s", reader.where(split), count, reason)
+            log.warning("%s: %s left out: %s", reader.where(split), amount(count, "pair"), reason)
     names = "\n".join(f"{split} {pairs.folder.name}" for split, pairs in splits.items())
     fingerprint = sha256_of_text(names)
     return PreparedData(reader, splits, tokenizers[0], tokenizers[-1], fingerprint, bad_lines)

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo.amounts import amount
 from zoo.data.lines import BYTE_ORDER_MARK, DAMAGE, open_unpacked
 from zoo.errors import DataError
 
@@ -69,7 +70,7 @@ def check_width(path: Path, width: int) -> None:
     found = read_header(path).width
     if found != width:
         raise DataError(
-            f"{path}: its vectors have {found} numbers, but the embedding's {width}: "
+            f"{path}: its vectors have {amount(found, 'number')}, but the embedding's {width}: "
             f"give the embedding d_embedding={found}"
         )
 
@@ -107,7 +108,7 @@ def _text_rows(
         n += 1
         where = f"{path}:{n + 1}"
         if n > header.n_words:
-            raise DataError(f"{where}: a surplus line; the first one says {header.n_words} words")
+            raise DataError(f"{where}: a surplus line; the first one says {amount(header.n_words, 'word')}")
         if len(raw) == limit and not raw.endswith(b"\n"):
             raise DataError(f"{where}: over {limit} bytes, too many for a word and {header.width} numbers")
         # fastText ends lines with a space.
@@ -117,7 +118,7 @@ def _text_rows(
         n_numbers = rest.count(b" ") + 1 if rest else 0
         if n_numbers != header.width:
             raise DataError(
-                f"{where}: {n_numbers} numbers after {word!r}; the first line says {header.width} "
+                f"{where}: {amount(n_numbers, 'number')} after {word!r}; the first line says {header.width} "
                 "(a binary file must be named .bin or .bin.gz)"
             )
         if wanted is not None and word not in wanted:
@@ -130,7 +131,7 @@ def _text_rows(
         yield where, word, vector
     if n < header.n_words:
         raise DataError(
-            f"{path}:{n + 2}: the file ends after {n} words; its first line says {header.n_words}"
+            f"{path}:{n + 2}: the file ends after {amount(n, 'word')}; its first line says {header.n_words}"
         )
 
 
@@ -146,7 +147,9 @@ def _binary_rows(
         at += buffer.startswith(b"\n", at)  # word2vec ends a row with a newline
         where = f"{path}: byte {passed + at + 1}"
         if at == len(buffer):
-            raise DataError(f"{where}: the file ends after {n} words; its first line says {header.n_words}")
+            raise DataError(
+                f"{where}: the file ends after {amount(n, 'word')}; its first line says {header.n_words}"
+            )
         space = buffer.find(b" ", at, at + MAX_WORD)
         if space < 0:
             raise DataError(f"{where}: no space within {MAX_WORD} bytes, so no word begins here")
@@ -159,7 +162,8 @@ def _binary_rows(
     rest = buffer[at:] + _read(file.read, CHUNK, path)
     if rest.removeprefix(b"\n"):
         raise DataError(
-            f"{path}: byte {passed + at + 1}: surplus bytes after the {header.n_words} words of its first line"
+            f"{path}: byte {passed + at + 1}: surplus bytes after the {amount(header.n_words, 'word')} of its first "
+            "line"
         )
 
 

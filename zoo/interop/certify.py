@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import presets
 from registry import dump, parse
+from zoo.amounts import amount
 from zoo.assembly.build import build, n_parameters
 from zoo.interop.canonical import canonical
 from zoo.interop.family import Family, Published, family_named
@@ -74,7 +75,7 @@ class Certificate:
         padded = f"padding: {', '.join(self.paddings)}"
         lines = [
             f"{self.family} against {self.reference}, float32, eager attention",
-            f"{self.n_configs} configs x {self.n_seeds} seeds, {self.n_batches} batches, {padded}",
+            f"{amount(self.n_configs, 'config')} x {amount(self.n_seeds, 'seed')}, {self.n_batches} batches, {padded}",
             f"largest error of the output    {self.logits_error:.1e}  (allowed {LOGITS_BAR:.0e})",
             f"largest error of a gradient    {self.gradient_error:.1e}  (allowed {GRADIENT_BAR:.0e})",
             "folders written by either are read by both: equal",

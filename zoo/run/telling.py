@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from zoo import hardware
+from zoo.amounts import amount
 from zoo.analysis.size import n_parameters
 from zoo.kinds import ScheduleSpec
 from zoo.run.folder import run_in
@@ -35,7 +36,7 @@ def head_line(run: RunSpec, reason: str, *, n_taken: int = 0) -> str:
     if spec.precision == "bf16-mixed":
         seconds /= max(hardware.bf16_speedup(kind), 1.0)
     n_left = max(spec.last_step - n_taken, 0)
-    steps = f"{spec.last_step:,} steps"
+    steps = amount(spec.last_step, "step")
     if n_taken:
         steps += f", {n_left:,} of them left" if n_left else ", all of them taken"
     if n_left:

@@ -14,6 +14,7 @@ import torch.distributed
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from registry import Spec
+from zoo.amounts import amount
 from zoo.errors import DivergedError, RunError
 from zoo.storage.checkpoints import Checkpoints
 from zoo.storage.metrics import Value
@@ -130,10 +131,12 @@ class Keeper(Callback):
         progress.epoch, progress.batch = self.order.after(here, n_batches)
         if progress.n_skipped_in_a_row >= self.spec.max_skipped_steps:
             saved = self.checkpoints.steps()[-1:]
+            n = progress.n_skipped_in_a_row
             raise DivergedError(
-                f"training diverged: up to step {progress.step}, {progress.n_skipped_in_a_row} gradients in "
-                f"a row were not finite; {f'step {saved[0]} is saved' if saved else 'nothing is saved'}. "
-                "A lower learning rate, a longer warm-up or clip_norm may help"
+                f"training diverged: up to step {progress.step}, {amount(n, 'gradient')} in a row "
+                f"{'was' if n == 1 else 'were'} not finite; "
+                f"{f'step {saved[0]} is saved' if saved else 'nothing is saved'}. "
+                "A lower learning rate, a longer warm-up or training.clip_norm may help"
             )
 
     def _after_step(self, trainer: Trainer, module: TrainingModule) -> None:

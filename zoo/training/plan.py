@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from zoo.amounts import amount
 from zoo.tasks.task import Batch, Prepared
 from zoo.training.randomness import untouched
 from zoo.training.settling import has_open_end
@@ -72,7 +73,7 @@ class Plan:
     def text(self) -> str:
         """The estimate, in a sentence."""
         wanted, seconds = self.spec.last_step, self.step_seconds
-        text = f"about {duration(seconds)} a step, {duration(wanted * seconds)} for {wanted:,} steps"
+        text = f"about {duration(seconds)} a step, {duration(wanted * seconds)} for {amount(wanted, 'step')}"
         if self.n_steps == wanted:
             return text
         consequence = "the schedule ends there" if has_open_end(self.spec) else "training ends about there"
@@ -84,7 +85,7 @@ class Plan:
         if warmup < self.n_steps:
             return None
         return (
-            f"warning: training.schedule.warmup_steps ({warmup:,}) is not less than the {self.n_steps:,} steps "
+            f"warning: training.schedule.warmup_steps ({warmup:,}) is not less than the {amount(self.n_steps, 'step')} "
             "there will be: the learning rate will not reach its peak, or never fall from it"
         )
 

@@ -13,6 +13,7 @@ import torch
 
 from registry import Problem, SpecError
 from zoo import hardware
+from zoo.amounts import amount
 from zoo.errors import RunError
 from zoo.kinds import ScheduleSpec
 from zoo.training.spec import TrainingSpec
@@ -95,7 +96,7 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
-        return f"{_processor()}, {torch.get_num_threads()} threads"
+        return f"{_processor()}, {amount(torch.get_num_threads(), 'thread')}"
     return device.type
 
 
