@@ -87,6 +87,23 @@ def test_a_large_model_is_sound_and_its_size_is_said(machine):
     assert summary(quickstart()).endswith(" MB to train")
 
 
+@pytest.mark.parametrize(
+    ("there_is", "takes", "has"),
+    [
+        (107_600_000_000, "107.8 GB", "107.6 GB"),
+        (107_810_000_000, "107.815 GB", "107.810 GB"),
+        (107_814_649_855, "107.81464986 GB", "107.81464985 GB"),
+    ],
+)
+def test_what_training_takes_and_what_there_is_are_never_the_same_number(machine, there_is, takes, has):
+    machine(there_is)
+    run = zoo.load("llama2_7b")
+    assert estimate(run).total == 107_814_649_856
+    assert summary(run) == f"at least {takes} to train, more than the {has} there are here"
+    with pytest.raises(SpecError, match=f"takes about {takes} of memory, and there are {has}: "):
+        check_memory(run)
+
+
 def test_more_parameters_than_any_model_has_are_a_mistake():
     with pytest.raises(SpecError, match=r"big\.yaml: model: has 1\d,\d{3},\d{3},\d{3},\d{3} parameters"):
         check_count(quickstart("model.d_model=400000", "model.encoder.n_layers=6"), where="big.yaml")

@@ -7,6 +7,7 @@ measures it). Not counted: torch itself, data, and what a validation takes besid
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -102,12 +103,13 @@ def check_memory(run: RunSpec, *, force: bool = False) -> None:
         "the optimizer's state": needed.optimizer,
         "the activations of a batch": needed.activations,
     }
+    takes, has = _told_apart(needed.total, there_is)
     listed = ", ".join(f"{name} {in_bytes(size)}" for name, size in shares.items())
     raise SpecError(
         [
             Problem(
                 "model",
-                f"training takes about {in_bytes(needed.total)} of memory, and there are {in_bytes(there_is)}: "
+                f"training takes about {takes} of memory, and there are {has}: "
                 f"{listed}; the largest parts: {needed.largest}; make these smaller, or go on all the same by --force "
                 "(in Python force=True)",
             )
@@ -129,18 +131,28 @@ def check_count(run: RunSpec, *, where: str) -> None:
 def summary(run: RunSpec) -> str:
     """What training takes, in words for one line, and whether this machine has it."""
     needed, there_is = estimate(run).total, memory_for(run)
-    text = f"{'about' if run.training else 'at least'} {in_bytes(needed)} to train"
-    if there_is is not None and needed > there_is:
-        text += f", more than the {in_bytes(there_is)} there are here"
-    return text
+    about = "about" if run.training else "at least"
+    if there_is is None or needed <= there_is:
+        return f"{about} {in_bytes(needed)} to train"
+    takes, has = _told_apart(needed, there_is)
+    return f"{about} {takes} to train, more than the {has} there are here"
 
 
-def in_bytes(n: float) -> str:
-    """A number of bytes in the unit that fits."""
+def _told_apart(more: int, less: int) -> tuple[str, str]:
+    """Two different numbers of bytes, with as many digits as it takes to see that they differ."""
+    for n_further in itertools.count():
+        texts = in_bytes(more, n_further), in_bytes(less, n_further)
+        if texts[0] != texts[1]:
+            return texts
+    raise AssertionError
+
+
+def in_bytes(n: float, n_further: int = 0) -> str:
+    """A number of bytes in the unit that fits, with so many decimals more than is usual."""
     for unit in ("MB", "GB", "TB"):
         n /= 1000 if unit != "MB" else 10**6
         if n < 999.5 or unit == "TB":
-            return f"{n:,.1f} {unit}" if n < 9.95 else f"{n:,.0f} {unit}"
+            return f"{n:,.{n_further + (n < 9.95)}f} {unit}"
     raise AssertionError
 
 
