@@ -252,6 +252,18 @@ def test_a_wrong_word_is_refused_in_one_line_with_what_would_be_right(
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", ["list", "describe"])
+def test_every_word_that_is_offered_is_taken(zoo: Any, command: str) -> None:
+    offered = zoo(command, "nothing").stderr.strip().partition("known: ")[2].split(", ")
+    assert {"attention", "spec", "task"} <= set(offered)
+    assert ("presets" in offered) == (command == "list")
+    for word in offered:
+        result = zoo(command, word)
+        assert result.exit_code == 0 or result.stderr.startswith(f"which {word}? say {word}/NAME"), (
+            result.output
+        )
+
+
 def test_a_plugins_component_can_be_listed_described_and_used(zoo: Any, tmp_path: Path) -> None:
     plugin = tmp_path / "parts.py"
     plugin.write_text(PLUGIN, encoding="utf-8")

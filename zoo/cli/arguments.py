@@ -160,8 +160,12 @@ def _inner_specs(plugins: Sequence[Path] | None) -> dict[str, type[Spec]]:
     return inner_specs(RunSpec, kinds(plugins))
 
 
-def kind_named(name: str, known: Sequence[Kind], *, is_component: bool = False) -> Kind:
-    """The kind of that name; is_component: it may be a component's name, of which the kind was left out.
+def kind_named(
+    name: str, known: Sequence[Kind], *, further: Sequence[str], is_component: bool = False
+) -> Kind:
+    """The kind of that name, beside which a command takes further ones.
+
+    is_component: it may be a component's name, of which the kind was left out.
 
     Raises: SpecError.
     """
@@ -172,6 +176,6 @@ def kind_named(name: str, known: Sequence[Kind], *, is_component: bool = False) 
         raise usage_error(f"'{name}' without its kind; did you mean {' or '.join(map(repr, homes))}?")
     found = next((kind for kind in known if kind.name == name), None)
     if found is None:
-        names = [*(kind.name for kind in known), "presets"]
+        names = sorted([*(kind.name for kind in known), *further])
         raise usage_error(f"no kind is called '{name}'; {suggest(name, names, listed=True)}")
     return found

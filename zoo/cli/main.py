@@ -106,7 +106,7 @@ def list_(
     elif kind is None:
         rows = [{"name": each.name, "components": each.names()} for each in kinds(plugin)]
     else:
-        chosen = kind_named(kind, kinds(plugin))
+        chosen = kind_named(kind, kinds(plugin), further=("presets", "spec"))
         entries = [chosen.entry(name) for name in chosen.names()]
         rows = [{"name": each.name, "summary": each.summary} for each in entries]
     print_rows(rows, as_json=as_json)
@@ -126,7 +126,7 @@ def describe(
     if spec is not None:
         about = describe_spec(spec)
     else:
-        kind = kind_named(kind_name, kinds(plugin), is_component=not slash)
+        kind = kind_named(kind_name, kinds(plugin), further=("spec",), is_component=not slash)
         if not slash:
             raise usage_error(f"which {kind.name}? say {kind.name}/NAME (known: {', '.join(kind.names())})")
         about = describe(kind, name)
