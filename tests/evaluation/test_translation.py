@@ -137,14 +137,15 @@ def test_a_model_that_sacrebleu_cannot_fetch_is_an_error_in_one_line(monkeypatch
 
 
 @pytest.mark.parametrize("name", ["bleu", "chrf", "chrf++", "ter"])
-def test_the_score_that_chooses_grows_with_quality(name):
+def test_the_score_that_chooses_grows_with_quality_unless_it_counts_errors(name):
     reference = [("two men play chess in the park",)]
     chooses = metric(score=name, report=["bleu"])
     good, bad = (
-        chooses.sign * chooses.chosen([text], reference)
+        chooses.chosen([text], reference)
         for text in ("two men play chess in a park", "two dogs run in a park")
     )
-    assert good > bad
+    assert (good < bad) if chooses.is_error else (good > bad)
+    assert chooses.is_error == (name == "ter")
 
 
 def test_unequal_counts_are_refused():

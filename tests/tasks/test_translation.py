@@ -280,7 +280,7 @@ def test_progress_tells_how_many_of_all_sentences_are_done(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("score", "title", "sign"),
-    [("bleu", "BLEU", 1), ("chrf", "chrF", 1), ("chrf++", "chrF++", 1), ("ter", "-TER", -1)],
+    [("bleu", "BLEU", 1), ("chrf", "chrF", 1), ("chrf++", "chrF++", 1), ("ter", "TER", -1)],
 )
 def test_the_metric_says_which_score_chooses_a_checkpoint(
     tmp_path: Path, score: str, title: str, sign: int
@@ -292,7 +292,8 @@ def test_the_metric_says_which_score_chooses_a_checkpoint(
     assert prepared.score_name == title
     assert set(found.metrics) == {"loss", "perplexity", score}
     assert found.metrics[score] == evaluation.scores.values[score]  # type: ignore[index]
-    assert found.score == sign * found.metrics[score]
+    assert found.score == found.metrics[score]
+    assert found.merit == sign * found.score
 
 
 def japanese(folder: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from zoo.storage import checkpoints
 from zoo.storage.checkpoints import Checkpoints
 from zoo.storage.metrics import read
 from zoo.storage.selection import load_weights
+from zoo.tasks.task import Validation
 from zoo.training import keeper, module
 from zoo.training.fit import TrainingResult, fit
 from zoo.training.order import Batches, Position
@@ -90,6 +91,27 @@ def test_the_best_may_go_by_the_loss(toy: ModuleType, tmp_path: Path) -> None:
     result = fit(run, tmp_path, resume=False, progress=False)
     best = min(records(tmp_path, "validation"), key=lambda record: record["loss"])
     assert result.best_step == best["step"]
+
+
+def test_of_a_score_that_counts_errors_the_lowest_is_the_best_and_it_is_shown_as_it_is(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = toy.PreparedToy.validate
+
+    def errors(self: Any, model: Any, **settings: Any) -> Validation:
+        found = measured(self, model, **settings)
+        ter = 120 - found.score
+        return Validation(found.loss, ter, {"loss": found.loss, "ter": ter}, is_error=True)
+
+    monkeypatch.setattr(toy.PreparedToy, "validate", errors)
+    monkeypatch.setattr(toy.PreparedToy, "score_name", "TER")
+    run = toy.toy_run(validate_every=2, checkpoint_every=5, max_steps=12)
+    result = fit(run, tmp_path, resume=False, progress=True)
+    found = {record["step"]: record["ter"] for record in records(tmp_path, "validation")}
+    assert result.best_step == min(found, key=lambda step: found[step])
+    assert result.best_step not in (min(found), max(found))  # else this shows nothing
+    told = [line for line in capsys.readouterr().err.splitlines() if "validation loss" in line]
+    assert [line.split("  ")[-1] for line in told] == [f"TER {ter:.2f}" for ter in found.values()]
 
 
 def test_checkpoints_that_nobody_needs_are_removed(toy: ModuleType, tmp_path: Path) -> None:

@@ -68,9 +68,9 @@ class TranslationMetric:
         self._bleu = _bleu(spec)  # at once: what is missing must not show after hours of training
 
     @property
-    def sign(self) -> int:
-        """What the score that chooses is multiplied by, so that more is better: -1 for TER."""
-        return -1 if self.spec.score == "ter" else 1
+    def is_error(self) -> bool:
+        """Whether the score that chooses counts errors, so that less is better: TER does."""
+        return self.spec.score == "ter"
 
     def chosen(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
         """The score that chooses the best checkpoint. Raises: as `scores`."""

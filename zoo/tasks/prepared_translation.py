@@ -119,8 +119,7 @@ class PreparedTranslation:
         seed: int,
     ) -> None:
         self.fingerprint = fingerprint
-        # Of an error rate the negative: the higher the better.
-        self.score_name = f"{'-' if metric.sign < 0 else ''}{TITLES[metric.spec.score]}"
+        self.score_name = TITLES[metric.spec.score]
         self._metric = metric
         self._data = data
         self._word_vectors = word_vectors
@@ -188,14 +187,18 @@ class PreparedTranslation:
             loss = self.loss(model, _batch(dev, key).to(device), label_smoothing=0.0)
             nll, n_tokens = nll + loss.nll.item(), n_tokens + loss.n_tokens
         mean = nll / n_tokens
-        metrics = {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}  # e^710 is no float any more
+        metrics: dict[str, float] = {
+            "loss": mean,
+            "perplexity": math.exp(min(mean, 700.0)),
+        }  # e^710 is no float any more
         if not n_sentences:
             return Validation(mean, None, metrics)
         try:
             value = self._score(model, DECODING.build(decoding), n_sentences, is_wanted, report)
         except _UnwantedError:
             return None
-        return Validation(mean, self._metric.sign * value, {**metrics, self._metric.spec.score: value})
+        metrics[self._metric.spec.score] = value
+        return Validation(mean, value, metrics, is_error=self._metric.is_error)
 
     def _score(
         self,

@@ -34,9 +34,16 @@ class Validation:
     loss: float
     """Mean negative log likelihood of a token, in nats, without label smoothing."""
     score: float | None
-    """The task's own measure, higher being better; None where it was not asked for."""
+    """The task's own measure, such as 27.3 BLEU; None where it was not asked for."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Everything measured, by the name it is logged under."""
+    is_error: bool = False
+    """Whether the score counts errors: the lower, the better."""
+
+    @property
+    def merit(self) -> float | None:
+        """The score as checkpoints are compared by it: the higher, the better."""
+        return self.score if self.score is None or not self.is_error else -self.score
 
 
 class Batch(Protocol):

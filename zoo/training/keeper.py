@@ -211,7 +211,7 @@ class Keeper(Callback):
 
     def _note_validation(self, result: Validation) -> None:
         progress = self.progress
-        value = result.score if self.spec.best_by == "score" else -result.loss
+        value = result.merit if self.spec.best_by == "score" else -result.loss
         assert value is not None
         progress.note_validation(value, result.loss)
         if self.journal is not None:

@@ -37,7 +37,7 @@ class Progress:
     """Step of the last validation."""
     best_step: int | None = None
     best_value: float | None = None
-    """The score of the best step, or its loss with the sign turned: higher is better."""
+    """The score of the best step, or with the sign turned its errors or loss: higher is better."""
     best_loss: float = math.inf
     """The loss of the best step on the validation set."""
     seconds: float = 0.0
