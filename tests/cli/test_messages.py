@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import presets
 import zoo as api
 from presets import PresetError
 from registry import SpecError
@@ -251,6 +252,33 @@ def test_the_specs_that_are_no_component_are_described(zoo: Any, name: str, key:
     assert "Base of every spec" not in described.stdout
     title = described.stdout.partition("  (")[0]
     assert title in zoo("list", "spec").stdout.splitlines()
+
+
+def test_a_spec_without_a_task_is_told_how_to_come_to_one(zoo: Any, tmp_path: Path) -> None:
+    result = zoo("train", "t5_small")
+    assert result.exit_code == 2
+    training, task = result.stderr.splitlines()
+    assert training.startswith("training: missing key; ")
+    assert training.endswith("; training: {} takes every default")
+    assert (
+        "zoo show SPEC > FILE, and add task: {type: translation, ...} (its keys: zoo describe task/" in task
+    )
+    able = [name for name in presets.names() if "task" in presets.read(name).data]
+    assert {"quickstart", "transformer_base"} < set(able)
+    assert task.endswith(f"; presets with a task: {', '.join(able)}")
+    # and so it is done
+    text = zoo("show", "t5_small").stdout + "task: {type: translation, data: grammar}\ntraining: {}\n"
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    assert zoo("check", "mine.yaml", "--force").stdout.startswith("mine.yaml: ok, ")
+
+
+def test_a_model_that_no_task_takes_is_told_so(zoo: Any) -> None:
+    result = zoo("train", "llama2_7b")
+    assert result.exit_code == 2
+    assert (
+        "no task known here takes its model (translation needs source and target tokens; decoder_only has not both; "
+        "one of your own comes by --plugin); presets with a task: " in result.stderr
+    )
 
 
 # In Python

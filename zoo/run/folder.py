@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from registry import Problem, SpecError, dump
@@ -59,8 +60,10 @@ def run_in(folder: Path, *overrides: str) -> RunSpec:
     return load(file, *overrides)
 
 
-def require(run: RunSpec, *keys: str, why: str) -> None:
-    """Raises: SpecError naming the sections that a run goes without but needs for this.
+def require(
+    run: RunSpec, *keys: str, why: str, how: Callable[[RunSpec, str], str] = lambda run, key: ""
+) -> None:
+    """Raises: SpecError naming the sections that a run goes without but needs for this, each with how to give it.
 
     generation is needed of a model that writes only: of another it is for the task to say what it goes without.
     """
@@ -68,5 +71,8 @@ def require(run: RunSpec, *keys: str, why: str) -> None:
     missing = [key for key in needed if getattr(run, key) is None]
     if missing:
         raise SpecError(
-            [Problem(key, f"missing key; a spec may go without it, but not to {why}") for key in missing]
+            [
+                Problem(key, f"missing key; a spec may go without it, but not to {why}{how(run, key)}")
+                for key in missing
+            ]
         )

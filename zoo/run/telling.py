@@ -8,10 +8,12 @@ from pathlib import Path
 
 import torch
 
+import presets
+from registry import check_part
 from zoo import hardware
 from zoo.amounts import amount
 from zoo.analysis.size import n_parameters
-from zoo.kinds import ScheduleSpec
+from zoo.kinds import TASK, ScheduleSpec
 from zoo.run.folder import run_in
 from zoo.run.spec import RunSpec
 from zoo.storage.metrics import seconds_trained
@@ -46,6 +48,31 @@ def head_line(run: RunSpec, reason: str, *, n_taken: int = 0) -> str:
     return (
         f"{kind} ({device_name(torch.device(kind))}), {spec.precision}: {reason}; {count:,} parameters; "
         f"up to {tokens:,} tokens a side and step; {steps}"
+    )
+
+
+def how_to_give(run: RunSpec, key: str) -> str:
+    """How a run comes to a section that it goes without and training needs, as the end of a sentence."""
+    if key != "task":
+        return f"; {key}: {'{}' if key == 'training' else 'beam'} takes every default"
+    found = {
+        name: check_part(spec, "model", model=run.model)
+        for name in TASK.names()
+        for spec in TASK.examples(name)[:1]
+    }
+    fit = [name for name, problems in found.items() if not problems]
+    able = ", ".join(name for name in presets.names() if "task" in presets.read(name).data)
+    if not fit:
+        reasons = [
+            problem.message.removeprefix("model: ") for problems in found.values() for problem in problems
+        ]
+        return (
+            f", and no task known here takes its model ({'; '.join(reasons)}; one of your own comes by --plugin); "
+            f"presets with a task: {able}"
+        )
+    return (
+        f": print the spec to a file, zoo show SPEC > FILE, and add task: {{type: {fit[0]}, ...}} "
+        f"(its keys: zoo describe task/{fit[0]}); presets with a task: {able}"
     )
 
 

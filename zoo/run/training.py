@@ -13,7 +13,7 @@ from zoo.errors import DataError
 from zoo.run.folder import SPEC_FILE, is_first_process, new_folder, require, run_in
 from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec, load
-from zoo.run.telling import done_text, head_line, opening_line
+from zoo.run.telling import done_text, head_line, how_to_give, opening_line
 from zoo.storage.checkpoints import CHECKPOINTS_FOLDER
 from zoo.storage.metrics import METRICS_FILE
 from zoo.storage.selection import last_step
@@ -55,7 +55,7 @@ def train(
     if not isinstance(run, RunSpec):
         name = name or (Path(run).stem if isinstance(run, str | Path) else None)
         run = load(run)
-    require(run, "task", "training", "generation", why="train it")
+    require(run, "task", "training", "generation", why="train it", how=how_to_give)
     check_memory(run, force=force or not is_first_process())
     is_new = out is None or not Path(out).exists()
     folder = new_folder(run, name or "run") if out is None else Path(out)
@@ -74,7 +74,7 @@ def resume(folder: str | Path, *overrides: str, progress: bool = True, force: bo
     Raises: as `train`.
     """
     run = run_in(Path(folder), *overrides)
-    require(run, "task", "training", "generation", why="train it")
+    require(run, "task", "training", "generation", why="train it", how=how_to_give)
     check_memory(run, force=force or not is_first_process())
     return _fit(run, Path(folder), is_resumed=True, progress=progress)
 
