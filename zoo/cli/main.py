@@ -221,7 +221,7 @@ def resume(
     load_plugins(plugin)
     sources, overrides = split(words)
     from zoo.run import training
-    from zoo.training.selection import last_step
+    from zoo.storage.selection import last_step
 
     folder = Path(one(sources, "RUN"))
     before = last_step(folder)
