@@ -117,26 +117,71 @@ class Mask:
             ("queries", n_queries, device), lambda: torch.arange(first, first + n_queries, device=device)
         )
 
-    def token_positions(self, n_queries: int, device: torch.device) -> Tensor:
-        """Positions of the queries among real tokens, int64 [T] or [B, T]: padding before a token does not count.
+    def place_positions(self, n_queries: int, device: torch.device) -> Tensor:
+        """Positions of the queries in their documents, padding counted: int64 [B, T], [T] where there are none."""
+        if self.documents is None:
+            return self.query_positions(n_queries, device)
+        return self.of_queries(self._ranks(self.documents, None), n_queries)
 
-        A padded place has the position of the real token before it, or 0. The same as `query_positions` where no row
+    def token_positions(self, n_queries: int, device: torch.device) -> Tensor:
+        """Positions of the queries among the real tokens of their documents, int64 [T] or [B, T].
+
+        A padded place has the position of the real token before it, or 0. The same as `place_positions` where no row
         starts with padding, which is looked up on the CPU only.
         """
 
         def make() -> Tensor:
             if not self.hides_keys():
-                return self.query_positions(n_queries, device)
+                return self.place_positions(n_queries, device)
             assert self.keys is not None
-            counted = (self.keys.cumsum(dim=1) - 1).clamp(min=0)  # [B, S]
             known = device.type == "cpu" and not torch.compiler.is_compiling()
             if known and bool(
                 (self.keys.to(torch.int8).diff(dim=1) <= 0).all()
             ):  # padding stands at the end only
-                return self.query_positions(n_queries, device)
-            return self.of_queries(counted, n_queries)
+                return self.place_positions(n_queries, device)
+            return self.of_queries(self._ranks(self.documents, self.keys), n_queries)
 
         return self.once(("tokens", n_queries, device), make)
+
+    def first_tokens(self, n: int, n_keys: int, device: torch.device) -> Tensor:
+        """The first n real tokens of each document, or of a row without documents: bool [B or 1, S]."""
+        if self.keys is None and self.documents is None:
+            return self.key_positions(n_keys, device)[None] < n
+        ranks = self._ranks(self.documents, self.keys)
+        return ranks < n if self.keys is None else self.keys & (ranks < n)
+
+    def _ranks(self, documents: Tensor | None, keys: Tensor | None) -> Tensor:
+        """How many counted places of its document, all or those of `keys`, stand before each key: int64 [B, S].
+
+        A place that is not counted has the number of the last one before it, 0 where there is none.
+        Raises: ValueError, on the CPU, for a document that does not stand in one piece.
+        """
+        given = keys if documents is None else documents
+        assert given is not None
+        counted = torch.ones_like(given, dtype=torch.int64) if keys is None else keys.to(torch.int64)
+        ranks = counted.cumsum(dim=1) - 1
+        if documents is not None:
+            ranks = ranks - (ranks + 1 - counted).gather(1, self._starts(documents))
+        return ranks.clamp(min=0)
+
+    def _starts(self, documents: Tensor) -> Tensor:
+        """Where the document of each key begins: int64 [B, S]."""
+
+        def make() -> Tensor:
+            begins = documents[:, 1:] != documents[:, :-1]  # [B, S - 1]
+            if documents.device.type == "cpu" and not torch.compiler.is_compiling():
+                sorted_ids = documents.sort(dim=1).values
+                n_ids = (sorted_ids[:, 1:] != sorted_ids[:, :-1]).sum(dim=1)
+                if bool((begins.sum(dim=1) != n_ids).any()):
+                    raise ValueError(
+                        "documents must stand in one piece each: an id comes again after another one"
+                    )
+            places = torch.arange(documents.shape[1], device=documents.device)
+            starts = torch.zeros_like(documents, dtype=torch.int64)
+            starts[:, 1:] = places[1:] * begins
+            return starts.cummax(dim=1).values
+
+        return self.once("starts", make)
 
     def key_positions(self, n_keys: int, device: torch.device) -> Tensor:
         """Positions of the keys, int64 [S]."""

@@ -72,7 +72,7 @@ def measure(args: argparse.Namespace, name: str, precision: str) -> dict[str, di
     for model, _ in sides.values():
         model.train()
         if args.compile:  # the zoo's loss calls its stack and its head by themselves
-            for method in {"forward", "decode", "encode_masked"} & set(dir(model)):
+            for method in {"forward", "hidden", "decode", "encode_masked"} & set(dir(model)):
                 setattr(model, method, torch.compile(getattr(model, method)))
     vocab_size = next(iter(sides.values()))[0].config.vocab_size
     generator = torch.Generator().manual_seed(1)

@@ -40,7 +40,7 @@ def saved_bytes(model_spec, rows, length):
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         if model_spec.type == "encoder_decoder":
             memory = model.encode(tokens(model_spec.source))
-            hidden = model.decode(tokens(model_spec.embeddings["target"]), memory)
+            hidden = model.decode(tokens(model_spec.slots["target"]), memory)
         elif model_spec.type == "decoder_only":
             hidden = model.decode(tokens(model_spec.tokens))
         else:
@@ -61,12 +61,7 @@ def test_the_estimate_of_activations_is_within_thirty_percent_of_what_torch_save
 
 
 def vocabulary(model):
-    embeddings = getattr(model, "embeddings", None) or {"tokens": getattr(model, "tokens", None)}
-    return next(
-        embedding.vocab_size
-        for embedding in [*embeddings.values(), getattr(model, "inputs", None)]
-        if embedding is not None
-    )
+    return next(iter(model.slots.values())).vocab_size
 
 
 def test_twice_the_tokens_keep_twice_as_much():

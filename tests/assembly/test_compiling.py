@@ -14,9 +14,7 @@ NOT_ONE_GRAPH = {"mixtral_8x7b"}
 def example(model):
     torch.manual_seed(1)
     if model.type == "encoder_decoder":
-        return model.source.example_inputs(2)[0], torch.randint(
-            5, model.embeddings["target"].vocab_size, (2, 6)
-        )
+        return model.source.example_inputs(2)[0], torch.randint(5, model.slots["target"].vocab_size, (2, 6))
     return (model.tokens if model.type == "decoder_only" else model.inputs).example_inputs(2)[:1]
 
 

@@ -166,7 +166,12 @@ def test_a_cache_that_changes_what_it_holds_is_caught(monkeypatch, spec):
 
 
 def test_padding_that_is_seen_is_caught(monkeypatch):
-    around(monkeypatch, EncoderOnly, "encode", lambda self, out: out + out.mean(dim=1, keepdim=True))
+    around(
+        monkeypatch,
+        EncoderOnly,
+        "hidden",
+        lambda self, out: (out[0] + out[0].mean(dim=1, keepdim=True), out[1]),
+    )
     must_fail("padding_is_ignored", ENCODER, "padded row")
     around(monkeypatch, EncoderDecoder, "encode_masked", lambda self, out: (out[0], None))
     must_fail("padding_of_the_source_is_ignored", BOTH, "padded source")

@@ -69,7 +69,7 @@ def test_the_loss_of_labels_is_the_references(config):
     labels = torch.tensor([[1, 2, 2, 5], [6, 1, -100, -100]])
     assert blank not in labels
     theirs = reference(given, attention_mask=mask.long(), labels=labels).loss
-    hidden, frames = model.encode_masked(given, mask=mask)
+    hidden, frames = model.hidden(given, mask=mask)
     ours = model.head.loss(hidden, labels.clamp(min=0), mask=frames, label_mask=labels >= 0).loss
     assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 

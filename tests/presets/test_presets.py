@@ -94,9 +94,7 @@ def example(model):
     """Random inputs of a model and its masks."""
     if model.type == "encoder_decoder":
         source, mask = model.source.example_inputs(3)
-        return (source, torch.randint(5, model.embeddings["target"].vocab_size, (3, 5))), {
-            "source_mask": mask
-        }
+        return (source, torch.randint(5, model.slots["target"].vocab_size, (3, 5))), {"source_mask": mask}
     inputs, mask = (model.tokens if model.type == "decoder_only" else model.inputs).example_inputs(3)
     return (inputs,), {"mask": mask}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from inspect import signature
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,9 +13,7 @@ from torch import Tensor
 from registry import Spec
 from zoo.analysis.trials import randomised, require, same, seeded
 from zoo.assembly.build import build
-from zoo.assembly.decoder_only import DecoderOnlySpec
-from zoo.assembly.encoder_decoder import EncoderDecoderSpec
-from zoo.assembly.encoder_only import EncoderOnlySpec
+from zoo.kinds import ModelSpec, mask_name, read_slots
 
 ModelLaw = Callable[[Any], None]
 
@@ -29,12 +28,11 @@ def model_laws(spec: Spec) -> Iterator[tuple[str, ModelLaw]]:
         the_state_round_trips,
         meta_build_has_the_same_shapes,
     ]
-    if isinstance(spec, DecoderOnlySpec | EncoderDecoderSpec) and hasattr(_written(spec), "vocab_size"):
+    described: ModelSpec = cast(Any, spec)
+    if described.writes is not None and hasattr(described.slots[described.writes], "vocab_size"):
         found += [the_future_is_hidden, token_by_token_equals_all_at_once]
-    if isinstance(spec, EncoderOnlySpec) and hasattr(spec.inputs, "vocab_size"):
-        found.append(padding_is_ignored)
-    if isinstance(spec, EncoderDecoderSpec) and hasattr(spec.source, "vocab_size"):
-        found.append(padding_of_the_source_is_ignored)
+    if any(hasattr(described.slots[slot], "vocab_size") for slot in read_slots(described)):
+        found.append(padding_is_ignored if described.writes is None else padding_of_the_source_is_ignored)
     yield from ((law.__name__, law) for law in found)
 
 
@@ -57,30 +55,32 @@ def _any(embedding: Any) -> Tensor:
     return _tokens(embedding) if hasattr(embedding, "vocab_size") else _inputs(embedding)
 
 
-def _given(spec: Any) -> tuple[Tensor, ...]:
+def _given(spec: Any) -> dict[str, Tensor]:
     """Inputs for the model's forward, the same at each call."""
     torch.manual_seed(5)
-    if isinstance(spec, EncoderDecoderSpec):
-        return _inputs(spec.source), _any(_written(spec))
-    return (_any(spec.tokens if isinstance(spec, DecoderOnlySpec) else spec.inputs),)
+    is_one = len(spec.slots) == 1  # else what is read has another length than what is written
+    return {
+        name: _any(embedding) if is_one or name == spec.writes else _inputs(embedding)
+        for name, embedding in spec.slots.items()
+    }
 
 
 def outputs_are_finite_and_repeatable(spec: Any) -> None:
     """Two evaluations of one input are finite and the same."""
     model, given = _model(spec), _given(spec)
-    out = model(*given)
+    out = model(**given)
     require(bool(out.isfinite().all()), "the output has values that are not finite")
-    require(torch.equal(out, model(*given)), "two evaluations of one input differ")
+    require(torch.equal(out, model(**given)), "two evaluations of one input differ")
 
 
 def parameters_get_finite_gradients(spec: Any) -> None:
     """Every parameter that is trained gets a gradient, and a finite one, in evaluation or in training."""
     model, given = _model(spec), _given(spec)
     further = {}
-    if isinstance(spec, EncoderOnlySpec) and hasattr(spec.inputs, "vocab_size"):
+    if "global_tokens" in signature(model.hidden).parameters and hasattr(_first(spec), "vocab_size"):
         further["global_tokens"] = torch.arange(T).expand(B, T) == 3
     for is_training in (False, True):  # some parts serve in training only, others may be left out there
-        out = model.train(is_training)(*given, **further)
+        out = model.train(is_training)(**given, **further)
         (out * torch.randn_like(out)).sum().backward()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -93,7 +93,7 @@ def the_state_round_trips(spec: Any) -> None:
     model = _model(spec)
     other = randomised(build(spec))
     other.load_state_dict(copy.deepcopy(model.state_dict()))
-    same(other(*_given(spec)), model(*_given(spec)), "the state dict does not carry the whole state")
+    same(other(**_given(spec)), model(**_given(spec)), "the state dict does not carry the whole state")
 
 
 def meta_build_has_the_same_shapes(spec: Any) -> None:
@@ -114,7 +114,7 @@ def the_future_is_hidden(spec: Any) -> None:
     tokens = _tokens(_written(spec))
     changed = tokens.clone()
     changed[:, 5:] = (changed[:, 5:] + 1) % _written(spec).vocab_size
-    memory = () if isinstance(spec, DecoderOnlySpec) else (model.encode(_inputs(spec.source)),)
+    memory = _memory(spec, model)
     hidden, other = model.decode(tokens, *memory), model.decode(changed, *memory)
     same(hidden[:, :5], other[:, :5], "vectors before a changed token")
     require(not torch.equal(hidden[:, 5:], other[:, 5:]), "no token changes any vector")
@@ -128,7 +128,7 @@ def token_by_token_equals_all_at_once(spec: Any) -> None:
     model = _model(spec)
     tokens = _tokens(_written(spec))
     with torch.no_grad():
-        memory = () if isinstance(spec, DecoderOnlySpec) else (model.encode(_inputs(spec.source)),)
+        memory = _memory(spec, model)
         full, cache, steps, start = model.decode(tokens, *memory), model.new_cache(), [], 0
         for size in (4, 1, 2, 2):
             steps.append(model.decode(tokens[:, start : start + size], *memory, cache=cache))
@@ -137,29 +137,46 @@ def token_by_token_equals_all_at_once(spec: Any) -> None:
 
 
 def padding_is_ignored(spec: Any) -> None:
-    """A padded row gives what it gives alone, whatever stands at its padded places."""
-    model = _model(spec)
-    inputs = _tokens(spec.inputs)
+    """A padded row gives the vectors that it gives alone, whatever stands at its padded places."""
+    model, (slot,) = _model(spec), read_slots(spec)
+    inputs = _tokens(spec.slots[slot])
     real = torch.ones(B, T, dtype=torch.bool)
     real[1, 5:] = False
-    hidden = model.encode(inputs, mask=real)
-    same(hidden[1:, :5], model.encode(inputs[1:, :5]), "a padded row against the same row alone")
-    other = torch.where(real, inputs, (inputs + 3) % spec.inputs.vocab_size)
-    same(model.encode(other, mask=real)[real], hidden[real], "outputs after the padding's ids changed")
+    masked = {mask_name(spec, slot): real}
+    hidden, mask = model.hidden(inputs, **masked)
+    require(mask is not None and torch.equal(mask, real), "the mask of the vectors is not that of the tokens")
+    alone, _ = model.hidden(inputs[1:, :5])
+    same(hidden[1:, :5], alone, "a padded row against the same row alone")
+    other = torch.where(real, inputs, (inputs + 3) % spec.slots[slot].vocab_size)
+    same(model.hidden(other, **masked)[0][real], hidden[real], "outputs after the padding's ids changed")
 
 
 def padding_of_the_source_is_ignored(spec: Any) -> None:
     """A padded source gives the logits that it gives alone, whatever stands at its padded places."""
-    model = _model(spec)
-    source, target = _tokens(spec.source), _any(_written(spec))
-    real = torch.ones(B, T, dtype=torch.bool)
-    real[1, 5:] = False
-    logits = model(source, target, source_mask=real)
-    same(logits[1:], model(source[1:, :5], target[1:]), "logits of a padded source and of it alone")
-    other = torch.where(real, source, (source + 3) % spec.source.vocab_size)
-    same(model(other, target, source_mask=real), logits, "logits after the padding's ids changed")
+    model, given = _model(spec), _given(spec)
+    for slot in read_slots(spec):
+        if not hasattr(spec.slots[slot], "vocab_size"):
+            continue
+        source = _tokens(spec.slots[slot])
+        real = torch.ones(B, T, dtype=torch.bool)
+        real[1, 5:] = False
+        masked = {mask_name(spec, slot): real}
+        logits = model(**given | {slot: source}, **masked)
+        alone = model(**{name: tensor[1:] for name, tensor in given.items()} | {slot: source[1:, :5]})
+        same(logits[1:], alone, "logits of a padded source and of it alone")
+        other = torch.where(real, source, (source + 3) % spec.slots[slot].vocab_size)
+        same(model(**given | {slot: other}, **masked), logits, "logits after the padding's ids changed")
+
+
+def _first(spec: Any) -> Any:
+    return next(iter(spec.slots.values()))
+
+
+def _memory(spec: Any, model: Any) -> tuple[Tensor, ...]:
+    """What the decoder attends to beside its own tokens, of random inputs, if anything."""
+    return tuple(model.encode(_inputs(spec.slots[slot])) for slot in read_slots(spec))
 
 
 def _written(spec: Any) -> Any:
     """The embedding of what the decoder writes."""
-    return spec.tokens if isinstance(spec, DecoderOnlySpec) else spec.embeddings["target"]
+    return spec.slots[spec.writes]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from zoo.masks import Mask
 
 class DecoderOnlySpec(Spec):
     type: Literal["decoder_only"] = "decoder_only"
+    writes: ClassVar[str] = "tokens"
     d_model: int = Field(512, ge=1, le=1_000_000)
     """Width of every vector between sublayers."""
     tokens: Annotated[Spec, EMBEDDING]
@@ -32,11 +33,14 @@ class DecoderOnlySpec(Spec):
     initialization: Annotated[Spec, INITIALIZATION] = Field("tensor2tensor", validate_default=True)
     """How a new model's weights are set."""
 
+    @property
+    def slots(self) -> dict[str, Spec]:
+        """The embedding of each input: see zoo.kinds.model."""
+        return {"tokens": self.tokens}
+
     def problems(self, path: str) -> list[Problem]:
         found = check_part(self.tokens, f"{path}.tokens", d_model=self.d_model)
-        found += check_part(
-            self.head, f"{path}.head", d_model=self.d_model, embeddings={"tokens": self.tokens}
-        )
+        found += check_part(self.head, f"{path}.head", d_model=self.d_model, embeddings=self.slots)
         found += writer_problems(f"{path}.tokens", self.tokens)
         found += model_position_problems(self, path, {"decoder": self.decoder})
         return found + self.decoder.problems_in(
@@ -50,7 +54,6 @@ class DecoderOnlySpec(Spec):
 
     def parts(self, path: str) -> Iterator[Part]:
         """The parts of the model, for counting."""
-        embeddings = {"tokens": self.tokens}
         yield Part(f"{path}.tokens", EMBEDDING, self.tokens, {"d_model": self.d_model})
         yield from self.decoder.parts(
             f"{path}.decoder",
@@ -58,7 +61,7 @@ class DecoderOnlySpec(Spec):
             position=self.position,
             position_path=f"{path}.position",
         )
-        context = {"d_model": self.d_model, "embeddings": embeddings}
+        context = {"d_model": self.d_model, "embeddings": self.slots}
         yield Part(f"{path}.head", HEAD, self.head, context)
 
 
@@ -67,8 +70,11 @@ class DecoderOnly(nn.Module):
     """Tokens in, logits of the next token out at every position, each seeing those before it.
 
     Source: Liu et al. 2018; Radford et al. 2018.
-    Shapes: tokens [B, T] -> logits [B, T, V]; mask bool [B, T], True = a real token.
+    Shapes: tokens [B, T] -> logits [B, T, V]; mask bool [B, T], True = a real token; documents int [B, T], an id for
+        each of several documents that a row holds one after the other: none sees another, and positions begin anew.
     """
+
+    writes: ClassVar[str] = "tokens"
 
     def __init__(
         self,
@@ -83,22 +89,46 @@ class DecoderOnly(nn.Module):
         super().__init__()
         self.tokens: nn.Module = EMBEDDING.build(tokens, d_model=d_model)
         self.decoder = Stack(decoder, d_model=d_model, position=position)
-        self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings={"tokens": self.tokens})
+        self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=self.slots)
         self.initialize = INITIALIZATION.build(initialization)
 
-    def forward(self, tokens: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        return self.head(self.decode(tokens, mask=mask), mask=mask)
+    @property
+    def slots(self) -> dict[str, nn.Module]:
+        """The embedding of each input."""
+        return {"tokens": self.tokens}
+
+    def forward(
+        self, tokens: Tensor, *, mask: Tensor | None = None, documents: Tensor | None = None
+    ) -> Tensor:
+        hidden, mask = self.hidden(tokens, mask=mask, documents=documents)
+        return self.head(hidden, mask=mask)
+
+    def hidden(
+        self, tokens: Tensor, *, mask: Tensor | None = None, documents: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """tokens [B, T] -> vectors [B, T, D] and the mask of their places."""
+        x, mask = self.tokens(tokens, mask=mask, types=None)
+        return self.decoder(x, mask=Mask(causal=True, keys=mask, documents=documents)), mask
 
     def decode(
-        self, tokens: Tensor, *, mask: Tensor | None = None, cache: DecoderCache | None = None
+        self,
+        tokens: Tensor,
+        *,
+        mask: Tensor | None = None,
+        documents: Tensor | None = None,
+        cache: DecoderCache | None = None,
     ) -> Tensor:
-        """tokens [B, T] -> hidden [B, T, D]; with a cache, only the tokens that are new since the last call.
+        """The vectors of `hidden` alone; with a cache, only the tokens that are new since the last call.
 
-        mask is bool [B, S] over all tokens so far, the cached ones included.
+        mask is then bool [B, S] over all tokens so far, the cached ones included, and documents int [B, S].
         """
-        offset = 0 if cache is None else cache.length
-        x, _ = self.tokens(tokens, mask=None, types=None)
-        return self.decoder(x, mask=Mask(causal=True, keys=mask, offset=offset), cache=cache)
+        if cache is None:
+            return self.hidden(tokens, mask=mask, documents=documents)[0]
+        offset = cache.length
+        x, own = self.tokens(tokens, mask=None if mask is None else mask[:, offset:], types=None)
+        keys = mask if offset else own
+        described = Mask(causal=True, keys=keys, documents=documents, offset=offset)
+        return self.decoder(x, mask=described, cache=cache)
 
     def new_cache(self) -> DecoderCache:
         """An empty cache for `decode`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -41,6 +41,7 @@ def _share_or_embedding(value: Any, handler: ValidatorFunctionWrapHandler) -> An
 
 class EncoderDecoderSpec(Spec):
     type: Literal["encoder_decoder"] = "encoder_decoder"
+    writes: ClassVar[str] = "target"
     d_model: int = Field(512, ge=1, le=1_000_000)
     """Width of every vector between sublayers."""
     source: Annotated[Spec, EMBEDDING]
@@ -93,8 +94,8 @@ class EncoderDecoderSpec(Spec):
         return found
 
     @property
-    def embeddings(self) -> dict[str, Spec]:
-        """The spec behind each embedding, shared ones resolved."""
+    def slots(self) -> dict[str, Spec]:
+        """The embedding of each input, a shared one resolved: see zoo.kinds.model."""
         target = self.source if isinstance(self.target, Share) else self.target
         return {"source": self.source, "target": target}
 
@@ -102,8 +103,8 @@ class EncoderDecoderSpec(Spec):
         found = check_part(self.source, f"{path}.source", d_model=self.d_model)
         if not isinstance(self.target, Share):
             found += check_part(self.target, f"{path}.target", d_model=self.d_model)
-        found += check_part(self.head, f"{path}.head", d_model=self.d_model, embeddings=self.embeddings)
-        found += writer_problems(f"{path}.target", self.embeddings["target"])
+        found += check_part(self.head, f"{path}.head", d_model=self.d_model, embeddings=self.slots)
+        found += writer_problems(f"{path}.target", self.slots["target"])
         found += model_position_problems(self, path, {"encoder": self.encoder, "decoder": self.decoder})
         place = f"{path}.encoder.position" if self.encoder.position else f"{path}.position"
         found += length_problems(place, self.source, self.encoder.position or self.position)
@@ -138,7 +139,7 @@ class EncoderDecoderSpec(Spec):
                 position=self.position,
                 position_path=f"{path}.position",
             )
-        yield Part(f"{path}.head", HEAD, self.head, {**width, "embeddings": self.embeddings})
+        yield Part(f"{path}.head", HEAD, self.head, {**width, "embeddings": self.slots})
 
 
 @MODEL.register("encoder_decoder", spec=EncoderDecoderSpec)
@@ -148,6 +149,8 @@ class EncoderDecoder(nn.Module):
     Source: Vaswani et al. 2017, section 3 and Figure 1.
     Shapes: source [B, S], target [B, T] -> logits [B, T, V]; masks bool [B, S] and [B, T], True = a real token.
     """
+
+    writes: ClassVar[str] = "target"
 
     def __init__(
         self,
@@ -168,9 +171,13 @@ class EncoderDecoder(nn.Module):
         )
         self.encoder = Stack(encoder, d_model=d_model, position=position)
         self.decoder = Stack(decoder, d_model=d_model, position=position)
-        embeddings = {"source": self.source, "target": self.target}
-        self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=embeddings)
+        self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=self.slots)
         self.initialize = INITIALIZATION.build(initialization)
+
+    @property
+    def slots(self) -> dict[str, nn.Module]:
+        """The embedding of each input."""
+        return {"source": self.source, "target": self.target}
 
     def forward(
         self,
@@ -180,14 +187,27 @@ class EncoderDecoder(nn.Module):
         source_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
     ) -> Tensor:
+        hidden, mask = self.hidden(source, target, source_mask=source_mask, target_mask=target_mask)
+        return self.head(hidden, mask=mask)
+
+    def hidden(
+        self,
+        source: Tensor,
+        target: Tensor,
+        *,
+        source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """source [B, S], target [B, T] -> the decoder's vectors [B, T, D] and the mask of their places."""
         if source.shape[0] != target.shape[0]:
             raise ValueError(
                 f"source {list(source.shape)} and target {list(target.shape)} must be of one batch: "
                 "the same number of rows"
             )
         memory, memory_mask = self.encode_masked(source, source_mask=source_mask)
-        hidden = self.decode(target, memory, source_mask=memory_mask, target_mask=target_mask)
-        return self.head(hidden, mask=target_mask)
+        x, mask = self.target(target, mask=target_mask, types=None)
+        described = Mask(causal=True, keys=mask)
+        return self.decoder(x, memory, mask=described, memory_mask=Mask(keys=memory_mask)), mask
 
     def encode(self, source: Tensor, *, source_mask: Tensor | None = None) -> Tensor:
         """source [B, S] -> memory [B, S, D]."""
@@ -216,11 +236,13 @@ class EncoderDecoder(nn.Module):
         is the memory's, bool [B, S], target_mask bool [B, S'] over all tokens so far, the cached ones included.
         """
         offset = 0 if cache is None else cache.length
-        x, _ = self.target(target, mask=None, types=None)
+        x, own = self.target(
+            target, mask=None if target_mask is None else target_mask[:, offset:], types=None
+        )
         return self.decoder(
             x,
             memory,
-            mask=Mask(causal=True, keys=target_mask, offset=offset),
+            mask=Mask(causal=True, keys=target_mask if offset else own, offset=offset),
             memory_mask=Mask(keys=source_mask),
             cache=cache,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from zoo.masks import Mask
 
 class EncoderOnlySpec(Spec):
     type: Literal["encoder_only"] = "encoder_only"
+    writes: ClassVar[None] = None
     d_model: int = Field(512, ge=1, le=1_000_000)
     """Width of every vector between sublayers."""
     inputs: Annotated[Spec, EMBEDDING]
@@ -31,11 +32,14 @@ class EncoderOnlySpec(Spec):
     initialization: Annotated[Spec, INITIALIZATION] = Field("tensor2tensor", validate_default=True)
     """How a new model's weights are set."""
 
+    @property
+    def slots(self) -> dict[str, Spec]:
+        """The embedding of each input: see zoo.kinds.model."""
+        return {"inputs": self.inputs}
+
     def problems(self, path: str) -> list[Problem]:
         found = check_part(self.inputs, f"{path}.inputs", d_model=self.d_model)
-        found += check_part(
-            self.head, f"{path}.head", d_model=self.d_model, embeddings={"inputs": self.inputs}
-        )
+        found += check_part(self.head, f"{path}.head", d_model=self.d_model, embeddings=self.slots)
         found += model_position_problems(self, path, {"encoder": self.encoder})
         place = f"{path}.encoder.position" if self.encoder.position else f"{path}.position"
         found += length_problems(place, self.inputs, self.encoder.position or self.position)
@@ -51,7 +55,6 @@ class EncoderOnlySpec(Spec):
 
     def parts(self, path: str) -> Iterator[Part]:
         """The parts of the model, for counting."""
-        embeddings = {"inputs": self.inputs}
         yield Part(f"{path}.inputs", EMBEDDING, self.inputs, {"d_model": self.d_model})
         yield from self.encoder.parts(
             f"{path}.encoder",
@@ -59,7 +62,7 @@ class EncoderOnlySpec(Spec):
             position=self.position,
             position_path=f"{path}.position",
         )
-        context = {"d_model": self.d_model, "embeddings": embeddings}
+        context = {"d_model": self.d_model, "embeddings": self.slots}
         yield Part(f"{path}.head", HEAD, self.head, context)
 
 
@@ -70,8 +73,11 @@ class EncoderOnly(nn.Module):
     Source: Devlin et al. 2019.
     Shapes: inputs [B, N] (or what the embedding takes) -> the head's output; mask bool [B, N], True = a real token;
         types int [B, N] for an embedding with token types; global_tokens bool [B, S], True = attends and is attended
-        everywhere, for attentions that are local otherwise.
+        everywhere, for attentions that are local otherwise; documents int [B, S], an id for each of several documents
+        that a row holds one after the other: none learns of another, and positions begin anew.
     """
+
+    writes: ClassVar[None] = None
 
     def __init__(
         self,
@@ -86,8 +92,13 @@ class EncoderOnly(nn.Module):
         super().__init__()
         self.inputs: nn.Module = EMBEDDING.build(inputs, d_model=d_model)
         self.encoder = Stack(encoder, d_model=d_model, position=position)
-        self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings={"inputs": self.inputs})
+        self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=self.slots)
         self.initialize = INITIALIZATION.build(initialization)
+
+    @property
+    def slots(self) -> dict[str, nn.Module]:
+        """The embedding of each input."""
+        return {"inputs": self.inputs}
 
     def forward(
         self,
@@ -96,9 +107,26 @@ class EncoderOnly(nn.Module):
         mask: Tensor | None = None,
         types: Tensor | None = None,
         global_tokens: Tensor | None = None,
+        documents: Tensor | None = None,
     ) -> Tensor:
-        hidden, mask = self.encode_masked(inputs, mask=mask, types=types, global_tokens=global_tokens)
+        hidden, mask = self.hidden(
+            inputs, mask=mask, types=types, global_tokens=global_tokens, documents=documents
+        )
         return self.head(hidden, mask=mask)
+
+    def hidden(
+        self,
+        inputs: Tensor,
+        *,
+        mask: Tensor | None = None,
+        types: Tensor | None = None,
+        global_tokens: Tensor | None = None,
+        documents: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """inputs [B, N] -> vectors [B, S, D] and the mask of their places [B, S]; S is N for tokens."""
+        x, mask = self.inputs(inputs, mask=mask, types=types)
+        described = Mask(keys=mask, global_tokens=global_tokens, documents=documents)
+        return self.encoder(x, mask=described), mask
 
     def encode(
         self,
@@ -107,18 +135,9 @@ class EncoderOnly(nn.Module):
         mask: Tensor | None = None,
         types: Tensor | None = None,
         global_tokens: Tensor | None = None,
+        documents: Tensor | None = None,
     ) -> Tensor:
-        """inputs [B, N] -> [B, S, D]; S is N for tokens."""
-        return self.encode_masked(inputs, mask=mask, types=types, global_tokens=global_tokens)[0]
-
-    def encode_masked(
-        self,
-        inputs: Tensor,
-        *,
-        mask: Tensor | None = None,
-        types: Tensor | None = None,
-        global_tokens: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """What `encode` gives, and the mask of its places [B, S]."""
-        x, mask = self.inputs(inputs, mask=mask, types=types)
-        return self.encoder(x, mask=Mask(keys=mask, global_tokens=global_tokens)), mask
+        """The vectors of `hidden` alone."""
+        return self.hidden(inputs, mask=mask, types=types, global_tokens=global_tokens, documents=documents)[
+            0
+        ]

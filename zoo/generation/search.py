@@ -7,7 +7,6 @@ sentence b. N is the number of rows, B of sentences, V the vocabulary size.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from zoo.errors import DivergedError
 from zoo.generation.max_length import LengthLimit
 from zoo.kernels.cache import DecoderCache
-from zoo.kinds import Position
+from zoo.kinds import Model, Position, read_slots
 from zoo.special_ids import SpecialIds
 
 
@@ -58,10 +57,9 @@ class Searchable(Protocol):
         ...
 
 
-class Translator(Protocol):
+class Translator(Model, Protocol):
     """What a Translation needs of a model: see zoo.assembly.encoder_decoder."""
 
-    head: Callable[[Tensor], Tensor]
     decoder: nn.Module
 
     def encode_masked(
@@ -80,10 +78,9 @@ class Translator(Protocol):
     def new_cache(self) -> DecoderCache: ...
 
 
-class Continuer(Protocol):
+class Continuer(Model, Protocol):
     """What a Continuation needs of a model: see zoo.assembly.decoder_only."""
 
-    head: Callable[[Tensor], Tensor]
     decoder: nn.Module
 
     def decode(
@@ -178,15 +175,15 @@ class Continuation:
 
 
 def searchable(model: Any, source: Tensor, source_mask: Tensor | None, ids: SpecialIds) -> Searchable:
-    """The search over `model` for this batch: a translation if the model encodes, else a continuation.
+    """The search over `model` for this batch: a translation if the model reads a slot as well, else a continuation.
 
     Raises: ValueError for a model that cannot write, or that is in training mode, where dropout is on.
     """
-    if not hasattr(model, "decode"):
+    if getattr(model, "writes", None) is None:
         raise ValueError(f"a {type(model).__name__} has no decoder to search with")
     if model.training:
         raise ValueError("the model is in training mode: call model.eval() before decoding")
-    if hasattr(model, "encode"):
+    if read_slots(model):
         return Translation(model, source, source_mask, ids)
     return Continuation(model, source, source_mask, ids)
 

@@ -177,7 +177,7 @@ def _compare(family: Family, example: Mapping[str, Any], found: Certificate, *, 
     random = torch.Generator().manual_seed(seed)
     make = family.trial or token_trial
     # transformers continues prompts from their last column, so only left padding can be compared there.
-    searched = [side for side in family.paddings if side != "right" or spec.type == "encoder_decoder"]
+    searched = [side for side in family.paddings if side != "right" or len(spec.slots) > 1]
     trial = make(spec, searched[seed % len(searched)], random)
     _compare_generation(family, spec, trial, reference, model, found, where)
     for padding in family.paddings:
@@ -268,7 +268,7 @@ def _compare_generation(
     where: str,
 ) -> None:
     """Greedy search, and beam search where the family asks for it, by either library."""
-    if spec.type == "encoder_only" or spec.head.type != "language_model":
+    if spec.writes is None or spec.head.type != "language_model":
         return
     vocab_size = _logits_size(model)
     end = vocab_size - 1

@@ -114,7 +114,7 @@ def post_norm_pair_config(spec: Any) -> dict[str, Any]:
 
 def post_norm_pair_weights(spec: Any, prefix: str) -> Rules:
     """Which tensors are which, the embeddings' left out."""
-    vocab_size = spec.embeddings["target"].vocab_size
+    vocab_size = spec.slots["target"].vocab_size
     bias = (
         tensor("head.bias", "final_logits_bias", Reshape((1, vocab_size), (vocab_size,)), anew=_NO_BIAS)
         if spec.head.bias

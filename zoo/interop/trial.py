@@ -44,14 +44,14 @@ def padding_mask(lengths: list[int], padding: Padding) -> Tensor:
 
 def token_trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
     """Token ids for a model of any of the three types."""
-    if spec.type == "encoder_decoder":
+    if len(spec.slots) > 1:
         return _two_sequences(spec, padding, random)
-    embedding = spec.tokens if spec.type == "decoder_only" else spec.inputs
+    (embedding,) = spec.slots.values()
     mask = padding_mask([7, 4, 5], padding)
     tokens = torch.randint(embedding.vocab_size, mask.shape, generator=random)
     named: dict[str, Any] = {"mask": mask}
     theirs: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask.long()}
-    if spec.type == "decoder_only":
+    if spec.writes is not None:
         theirs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
     if n_types := getattr(embedding, "n_types", 0):
         types = torch.randint(n_types, mask.shape, generator=random)
@@ -75,6 +75,6 @@ def last_token_trial(spec: Any, padding: Padding, random: torch.Generator) -> Tr
 def _two_sequences(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
     source_mask, target_mask = padding_mask([7, 4, 5], padding), padding_mask([6, 6, 6], "none")
     source = torch.randint(spec.source.vocab_size, source_mask.shape, generator=random)
-    target = torch.randint(spec.embeddings["target"].vocab_size, target_mask.shape, generator=random)
+    target = torch.randint(spec.slots["target"].vocab_size, target_mask.shape, generator=random)
     theirs = {"input_ids": source, "attention_mask": source_mask.long(), "decoder_input_ids": target}
     return Trial((source, target), theirs, {"source_mask": source_mask}, target_mask)

@@ -43,7 +43,7 @@ def search_of(
     settings are those of generation_config.json, None where there are none and config.json's hold.
     """
     said = config if settings is None else settings
-    is_pair = spec.type == "encoder_decoder"
+    is_pair = len(spec.slots) > 1
     ids = _ids(writing, config, settings, is_pair=is_pair)
     ends = ids["end"] if isinstance(ids["end"], list) else [ids["end"]]
     never, left_out = _never(said, ends, _vocab_size(spec))
@@ -153,7 +153,7 @@ def _max_length(writing: Writing, said: Config, spec: Any, ends: list[Any]) -> t
     transformers counts the end, and in max_length the start or the prompt too. Where no end is forced it may write a
     further token in its place.
     """
-    is_pair = spec.type == "encoder_decoder"
+    is_pair = len(spec.slots) > 1
     forced = said.value("forced_eos_token_id", None)
     forced = forced if isinstance(forced, list) else [] if forced is None else [forced]
     left_out = [] if set(forced) <= set(ends) else [_named("forced_eos_token_id", forced)]
@@ -180,8 +180,7 @@ def n_output_positions(spec: Any) -> int | None:
 
 
 def _vocab_size(spec: Any) -> int:
-    embedding = spec.embeddings["target"] if spec.type == "encoder_decoder" else spec.tokens
-    return int(embedding.vocab_size)
+    return int(spec.slots[spec.writes].vocab_size)
 
 
 def _unexpressed(said: Config, *, everything: bool) -> list[str]:
@@ -207,7 +206,7 @@ def settings_of(writing: Writing, search: Any, spec: Any) -> tuple[dict[str, Any
 
     As our searches do at their limit, transformers is told to write the end there.
     """
-    is_pair, ids = spec.type == "encoder_decoder", search.ids
+    is_pair, ids = len(spec.slots) > 1, search.ids
     fields: dict[str, Any] = {**ids_of(search, spec), "pad_token_id": ids.pad}
     left_out = []
     if search.type == "beam":
@@ -235,6 +234,6 @@ def settings_of(writing: Writing, search: Any, spec: Any) -> tuple[dict[str, Any
 
 def ids_of(search: Any, spec: Any) -> dict[str, Any]:
     """The ids of a search that a config.json has too, as transformers calls them."""
-    start = "decoder_start_token_id" if spec.type == "encoder_decoder" else "bos_token_id"
+    start = "decoder_start_token_id" if len(spec.slots) > 1 else "bos_token_id"
     end = search.ids.end
     return {start: search.ids.start, "eos_token_id": end if isinstance(end, int) else list(end)}

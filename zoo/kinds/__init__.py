@@ -17,7 +17,7 @@ from zoo.kinds.head import HEAD, Head
 from zoo.kinds.initialization import INITIALIZATION, Initialization
 from zoo.kinds.layout import LAYOUT, Layout, LayoutSpec
 from zoo.kinds.length_penalty import LENGTH_PENALTY, LengthPenalty
-from zoo.kinds.model import MODEL, Model
+from zoo.kinds.model import MODEL, Model, ModelSpec, mask_name, read_slots
 from zoo.kinds.norm import NORM, Norm
 from zoo.kinds.optimizer import OPTIMIZER, Optimizer
 from zoo.kinds.position import POSITION, Position, PositionHooks, PositionSpec
@@ -55,6 +55,7 @@ __all__ = [
     "LayoutSpec",
     "LengthPenalty",
     "Model",
+    "ModelSpec",
     "Norm",
     "Optimizer",
     "Position",
@@ -66,4 +67,6 @@ __all__ = [
     "Task",
     "TokenizerKind",
     "TrainedTokenizer",
+    "mask_name",
+    "read_slots",
 ]

@@ -11,7 +11,7 @@ from registry import Kind
 
 
 class RotaryScaling(Protocol):
-    """check(size=) of the spec."""
+    """check(size=) of the spec; `follows_length`: True where the length of the sequence matters."""
 
     def __call__(self, base: float, size: int, length: int, device: torch.device) -> tuple[Tensor, float]:
         """Radians a token of each pair, float64 [size / 2], and the factor by which queries and keys grow; size

@@ -30,7 +30,7 @@ class RunSpec(Spec):
     @property
     def writes(self) -> bool:
         """Whether the model writes an output, token by token, so that there is something to search for."""
-        return hasattr(MODEL.entry(self.model.type).builder, "decode")  # type: ignore[attr-defined]
+        return getattr(self.model, "writes", None) is not None
 
     def problems(self, path: str) -> list[Problem]:
         """What is wrong with each part, and with the parts together."""

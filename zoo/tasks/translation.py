@@ -235,8 +235,8 @@ def load_tokenizers(folder: Path) -> tuple[Tokenizer, Tokenizer]:
 
 
 def _vocabularies(model: Spec) -> tuple[int, int]:
-    embeddings = getattr(model, "embeddings", {})
-    sizes = [getattr(embeddings.get(side), "vocab_size", None) for side in ("source", "target")]
+    slots = getattr(model, "slots", {})
+    sizes = [getattr(slots.get(side), "vocab_size", None) for side in ("source", "target")]
     if None in sizes:
         name = getattr(model, "type", "?")
         raise SpecError(
@@ -246,4 +246,4 @@ def _vocabularies(model: Spec) -> tuple[int, int]:
 
 
 def _is_joint(model: Any) -> bool:
-    return model.embeddings["source"] is model.embeddings["target"]
+    return model.slots["source"] is model.slots["target"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import cast
 
 from pydantic import Field
 from torch import nn
@@ -18,6 +19,7 @@ from zoo.data.lines import file_sha256
 from zoo.data.tokenizer import Tokenizer
 from zoo.data.word_vectors import check_width, fill
 from zoo.errors import DataError, RunError
+from zoo.kinds import Model
 from zoo.storage.hashing import sha256_of_json
 from zoo.storage.records import read_record, write_record
 
@@ -101,7 +103,7 @@ def fill_embedding(model: nn.Module, side: str, tokenizer: Tokenizer, path: Path
 
 
 def _matrix(model: nn.Module, side: str) -> nn.Parameter:
-    weight = model.get_submodule(side).weight
+    weight = cast(Model, model).slots[side].weight
     assert isinstance(weight, nn.Parameter)
     return weight
 

@@ -73,7 +73,8 @@ class GlobalLocalAttention(Heads):
     in the length.
 
     Source: Beltagy et al. 2020 (2004.05150), section 3.1.
-    Shapes: query [B, T, D] -> [B, T, D]; global tokens are those of the mask, and the first n_global real tokens.
+    Shapes: query [B, T, D] -> [B, T, D]; global tokens are those of the mask, and the first n_global real tokens of
+        each document.
     """
 
     def __init__(
@@ -157,10 +158,7 @@ class GlobalLocalAttention(Heads):
         def make() -> Mask:
             tokens = mask.global_tokens
             if self.n_global:
-                if mask.keys is None:
-                    first = mask.key_positions(n_keys, device).expand(mask.batch, -1) < self.n_global
-                else:
-                    first = mask.keys & (mask.keys.cumsum(dim=1) <= self.n_global)
+                first = mask.first_tokens(self.n_global, n_keys, device).expand(mask.batch, -1)
                 tokens = first if tokens is None else first | tokens
             return replace(mask.within(self.radius), global_tokens=tokens)
 

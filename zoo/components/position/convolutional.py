@@ -52,7 +52,7 @@ class Convolutional(Position):
 
     Source: Baevski et al. 2020, section 2, by the code of its authors; weight norm: Salimans and Kingma 2016.
     Shapes: embed x [B, T, D] -> [B, T, D].
-    Raises: ValueError under a causal mask and for a step with a cache.
+    Raises: ValueError under a causal mask, for a step with a cache and for documents.
     """
 
     def __init__(self, *, d_model: int, n_heads: int, kernel_size: int, n_groups: int) -> None:
@@ -66,6 +66,8 @@ class Convolutional(Position):
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
         if mask.causal or mask.offset:
             raise ValueError(_SEES_AHEAD)
+        if mask.documents is not None:
+            raise ValueError("a convolution mixes the documents of a row: give each a row of its own")
         if mask.keys is not None:
             x = x.masked_fill(~mask.keys[..., None], 0)
         T, kernel_size = x.shape[1], self.direction.shape[2]

@@ -52,10 +52,12 @@ class Learned(Position):
 
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
         T = x.shape[1]
-        count = mask.query_positions if self.counts_padding else mask.token_positions
+        count = mask.place_positions if self.counts_padding else mask.token_positions
         positions = count(T, x.device)  # [T] or [B, T]
         length = mask.offset + T
-        if length > self.max_len and positions.dim() == 2:  # padding makes the columns more than the tokens
+        if (
+            length > self.max_len and positions.dim() == 2
+        ):  # padding and documents make the columns more than the positions
             length = int(positions.max()) + 1
         if length > self.max_len:
             raise ValueError(

@@ -63,6 +63,7 @@ class Rotary(Position):
 
     Source: Su et al. 2021, equation 34; a fraction of the features: Black et al. 2022, section 2.1.
     Shapes: rotate x [B, H, T, K] -> [B, H, T, K]; the share of K that turns is even.
+    Raises: ValueError for documents under a scaling that follows the length.
     """
 
     def __init__(
@@ -101,6 +102,11 @@ class Rotary(Position):
 
     def _tables(self, T: int, size: int, mask: Mask, x: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and signed sines of every feature at every query, [T, size] each."""
+        if mask.documents is not None and getattr(self.scaling, "follows_length", False):
+            raise ValueError(
+                "this scaling of rotary positions follows the length of a row, so it knows no documents: give each a "
+                "row of its own, or take another scaling"
+            )
         speeds, growth = self._speeds(size, mask.offset + T, x.device)
         angles = mask.query_positions(T, x.device)[:, None] * speeds  # [T, size/2], in float64
         cos, sin = angles.cos() * growth, angles.sin() * growth

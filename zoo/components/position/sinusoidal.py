@@ -77,8 +77,10 @@ class Sinusoidal(Position):
 
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
         T = x.shape[1]
-        if self.max_len is not None and mask.offset + T > self.max_len:
-            length = mask.offset + T
+        length = mask.offset + T
+        if self.max_len is not None and length > self.max_len and mask.documents is not None:
+            length = int(mask.place_positions(T, x.device).max()) + 1
+        if self.max_len is not None and length > self.max_len:
             raise ValueError(
                 f"a sequence of {length} tokens is longer than max_len ({self.max_len}) of the sinusoids"
             )
@@ -87,7 +89,7 @@ class Sinusoidal(Position):
             return sinusoids(positions, self.d_model, self.base, self.layout).to(x.dtype)
 
         def make() -> Tensor:
-            positions = (mask.query_positions if self.counts_padding else mask.token_positions)(T, x.device)
+            positions = (mask.place_positions if self.counts_padding else mask.token_positions)(T, x.device)
             length = mask.offset + T
             if positions.numel() <= length:
                 return waves(positions)

@@ -65,7 +65,7 @@ class Sinusoidal2D(Position):
 
     Source: He et al. 2022 (MAE), appendix A.1; Beyer et al. 2022.
     Shapes: embed x [B, T, D] -> [B, T, D]; T at most n_prefix + height·width, D a multiple of 4.
-    Raises: ValueError for a longer sequence.
+    Raises: ValueError for a longer sequence, and for documents.
     """
 
     def __init__(
@@ -91,6 +91,8 @@ class Sinusoidal2D(Position):
 
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
         T = x.shape[1]
+        if mask.documents is not None:
+            raise ValueError("sinusoids of a grid know no documents: give each image a row of its own")
         first, length = mask.offset, mask.offset + T
         if length > self.n_prefix + self.height * self.width:
             raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -36,6 +36,8 @@ class DynamicNTKScaling:
     Differs: the length is that seen by the current call, so beyond original_max_len keys in a cache keep the turns of
         the length at which they came, as they do in transformers.
     """
+
+    follows_length: ClassVar[bool] = True
 
     factor: float
     original_max_len: int

@@ -61,8 +61,8 @@ def to_config(spec: Any) -> dict[str, Any]:
     return {
         "architectures": ["MarianMTModel"],
         **post_norm_pair_config(spec),
-        "decoder_vocab_size": spec.embeddings["target"].vocab_size,
-        "share_encoder_decoder_embeddings": spec.target is not spec.embeddings["target"],
+        "decoder_vocab_size": spec.slots["target"].vocab_size,
+        "share_encoder_decoder_embeddings": spec.target is not spec.slots["target"],
     }
 
 
@@ -71,7 +71,7 @@ def weights(spec: Any) -> Rules:
     source, target = "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"
     sinusoid = partial(_table, spec.position.max_len, spec.d_model)
     has_own_tables = spec.position.type == "learned"
-    shares = spec.target is not spec.embeddings["target"]
+    shares = spec.target is not spec.slots["target"]
     return [
         *(
             tensor("source.weight", "model.shared.weight", copies=(source, target))
