@@ -42,10 +42,13 @@ class CosineAttention(nn.Module):
     def forward(self, query, memory=None, *, mask, position, cache):
         heads = self.projection(query).unflatten(-1, (3, self.n_heads, -1)).transpose(1, 3)  # [B, H, 3, T, K]
         q, k, v = F.normalize(heads[:, :, 0], dim=-1), F.normalize(heads[:, :, 1], dim=-1), heads[:, :, 2]
-        if isinstance(cache, KeyValueCache):
+        if cache is not None:
             k, v = cache.append(k, v)
         out = attend(q, k, v, mask=mask, scale=self.temperature)  # the shared kernels: causal, padding, fast
         return self.output(out.transpose(1, 2).flatten(2))
+
+    def new_cache(self):
+        return KeyValueCache()  # what it keeps of the tokens so far, in a search
 
 
 if __name__ == "__main__":

@@ -67,7 +67,9 @@ def test_a_component_that_refuses_a_call_is_found():
         def bias(self, q, k, *, mask): ...
 
     assert refused_calls(zoo.kinds.ATTENTION, Narrow) == [
-        "forward: got an unexpected keyword argument 'cache'"
+        "forward: got an unexpected keyword argument 'cache'",
+        "new_cache is missing",
+        "new_memory_cache is missing",
     ]
     assert refused_calls(zoo.kinds.POSITION, Half) == [
         "rotate is missing",

@@ -160,6 +160,14 @@ def test_cache_laws_catch_a_cache_that_changes_what_it_holds(monkeypatch):
     must_fail("in_a_decoder_cached_equals_full", FFN, {"type": "mlp", "d_ff": 5})
 
 
+@pytest.mark.parametrize(("cls", "name"), [(KeyValueCache, "reorder"), (MemoryCache, "select")])
+def test_cache_laws_catch_rows_that_stay_where_they_were(monkeypatch, cls, name):
+    true = getattr(cls, name)
+    monkeypatch.setattr(cls, name, lambda self, rows: true(self, torch.zeros_like(rows)))
+    law = {"reorder": "reordered_rows_continue_what_they_name", "select": "cached_memory_equals_memory"}[name]
+    must_fail(law, ATTENTION, MULTI_HEAD)
+
+
 def test_memory_law_catches_a_memory_that_changes(monkeypatch):
     monkeypatch.setattr(
         MemoryCache,

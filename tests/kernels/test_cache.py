@@ -1,9 +1,9 @@
-"""The decoder's memory against the plain way: concatenate, index, select."""
+"""What attentions remember against the plain way: concatenate, index, select."""
 
 import pytest
 import torch
 
-from zoo.kernels.cache import DecoderCache, KeyValueCache, MemoryCache
+from zoo.kernels.cache import KeyValueCache, MemoryCache
 
 
 def test_append_returns_everything_so_far():
@@ -31,18 +31,14 @@ def test_append_returns_everything_so_far():
 )
 def test_reordered_rows_continue_the_rows_they_name(rows):
     torch.manual_seed(2)
-    cache = DecoderCache(2)
-    expected = []
-    for layer in cache.layers:
-        k, v = torch.randn(4, 3, 6, 5), torch.randn(4, 3, 6, 2)
-        layer.self_attention.append(k, v)
-        expected.append((k[rows], v[rows]))
+    cache = KeyValueCache()
+    k, v = torch.randn(4, 3, 6, 5), torch.randn(4, 3, 6, 2)
+    cache.append(k, v)
     cache.reorder(torch.tensor(rows))
-    for layer, (k, v) in zip(cache.layers, expected, strict=True):
-        k_new, v_new = torch.randn(len(rows), 3, 1, 5), torch.randn(len(rows), 3, 1, 2)
-        k_all, v_all = layer.self_attention.append(k_new, v_new)
-        torch.testing.assert_close(k_all, torch.cat([k, k_new], 2), rtol=0, atol=0)
-        torch.testing.assert_close(v_all, torch.cat([v, v_new], 2), rtol=0, atol=0)
+    k_new, v_new = torch.randn(len(rows), 3, 1, 5), torch.randn(len(rows), 3, 1, 2)
+    k_all, v_all = cache.append(k_new, v_new)
+    torch.testing.assert_close(k_all, torch.cat([k[rows], k_new], 2), rtol=0, atol=0)
+    torch.testing.assert_close(v_all, torch.cat([v[rows], v_new], 2), rtol=0, atol=0)
 
 
 def test_a_long_mixture_of_appends_and_reorders_equals_the_plain_way():
@@ -75,30 +71,23 @@ def test_what_append_returns_is_a_batch_of_matrices_without_copying():
 
 
 @pytest.mark.parametrize("sentences", [[0, 3, 2], [2], [1, 0, 3, 2], [0, 0, 1, 2, 3]])
-def test_selected_sentences_keep_their_memory_and_rows_stay(sentences):
+def test_selected_sentences_keep_their_memory(sentences):
     torch.manual_seed(4)
-    cache = DecoderCache(2)
-    expected = []
-    for layer in cache.layers:
-        k, v = torch.randn(4, 3, 6, 5), torch.randn(4, 3, 6, 2)
-        layer.cross_attention.keys, layer.cross_attention.values = k, v
-        layer.self_attention.append(k, v)
-        expected.append((k[sentences], v[sentences]))
+    cache = MemoryCache()
+    k, v = torch.randn(4, 3, 6, 5), torch.randn(4, 3, 6, 2)
+    expected = k[sentences], v[sentences]
+    cache.keys, cache.values = k, v
     cache.select(torch.tensor(sentences))
-    for layer, (k, v) in zip(cache.layers, expected, strict=True):
-        torch.testing.assert_close(layer.cross_attention.keys, k, rtol=0, atol=0)
-        torch.testing.assert_close(layer.cross_attention.values, v, rtol=0, atol=0)
-        assert layer.self_attention.n_rows == 4
+    torch.testing.assert_close(cache.keys, expected[0], rtol=0, atol=0)
+    torch.testing.assert_close(cache.values, expected[1], rtol=0, atol=0)
 
 
-def test_an_empty_cache_has_length_zero_and_may_be_reordered():
-    cache = DecoderCache(1)
-    assert cache.length == 0
+def test_an_empty_cache_may_be_reordered():
+    cache = KeyValueCache()
     cache.reorder(torch.tensor([1, 0]))
-    cache.select(torch.tensor([0]))
     MemoryCache().select(torch.tensor([0]))
-    assert DecoderCache(0).length == 0
-    cache.layers[0].self_attention.append(torch.randn(2, 1, 3, 4), torch.randn(2, 1, 3, 4))
+    assert cache.length == 0
+    cache.append(torch.randn(2, 1, 3, 4), torch.randn(2, 1, 3, 4))
     assert cache.length == 3
 
 

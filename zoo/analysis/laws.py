@@ -20,7 +20,6 @@ from zoo.assembly.build import build
 from zoo.assembly.decoder_only import DecoderOnlySpec
 from zoo.assembly.encoder_only import EncoderOnlySpec
 from zoo.assembly.layer import heads
-from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, INITIALIZATION, LAYOUT, MODEL, NORM, POSITION
 from zoo.masks import Mask
 
@@ -162,9 +161,10 @@ class _Attention(nn.Module):
         memory: Tensor | None = None,
         *,
         mask: Mask,
-        cache: KeyValueCache | MemoryCache | None = None,
+        cache: Any = None,
+        is_cross: bool = False,
     ) -> Tensor:
-        position = None if memory is not None or isinstance(cache, MemoryCache) else self.position
+        position = None if is_cross else self.position
         return self.attention(x, memory, mask=mask, position=position, cache=cache)
 
 
@@ -217,7 +217,8 @@ def rows_with_nothing_to_attend_stay_finite(spec: Spec) -> None:
 def cached_equals_full(spec: Spec) -> None:
     """In steps of several sizes with a cache, outputs are those of all at once."""
     seeded()
-    module, x, cache = randomised(_attention(spec)), _x(9), KeyValueCache()
+    module, x = cast(Any, randomised(_attention(spec))), _x(9)
+    cache = module.attention.new_cache()
     with torch.no_grad():
         full = _attend(module, x, Mask(causal=True))
         steps, start = [], 0
@@ -228,10 +229,27 @@ def cached_equals_full(spec: Spec) -> None:
     same(torch.cat(steps, 1), full, "token by token with a cache against all at once")
 
 
+def reordered_rows_continue_what_they_name(spec: Spec) -> None:
+    """A cache whose rows are reordered goes on with those rows, more or fewer than before."""
+    seeded()
+    module, x = cast(Any, randomised(_attention(spec))), _x(7)
+    cache = module.attention.new_cache()
+    with torch.no_grad():
+        module(x[:, :4], mask=Mask(causal=True), cache=cache)
+        for rows in ([1, 1, 0], [2, 0]):
+            if cache is not None:
+                cache.reorder(torch.tensor(rows))
+            x = x[rows]
+        full = _attend(module, x, Mask(causal=True))
+        for place in (4, 5, 6):
+            new = module(x[:, place : place + 1], mask=Mask(causal=True, offset=place), cache=cache)
+            same(new, full[:, place : place + 1], "a step after rows were reordered against all at once")
+
+
 def across_two_sequences_the_queries_give_the_shape(spec: Spec) -> None:
     """Cross-attention maps queries [B, T, D] and memory [B, S, D] to [B, T, D]."""
     seeded()
-    out = randomised(_attention(spec))(_x(), _x(S), mask=Mask())
+    out = randomised(_attention(spec))(_x(), _x(S), mask=Mask(), is_cross=True)
     require(list(out.shape) == [B, T, D], f"output {list(out.shape)}, wanted {[B, T, D]}")
 
 
@@ -242,7 +260,7 @@ def padding_of_the_memory_has_no_influence(spec: Spec) -> None:
     keys = torch.ones(B, S, dtype=torch.bool)
     keys[1, 4:] = False
     outputs = [
-        module(x, given, mask=Mask(keys=keys))
+        module(x, given, mask=Mask(keys=keys), is_cross=True)
         for given in (memory, torch.where(keys[..., None], memory, memory + 1))
     ]
     same(outputs[0], outputs[1], "outputs after the padding of the memory changed")
@@ -251,12 +269,19 @@ def padding_of_the_memory_has_no_influence(spec: Spec) -> None:
 def cached_memory_equals_memory(spec: Spec) -> None:
     """With keys and values kept from the first call, later calls need no memory."""
     seeded()
-    module, x, memory, cache = randomised(_attention(spec)), _x(), _x(S), MemoryCache()
+    module, x, memory = cast(Any, randomised(_attention(spec))), _x(), _x(S)
+    cache = module.attention.new_memory_cache()
     with torch.no_grad():
-        full = module(x, memory, mask=Mask())
-        first = module(x[:, :2], memory, mask=Mask(), cache=cache)
-        rest = module(x[:, 2:], None, mask=Mask(), cache=cache)
-    same(torch.cat([first, rest], 1), full, "with cached memory against all at once")
+        full = module(x, memory, mask=Mask(), is_cross=True)
+        first = module(x[:, :2], memory, mask=Mask(), cache=cache, is_cross=True)
+        rest = module(x[:, 2:], None, mask=Mask(), cache=cache, is_cross=True)
+        same(torch.cat([first, rest], 1), full, "with cached memory against all at once")
+        if cache is not None:
+            cache.select(torch.tensor([1]))
+        several = x[[1, 0]]  # two rows of the second sentence
+        left = module(several, None, mask=Mask(), cache=cache, is_cross=True)
+        full = module(several, memory[[1, 1]], mask=Mask(), is_cross=True)
+    same(left, full, "with the cached memory of one sentence against that memory for each row")
 
 
 _CROSS: list[Law] = [
@@ -570,6 +595,7 @@ _LAWS: dict[str, list[Law]] = {
         padded_tokens_have_no_influence,
         rows_with_nothing_to_attend_stay_finite,
         cached_equals_full,
+        reordered_rows_continue_what_they_name,
         *_CROSS,
     ],
     FFN.name: [*_module_laws(_ffn, _call, _any_x), _positionwise(_ffn)],

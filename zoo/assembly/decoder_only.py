@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part
+from zoo.assembly.cache import StackCache
 from zoo.assembly.parts import Part
 from zoo.assembly.stack import Stack, StackSpec
 from zoo.assembly.usage import model_position_problems, writer_problems
-from zoo.kernels.cache import DecoderCache
 from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
 
@@ -116,7 +116,7 @@ class DecoderOnly(nn.Module):
         *,
         mask: Tensor | None = None,
         documents: Tensor | None = None,
-        cache: DecoderCache | None = None,
+        cache: StackCache | None = None,
     ) -> Tensor:
         """The vectors of `hidden` alone; with a cache, only the tokens that are new since the last call.
 
@@ -130,6 +130,6 @@ class DecoderOnly(nn.Module):
         described = Mask(causal=True, keys=keys, documents=documents, offset=offset)
         return self.decoder(x, mask=described, cache=cache)
 
-    def new_cache(self) -> DecoderCache:
+    def new_cache(self) -> StackCache:
         """An empty cache for `decode`."""
-        return DecoderCache(len(self.decoder.layers))
+        return self.decoder.new_cache()

@@ -17,11 +17,11 @@ from pydantic_core import CoreSchema, core_schema
 from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part, partial
+from zoo.assembly.cache import StackCache
 from zoo.assembly.merging import merged, with_layers
 from zoo.assembly.parts import Part
 from zoo.assembly.stack import Stack, StackSpec
 from zoo.assembly.usage import length_problems, model_position_problems, writer_problems
-from zoo.kernels.cache import DecoderCache
 from zoo.kinds import ATTENTION, EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
 
@@ -227,7 +227,7 @@ class EncoderDecoder(nn.Module):
         *,
         source_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
-        cache: DecoderCache | None = None,
+        cache: StackCache | None = None,
     ) -> Tensor:
         """target [B, T], memory [B, S, D] -> hidden [B, T, D], for the head.
 
@@ -247,6 +247,6 @@ class EncoderDecoder(nn.Module):
             cache=cache,
         )
 
-    def new_cache(self) -> DecoderCache:
+    def new_cache(self) -> StackCache:
         """An empty cache for `decode`."""
-        return DecoderCache(len(self.decoder.layers))
+        return self.decoder.new_cache()

@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Kind, Problem, Spec, check_part
+from zoo.assembly.cache import LayerCache
 from zoo.assembly.parts import Part
 from zoo.assembly.usage import is_unread, needless, unused
 from zoo.components.heads import has_hook
-from zoo.kernels.cache import LayerCache
 from zoo.kinds import ATTENTION, FFN, LAYOUT, NORM, POSITION, LayoutSpec, Position
 from zoo.masks import Mask
 
@@ -191,11 +191,17 @@ class Layer(nn.Module):
             held = None if cache is None else cache.cross_attention
             return self.cross_attention(x, memory, mask=memory_mask, position=None, cache=held)
 
-        if cache is not None and "self_attention" not in self.sublayers:
-            attend_self(x)  # for the cache, which counts the tokens so far
         each: dict[str, Callable[[Tensor], Tensor]] = {
             "self_attention": attend_self,
             "cross_attention": attend_memory,
             "ffn": self.ffn,
         }
         return self.layout(x, [each[name] for name in self.sublayers])
+
+    def new_cache(self) -> LayerCache:
+        """What its attentions keep of an empty sequence."""
+        cross = self.cross_attention
+        return LayerCache(
+            self_attention=self.self_attention.new_cache(),
+            cross_attention=None if cross is None else cross.new_memory_cache(),
+        )

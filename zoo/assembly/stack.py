@@ -11,12 +11,12 @@ from pydantic_core import CoreSchema
 from torch import Tensor, nn
 
 from registry import Problem, Spec, check_part, partial
+from zoo.assembly.cache import StackCache
 from zoo.assembly.layer import Layer, LayerSpec, head_size, heads
 from zoo.assembly.merging import merged, with_layers
 from zoo.assembly.parts import Part
 from zoo.assembly.usage import has_weights, is_unread, unused
 from zoo.components.heads import has_hook
-from zoo.kernels.cache import DecoderCache
 from zoo.kernels.dropout import dropout as drop
 from zoo.kinds import NORM, POSITION, Position
 from zoo.masks import Mask
@@ -271,7 +271,7 @@ class Stack(nn.Module):
         *,
         mask: Mask,
         memory_mask: Mask | None = None,
-        cache: DecoderCache | None = None,
+        cache: StackCache | None = None,
     ) -> Tensor:
         x = self.position.embed(x, mask=mask)
         if self.input_norm is not None:
@@ -288,6 +288,12 @@ class Stack(nn.Module):
                 position=self.position,
                 cache=None if cache is None else cache.layers[i],
             )
+        if cache is not None:
+            cache.length += x.shape[1]
         if self.final_norm is not None:
             x = self.final_norm(x)
         return drop(x, self.output_dropout, training=self.training)
+
+    def new_cache(self) -> StackCache:
+        """What an empty sequence leaves: to be handed to `forward` with every new piece of it."""
+        return StackCache([layer.new_cache() for layer in self.layers])  # type: ignore[operator]

@@ -80,6 +80,14 @@ class Heads(nn.Module):
         self.value = Linear(d_model, self.n_kv_heads * self.d_v, bias=adds_bias(bias, "value"))
         self.output = Linear(n_heads * self.d_v, d_model, bias=adds_bias(bias, "output"))
 
+    def new_cache(self) -> KeyValueCache:
+        """What self-attention keeps of an empty sequence."""
+        return KeyValueCache()
+
+    def new_memory_cache(self) -> MemoryCache:
+        """What cross-attention keeps before it has read the memory."""
+        return MemoryCache()
+
     def queries(self, x: Tensor) -> Tensor:
         """[B, T, D] -> [B, H, T, K]."""
         return split(self.query(x), self.n_heads)

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from zoo.assembly.cache import StackCache
 from zoo.errors import DivergedError
 from zoo.generation.max_length import LengthLimit
-from zoo.kernels.cache import DecoderCache
 from zoo.kinds import Model, Position, read_slots
 from zoo.special_ids import SpecialIds
 
@@ -72,10 +72,10 @@ class Translator(Model, Protocol):
         memory: Tensor | None,
         *,
         source_mask: Tensor | None = None,
-        cache: DecoderCache | None = None,
+        cache: StackCache | None = None,
     ) -> Tensor: ...
 
-    def new_cache(self) -> DecoderCache: ...
+    def new_cache(self) -> StackCache: ...
 
 
 class Continuer(Model, Protocol):
@@ -84,10 +84,10 @@ class Continuer(Model, Protocol):
     decoder: nn.Module
 
     def decode(
-        self, tokens: Tensor, *, mask: Tensor | None = None, cache: DecoderCache | None = None
+        self, tokens: Tensor, *, mask: Tensor | None = None, cache: StackCache | None = None
     ) -> Tensor: ...
 
-    def new_cache(self) -> DecoderCache: ...
+    def new_cache(self) -> StackCache: ...
 
 
 class Translation:

@@ -1,4 +1,4 @@
-"""What a decoder remembers between steps: the keys and values of the tokens so far, and those of the memory.
+"""What attentions remember between the steps of a search: keys and values of the tokens so far, and of the memory.
 
 A row is one sequence under way. A sentence is one row of the encoder's memory; in a beam search the rows of a
 sentence stand next to each other. Memory keys and values are held once per sentence, whatever the beam size.
@@ -7,10 +7,28 @@ Tensors are written in place, so nothing here is differentiable.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 _FIRST_CAPACITY = 32
+
+
+class Cache(Protocol):
+    """What a mixer of any kind remembers of the tokens so far, in whatever form."""
+
+    def reorder(self, rows: Tensor) -> None:
+        """New row i continues old row rows[i]: rows int64 [M], M may differ from the rows held."""
+        ...
+
+
+class CrossCache(Protocol):
+    """What a cross-attention remembers of the memory."""
+
+    def select(self, sentences: Tensor) -> None:
+        """Keeps these sentences, in this order: int64 [M]."""
+        ...
 
 
 class KeyValueCache:
@@ -41,19 +59,10 @@ class KeyValueCache:
 
     def reorder(self, rows: Tensor) -> None:
         """New row i continues old row rows[i]: rows int64 [M], M may differ from N."""
-        if self._keys is not None:
-            self.move(Move(rows, n_held=self._keys.shape[0]))
-
-    def move(self, move: Move) -> None:
-        """`reorder`, with the change of rows already looked at."""
         if self._keys is not None and self._values is not None:
+            move = Move(rows, n_held=self._keys.shape[0])
             self._keys = _moved(self._keys, self.length, move)
             self._values = _moved(self._values, self.length, move)
-
-    @property
-    def n_rows(self) -> int:
-        """Rows held, 0 before the first append."""
-        return 0 if self._keys is None else self._keys.shape[0]
 
 
 class MemoryCache:
@@ -72,38 +81,6 @@ class MemoryCache:
             move = Move(sentences, n_held=self.keys.shape[0])
             self.keys = move.apply(self.keys)
             self.values = move.apply(self.values)
-
-
-class LayerCache:
-    """What one decoder layer remembers; `cross_attention` stays empty in a decoder without memory."""
-
-    def __init__(self) -> None:
-        self.self_attention = KeyValueCache()
-        self.cross_attention = MemoryCache()
-
-
-class DecoderCache:
-    """What a whole decoder remembers, one LayerCache a layer."""
-
-    def __init__(self, n_layers: int) -> None:
-        self.layers = [LayerCache() for _ in range(n_layers)]
-
-    @property
-    def length(self) -> int:
-        """Tokens held. To be read before the first layer runs: each layer adds the new tokens when called."""
-        return self.layers[0].self_attention.length if self.layers else 0
-
-    def reorder(self, rows: Tensor) -> None:
-        """New row i continues old row rows[i]: rows int64 [M]. The memory stays: see `select`."""
-        if self.layers and (n_held := self.layers[0].self_attention.n_rows):
-            move = Move(rows, n_held=n_held)
-            for layer in self.layers:
-                layer.self_attention.move(move)
-
-    def select(self, sentences: Tensor) -> None:
-        """Keeps these sentences of the memory: int64 [M]. Rows stay: call `reorder` for them too."""
-        for layer in self.layers:
-            layer.cross_attention.select(sentences)
 
 
 class Move:

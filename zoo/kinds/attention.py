@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from registry import Kind
-from zoo.kernels.cache import KeyValueCache, MemoryCache
+from zoo.kernels.cache import Cache, CrossCache
 from zoo.kinds._sizes import sized
 from zoo.kinds.position import Position
 from zoo.masks import Mask
@@ -26,9 +26,21 @@ class Attention(Protocol):
         *,
         mask: Mask,
         position: Position | None,
-        cache: KeyValueCache | MemoryCache | None,
+        cache: Any,
     ) -> Tensor:
-        """query [B, T, D], memory [B, S, D] | None -> [B, T, D]; memory None means self-attention."""
+        """query [B, T, D], memory [B, S, D] | None -> [B, T, D]; memory None means self-attention. cache is None or, in
+        a search, what it made itself: then query are the tokens that are new, and memory is given at the first call.
+        """
+        ...
+
+    def new_cache(self) -> Cache | None:
+        """What self-attention keeps of the tokens so far, at first of none; None: it keeps nothing. Its rows can be
+        reordered; nobody else looks inside, nor does it know of other layers.
+        """
+        ...
+
+    def new_memory_cache(self) -> CrossCache | None:
+        """What cross-attention keeps of the memory: one row a sentence, while query may hold several."""
         ...
 
 

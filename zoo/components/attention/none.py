@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -44,9 +43,12 @@ class NoAttention(nn.Module):
         *,
         mask: Mask,
         position: Position | None,
-        cache: KeyValueCache | MemoryCache | None,
+        cache: None,
     ) -> Tensor:
-        if isinstance(cache, KeyValueCache):  # which is what counts the tokens so far
-            nothing = query.new_empty(query.shape[0], 1, query.shape[1], 0)  # [B, 1, T, 0]
-            cache.append(nothing, nothing)
         return torch.zeros_like(query)
+
+    def new_cache(self) -> None:
+        """It keeps nothing."""
+
+    def new_memory_cache(self) -> None:
+        """It keeps nothing."""

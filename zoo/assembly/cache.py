@@ -1,0 +1,41 @@
+"""What a stack remembers between the steps of a search: how many tokens it has seen, and what its layers keep.
+
+What a layer's mixer keeps is its own matter: it makes the object, and all that is asked of it here is `reorder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from zoo.kernels.cache import Cache, CrossCache
+
+
+class LayerCache:
+    """What one layer remembers; None for what keeps nothing, or is not there."""
+
+    def __init__(self, *, self_attention: Cache | None, cross_attention: CrossCache | None) -> None:
+        self.self_attention = self_attention
+        self.cross_attention = cross_attention
+
+
+class StackCache:
+    """What a whole stack remembers, one LayerCache a layer."""
+
+    def __init__(self, layers: Sequence[LayerCache]) -> None:
+        self.layers = layers
+        self.length = 0
+        """Tokens held: the stack counts them, after all its layers have seen them."""
+
+    def reorder(self, rows: Tensor) -> None:
+        """New row i continues old row rows[i]: rows int64 [M]. The memory stays: see `select`."""
+        for layer in self.layers:
+            if layer.self_attention is not None:
+                layer.self_attention.reorder(rows)
+
+    def select(self, sentences: Tensor) -> None:
+        """Keeps these sentences of the memory: int64 [M]. Rows stay: call `reorder` for them too."""
+        for layer in self.layers:
+            if layer.cross_attention is not None:
+                layer.cross_attention.select(sentences)
