@@ -172,6 +172,71 @@ def test_deep_norm_has_a_gain_of_its_own_for_the_decoder():
     )
 
 
+class Outer(nn.Module):
+    """A part that says nothing, with matrices of the names that our own have."""
+
+    def __init__(self, d_model):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
+        self.output = nn.Linear(d_model, d_model)
+
+
+class Said(Outer):
+    """The same, and it says what one of them is for, another than its name tells."""
+
+    def roles(self):
+        return {self.inner: "residual_output"}
+
+
+class Branches(nn.Module):
+    """Stands for a stack of five branches, of which one says nothing and one has two ends."""
+
+    is_causal = True
+
+    def __init__(self):
+        super().__init__()
+        self.silent, self.said = Outer(D), nn.ModuleList(Said(D) for _ in range(3))
+        self.mixture = nn.ModuleList(Said(D) for _ in range(2))
+
+    @property
+    def residual_branches(self):
+        return [self.silent, *self.said, self.mixture]
+
+
+@pytest.mark.parametrize(
+    ("initialization", "ordinary", "at_the_end"),
+    [
+        (
+            NormalInitialization(std=0.05, residual_scaling=True),
+            0.05,
+            0.05 / 2,
+        ),  # four branches say where they end
+        (DeepNormInitialization(beta=0.5, decoder_beta=0.2), D**-0.5, 0.2 * D**-0.5),
+    ],
+    ids=["normal", "deep_norm"],
+)
+def test_a_matrix_is_drawn_by_what_its_part_says_of_it_whatever_its_name(
+    initialization, ordinary, at_the_end
+):
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"anything": Branches(), "aside": Said(D)})
+    initialization(model)
+    ends = {part.inner for part in (*model["anything"].said, *model["anything"].mixture)}
+    for path, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            wanted = at_the_end if module in ends else ordinary
+            assert relative(module.weight, wanted) == pytest.approx(1, abs=0.05), path
+
+
+def test_a_models_branches_say_which_stack_they_are_of():
+    model = encoder_decoder("tensor2tensor")
+    assert not model.encoder.is_causal
+    assert model.decoder.is_causal
+    first = model.decoder.layers[0]
+    assert model.decoder.residual_branches[:3] == [first.self_attention, first.cross_attention, first.ffn]
+    assert len(model.encoder.residual_branches) == 2 * 2
+
+
 @pytest.mark.parametrize(
     "initialization",
     [

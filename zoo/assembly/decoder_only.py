@@ -88,7 +88,7 @@ class DecoderOnly(nn.Module):
     ) -> None:
         super().__init__()
         self.tokens: nn.Module = EMBEDDING.build(tokens, d_model=d_model)
-        self.decoder = Stack(decoder, d_model=d_model, position=position)
+        self.decoder = Stack(decoder, d_model=d_model, position=position, is_causal=True)
         self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=self.slots)
         self.initialize = INITIALIZATION.build(initialization)
 

@@ -169,8 +169,8 @@ class EncoderDecoder(nn.Module):
         self.target: nn.Module = (
             self.source if isinstance(target, Share) else EMBEDDING.build(target, d_model=d_model)
         )
-        self.encoder = Stack(encoder, d_model=d_model, position=position)
-        self.decoder = Stack(decoder, d_model=d_model, position=position)
+        self.encoder = Stack(encoder, d_model=d_model, position=position, is_causal=False)
+        self.decoder = Stack(decoder, d_model=d_model, position=position, is_causal=True)
         self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=self.slots)
         self.initialize = INITIALIZATION.build(initialization)
 

@@ -91,7 +91,7 @@ class EncoderOnly(nn.Module):
     ) -> None:
         super().__init__()
         self.inputs: nn.Module = EMBEDDING.build(inputs, d_model=d_model)
-        self.encoder = Stack(encoder, d_model=d_model, position=position)
+        self.encoder = Stack(encoder, d_model=d_model, position=position, is_causal=False)
         self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=self.slots)
         self.initialize = INITIALIZATION.build(initialization)
 

@@ -198,6 +198,11 @@ class Layer(nn.Module):
         }
         return self.layout(x, [each[name] for name in self.sublayers])
 
+    @property
+    def branches(self) -> list[nn.Module]:
+        """The module of each sublayer."""
+        return [getattr(self, name) for name in self.sublayers]
+
     def new_cache(self) -> LayerCache:
         """What its attentions keep of an empty sequence."""
         cross = self.cross_attention

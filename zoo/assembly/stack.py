@@ -249,14 +249,16 @@ class StackSpec(Spec):
 class Stack(nn.Module):
     """Layers in a row over embedded input: positions, norm and dropout of the input first, the final norm last.
 
+    is_causal is whether it is one of those that write: what its mask says at each call, said once.
     Shapes: x [B, T, D], memory [B, S, D] or None -> [B, T, D].
     """
 
-    def __init__(self, spec: StackSpec, *, d_model: int, position: Spec) -> None:
+    def __init__(self, spec: StackSpec, *, d_model: int, position: Spec, is_causal: bool) -> None:
         super().__init__()
         layers = spec.each_layer()
         own = spec.position or position
         self.position: Position = POSITION.build(own, d_model=d_model, n_heads=spec.n_heads)
+        self.is_causal = is_causal
         self.input_norm = None if spec.input_norm is None else NORM.build(spec.input_norm, d_model=d_model)
         self.layers = nn.ModuleList(Layer(layer, d_model=d_model) for layer in layers)
         self.final_norm = None if spec.final_norm is None else NORM.build(spec.final_norm, d_model=d_model)
@@ -293,6 +295,11 @@ class Stack(nn.Module):
         if self.final_norm is not None:
             x = self.final_norm(x)
         return drop(x, self.output_dropout, training=self.training)
+
+    @property
+    def residual_branches(self) -> list[nn.Module]:
+        """The modules whose outputs are added up: each sublayer of each layer."""
+        return [branch for layer in self.layers for branch in layer.branches]  # type: ignore[union-attr]
 
     def new_cache(self) -> StackCache:
         """What an empty sequence leaves: to be handed to `forward` with every new piece of it."""

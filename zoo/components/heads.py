@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.linear import Linear
-from zoo.kinds import POSITION, Position
+from zoo.kinds import POSITION, Position, Role
 from zoo.masks import Mask
 from zoo.sizes import Batch, linear_size
 
@@ -79,6 +79,10 @@ class Heads(nn.Module):
         self.key = Linear(d_model, self.n_kv_heads * self.d_k, bias=adds_bias(bias, "key"))
         self.value = Linear(d_model, self.n_kv_heads * self.d_v, bias=adds_bias(bias, "value"))
         self.output = Linear(n_heads * self.d_v, d_model, bias=adds_bias(bias, "output"))
+
+    def roles(self) -> dict[nn.Module, Role]:
+        """What the projections are for."""
+        return {self.value: "residual_input", self.output: "residual_output"}
 
     def new_cache(self) -> KeyValueCache:
         """What self-attention keeps of an empty sequence."""

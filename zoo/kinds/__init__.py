@@ -14,7 +14,7 @@ from zoo.kinds.decoding import DECODING, Decoding
 from zoo.kinds.embedding import EMBEDDING, Embedding
 from zoo.kinds.ffn import FFN, FeedForward
 from zoo.kinds.head import HEAD, Head
-from zoo.kinds.initialization import INITIALIZATION, Initialization
+from zoo.kinds.initialization import INITIALIZATION, Initialization, Role
 from zoo.kinds.layout import LAYOUT, Layout, LayoutSpec
 from zoo.kinds.length_penalty import LENGTH_PENALTY, LengthPenalty
 from zoo.kinds.model import MODEL, Model, ModelSpec, mask_name, read_slots
@@ -61,6 +61,7 @@ __all__ = [
     "Position",
     "PositionHooks",
     "PositionSpec",
+    "Role",
     "RotaryScaling",
     "Schedule",
     "ScheduleSpec",

@@ -12,7 +12,8 @@ from zoo.kinds._sizes import sized
 
 class FeedForward(Protocol):
     """check(d_model=) of the spec; `auxiliary_loss`, if it has one: the scalar that its last forward in training adds
-    to the loss, weighted, or None; `gives_nothing` of the spec: whether it is none.
+    to the loss, weighted, or None; `gives_nothing` of the spec: whether it is none. roles(), if it has that:
+    what its matrices are for, see zoo.kinds.Role.
     """
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import nn
 
 from registry import Kind
+
+Role = Literal["residual_input", "residual_output"]
+"""What a matrix in a layer is for, where that matters to its first weights. A part says it by a method
+`roles() -> Mapping[nn.Module, Role]` of its own modules; what no part names is drawn as matrices are.
+
+residual_input: carries a branch's content towards its end, such as values or an ffn's inner map; not what chooses among
+    contents, such as queries, keys and routers.
+residual_output: ends a branch, so its output is added to the residual sum.
+"""
 
 
 class Initialization(Protocol):

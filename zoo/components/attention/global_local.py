@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.heads import Heads, HeadsSpec, Projection, adds_bias, join, split
@@ -15,7 +15,7 @@ from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.global_tokens import Places, attend_everywhere, places
 from zoo.kernels.linear import Linear
-from zoo.kinds import ATTENTION, Position
+from zoo.kinds import ATTENTION, Position, Role
 from zoo.masks import Mask
 from zoo.sizes import Batch, linear_size
 
@@ -127,6 +127,10 @@ class GlobalLocalAttention(Heads):
             found = places(mask, T)
             out = found.put(self._attend_globally(q_global, k_global, v_global, mask, position, found), out)
         return self.output(join(out))
+
+    def roles(self) -> dict[nn.Module, Role]:
+        """What the projections are for."""
+        return {**super().roles(), self.value_global: "residual_input"}
 
     def _attend_locally(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Mask, position: Position | None

@@ -11,7 +11,7 @@ from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
-from zoo.kinds import FFN
+from zoo.kinds import FFN, Role
 from zoo.sizes import Batch, linear_size
 
 
@@ -78,6 +78,10 @@ class GLU(nn.Module):
         self.outer = Linear(F, d_model, bias=bias)
         self.activation = activation
         self.dropout = dropout
+
+    def roles(self) -> dict[nn.Module, Role]:
+        """What the matrices are for."""
+        return {self.gate: "residual_input", self.inner: "residual_input", self.outer: "residual_output"}
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = ACTIVATIONS[self.activation](self.gate(x)) * self.inner(x)  # [B, T, F]

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from registry import Spec
-from zoo.components.initialization._modules import Place, drawn, place, zero_bias
+from zoo.components.initialization._modules import Declared, declared, drawn, zero_bias
 from zoo.kinds import INITIALIZATION
 
 
@@ -29,8 +29,8 @@ class DeepNormInitializationSpec(Spec):
 class DeepNormInitialization:
     """Matrices normal with variance 2·gain² / (fan_in + fan_out), embeddings with deviation D^-½, biases zero.
 
-    The gain is β for the modules of a layer's ffn (a mixture's router aside) and for those of its attentions named
-    value and output; it is 1 for all others.
+    The gain is β for what parts of a layer declare as residual_input or residual_output, which are the matrices of an
+    ffn (a mixture's router aside), values and outputs of attentions; it is 1 for all others.
 
     Source: Wang et al. 2022 (DeepNet), Figure 2; embeddings and biases as in the authors' torchscale.
     Shapes: sets nn.Linear, nn.Conv1d, nn.Conv2d and nn.Embedding modules, frozen and weight-normalised ones aside;
@@ -42,18 +42,15 @@ class DeepNormInitialization:
         self.decoder_beta = beta if decoder_beta is None else decoder_beta
 
     def __call__(self, model: nn.Module) -> None:
-        for path, module, weight in drawn(model):
+        branches = declared(model)
+        for module, weight in drawn(model):
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(weight, std=module.embedding_dim**-0.5)
             else:
-                nn.init.xavier_normal_(weight, gain=self._gain(place(path)))
+                nn.init.xavier_normal_(weight, gain=self._gain(branches.get(module)))
                 zero_bias(module)
 
-    def _gain(self, found: Place | None) -> float:
-        if found is None or not _feeds_the_residual(found):
+    def _gain(self, found: Declared | None) -> float:
+        if found is None:
             return 1.0
-        return self.decoder_beta if found.stack == "decoder" else self.beta
-
-
-def _feeds_the_residual(found: Place) -> bool:
-    return found.name != "router" if found.sublayer == "ffn" else found.name in ("value", "output")
+        return self.decoder_beta if found.is_causal else self.beta

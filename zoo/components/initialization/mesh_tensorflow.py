@@ -45,7 +45,7 @@ class MeshTensorflowInitialization:
             if isinstance(module, Position)
             for part in module.modules()
         }
-        for _, module, weight in drawn(model):
+        for module, weight in drawn(model):
             if id(module) in positions and isinstance(module, nn.Embedding):
                 width = attentions[0].query.in_features if attentions else module.embedding_dim
                 nn.init.normal_(weight, std=width**-0.5)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Literal
 
 from pydantic import Field
 from torch import nn
 
 from registry import Spec
-from zoo.components.initialization._modules import Place, drawn, place, zero_bias
+from zoo.components.initialization._modules import Declared, declared, drawn, zero_bias
 from zoo.kinds import INITIALIZATION
 
 
@@ -25,9 +24,9 @@ class NormalSpec(Spec):
 class NormalInitialization:
     """Matrices, convolutions and embeddings normal with one deviation, biases zero.
 
-    With residual_scaling, the modules named output (of attention) and outer (of an ffn) have std / √(sublayers of
-    the stack), 2·n_layers of them in a stack without cross-attention, so that the residual sum of them all has
-    the deviation of one.
+    With residual_scaling, the matrices that parts declare as residual_output have std / √(sublayers of the stack that
+    end so), 2·n_layers of them in a stack without cross-attention, so that the residual sum of them all has the
+    deviation of one.
 
     Source: Devlin et al. 2019 and Radford et al. 2019 (section 2.3 for the scaling), by their published code.
     Shapes: sets nn.Linear, nn.Conv1d, nn.Conv2d and nn.Embedding modules, frozen and weight-normalised ones aside;
@@ -39,20 +38,12 @@ class NormalInitialization:
         self.residual_scaling = residual_scaling
 
     def __call__(self, model: nn.Module) -> None:
-        ends = _ends(model) if self.residual_scaling else {}
-        for path, module, weight in drawn(model):
-            nn.init.normal_(weight, std=self.std * ends.get(path, 1.0))
+        ends = declared(model) if self.residual_scaling else {}
+        for module, weight in drawn(model):
+            nn.init.normal_(weight, std=self.std * _share(ends.get(module)))
             zero_bias(module)
 
 
-def _ends(model: nn.Module) -> dict[str, float]:
-    """The paths of the projections that end a sublayer, each with 1 / √(sublayers that end so in its stack)."""
-    places = {path: found for path, *_ in drawn(model) if (found := place(path)) and _is_end(found)}
-    sublayers = defaultdict(set)
-    for found in places.values():
-        sublayers[found.stack].add((found.layer, found.sublayer))
-    return {path: len(sublayers[found.stack]) ** -0.5 for path, found in places.items()}
-
-
-def _is_end(found: Place) -> bool:
-    return found.name == ("outer" if found.sublayer == "ffn" else "output")
+def _share(found: Declared | None) -> float:
+    """1 / √(the branches of the stack) for a matrix that ends one, else 1."""
+    return found.n_branches**-0.5 if found is not None and found.role == "residual_output" else 1.0

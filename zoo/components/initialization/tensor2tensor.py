@@ -26,7 +26,7 @@ class Tensor2TensorInitialization:
     """
 
     def __call__(self, model: nn.Module) -> None:
-        for _, module, weight in drawn(model):
+        for module, weight in drawn(model):
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(weight, std=module.embedding_dim**-0.5)
             else:
