@@ -12,7 +12,7 @@ from torch import nn
 
 import zoo
 from registry import Spec
-from zoo.analysis.laws import laws
+from zoo.conformance.laws import laws
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache
 from zoo.kinds import ATTENTION

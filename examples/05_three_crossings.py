@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 import zoo
-from zoo.analysis.laws import laws
+from zoo.conformance.laws import laws
 from zoo.kinds import DECODING, MODEL
 
 SPECS = Path(__file__).parent / "specs"

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from registry import kinds, parse
-from zoo.analysis.laws import laws
 from zoo.components.attention.multi_head import MultiHeadAttention
 from zoo.components.embedding.tokens import TokenEmbedding
 from zoo.components.ffn.mlp import MLP
@@ -21,6 +20,7 @@ from zoo.components.layout.pre_norm import PreNorm
 from zoo.components.norm.layer_norm import LayerNorm
 from zoo.components.position.learned import Learned
 from zoo.components.position.rotary import Rotary
+from zoo.conformance.laws import laws
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, INITIALIZATION, LAYOUT, NORM, POSITION
 from zoo.masks import Mask

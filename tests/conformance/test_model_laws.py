@@ -8,12 +8,12 @@ import torch
 import presets
 import zoo
 from registry import dump, parse
-from zoo.analysis.laws import laws
 from zoo.assembly.decoder_only import DecoderOnly, DecoderOnlySpec
 from zoo.assembly.encoder_decoder import EncoderDecoder, EncoderDecoderSpec
 from zoo.assembly.encoder_only import EncoderOnly, EncoderOnlySpec
 from zoo.assembly.stack import Stack
 from zoo.components.head.language_model import LanguageModelHead
+from zoo.conformance.laws import laws
 from zoo.kernels.cache import KeyValueCache
 from zoo.kinds import HEAD, MODEL
 from zoo.masks import Mask

@@ -1,9 +1,8 @@
-"""What every composed model must do: laws for the spec of a whole model, whatever it is composed of."""
+"""What every model must do, whatever it is composed of."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
 from inspect import signature
 from typing import Any, cast
 
@@ -11,18 +10,16 @@ import torch
 from torch import Tensor
 
 from registry import Spec
-from zoo.analysis.trials import randomised, require, same, seeded
 from zoo.assembly.build import build
+from zoo.conformance.trials import B, Law, randomised, require, same, seeded
 from zoo.kinds import ModelSpec, mask_name, read_slots
 
-ModelLaw = Callable[[Any], None]
-
-B, T = 2, 9
+T = 9
 
 
-def model_laws(spec: Spec) -> Iterator[tuple[str, ModelLaw]]:
-    """(name, law) of every law that applies to this model's spec; use small sizes, for each law builds it."""
-    found: list[ModelLaw] = [
+def model_laws(spec: Spec) -> list[Law]:
+    """Those that apply to this model's spec, by what it reads and writes; use small sizes, for each law builds it."""
+    found: list[Law] = [
         outputs_are_finite_and_repeatable,
         parameters_get_finite_gradients,
         the_state_round_trips,
@@ -33,7 +30,7 @@ def model_laws(spec: Spec) -> Iterator[tuple[str, ModelLaw]]:
         found += [the_future_is_hidden, token_by_token_equals_all_at_once]
     if any(hasattr(described.slots[slot], "vocab_size") for slot in read_slots(described)):
         found.append(padding_is_ignored if described.writes is None else padding_of_the_source_is_ignored)
-    yield from ((law.__name__, law) for law in found)
+    return found
 
 
 def _model(spec: Spec) -> Any:

@@ -1,10 +1,18 @@
-"""What all laws are tried with: seeds, random weights, comparisons."""
+"""What all laws are tried with: sizes, seeds, random weights, comparisons."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from registry import Spec
+
+Law = Callable[[Spec], None]
+"""Takes the spec of a part, builds it and raises AssertionError where the part breaks the law."""
+
+B, T, S, D, H, V = 2, 5, 7, 12, 3, 31
 TOLERANCE = 1e-10
 
 
@@ -33,3 +41,8 @@ def randomised(module: nn.Module) -> nn.Module:
 def seeded() -> None:
     """Makes what is drawn next the same at each call."""
     torch.manual_seed(11)
+
+
+def vectors(length: int = T) -> Tensor:
+    """Random x [B, length, D]."""
+    return torch.randn(B, length, D, dtype=torch.float64)

@@ -1,0 +1,191 @@
+"""What every attention must do."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from registry import Spec, check_part
+from zoo.assembly.layer import heads
+from zoo.conformance.modules import any_vectors, module_laws
+from zoo.conformance.trials import B, D, Law, S, T, randomised, require, same, seeded, vectors
+from zoo.kinds import ATTENTION, POSITION
+from zoo.masks import Mask
+
+
+def attention_laws(spec: Spec) -> list[Law]:
+    """Those that apply to an attention: of a causal stack or of two sequences where it may stand there."""
+    found = [
+        *module_laws(_attention, _attend, any_vectors),
+        padded_tokens_have_no_influence,
+        rows_with_nothing_to_attend_stay_finite,
+    ]
+    if fits(spec, "causal", partner(spec)):
+        found += [
+            future_tokens_have_no_influence,
+            cached_equals_full,
+            reordered_rows_continue_what_they_name,
+        ]
+    if fits(spec, "cross", None):
+        found += [
+            across_two_sequences_the_queries_give_the_shape,
+            padding_of_the_memory_has_no_influence,
+            cached_memory_equals_memory,
+        ]
+    return found
+
+
+def fits(spec: Spec, role: str, position: Spec | None) -> bool:
+    """Whether an attention may have this role at these sizes, and meet that position."""
+    return not check_part(spec, "", d_model=D, role=role, position=position)
+
+
+def partner(attention: Spec) -> Spec:
+    """The spec of a position that the attention accepts: none if it can do without."""
+    for name in sorted(POSITION.names(), key=lambda name: name != "none"):
+        for position in POSITION.examples(name):
+            if fits(attention, "self", position):
+                return position
+    raise AssertionError("no registered position fits this attention at these sizes: see its check")
+
+
+class _Attention(nn.Module):
+    """An attention and, for one that needs it, the positions it reads."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        positions = partner(spec)
+        self.attention = ATTENTION.build(spec, d_model=D)
+        self.position = None
+        if positions.type != "none":  # type: ignore[attr-defined]
+            self.position = POSITION.build(positions, d_model=D, n_heads=heads(spec))
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor | None = None,
+        *,
+        mask: Mask,
+        cache: Any = None,
+        is_cross: bool = False,
+    ) -> Tensor:
+        position = None if is_cross else self.position
+        return self.attention(x, memory, mask=mask, position=position, cache=cache)
+
+
+def _attention(spec: Spec) -> nn.Module:
+    return _Attention(spec)
+
+
+def _attend(module: nn.Module, x: Tensor, mask: Mask | None = None) -> Tensor:
+    return module(x, mask=mask or Mask())
+
+
+def future_tokens_have_no_influence(spec: Spec) -> None:
+    """Under a causal mask, no output before a changed token changes."""
+    seeded()
+    module, x = randomised(_attention(spec)), vectors(9)
+    changed = x.clone()
+    changed[:, 5:] += 1
+    causal = _attend(module, x, Mask(causal=True)), _attend(module, changed, Mask(causal=True))
+    same(causal[0][:, :5], causal[1][:, :5], "under a causal mask, outputs before a changed token")
+
+
+def padded_tokens_have_no_influence(spec: Spec) -> None:
+    """What stands at padded places changes no real output, and a padded row equals the same row alone."""
+    seeded()
+    module, x = randomised(_attention(spec)), vectors(9)
+    keys = torch.ones(B, 9, dtype=torch.bool)
+    keys[1, 6:] = False
+    changed = torch.where(keys[..., None], x, x + 1)
+    outputs = [_attend(module, given, Mask(keys=keys)) for given in (x, changed)]
+    same(outputs[0][keys], outputs[1][keys], "outputs of real tokens after the padding changed")
+    alone = _attend(module, x[1:, :6])
+    same(outputs[0][1:, :6], alone, "a padded row against the same row alone, unpadded")
+
+
+def rows_with_nothing_to_attend_stay_finite(spec: Spec) -> None:
+    """A row of nothing but padding gives finite outputs and gradients."""
+    seeded()
+    module, x = randomised(_attention(spec)).train(), vectors().requires_grad_()
+    keys = torch.ones(B, T, dtype=torch.bool)
+    keys[0] = False
+    out = _attend(module, x, Mask(keys=keys))
+    require(bool(out.isfinite().all()), "an output is not finite")
+    if not out.requires_grad:  # it gives a constant
+        return
+    out.sum().backward()
+    assert x.grad is not None
+    require(bool(x.grad.isfinite().all()), "a gradient is not finite")
+
+
+def cached_equals_full(spec: Spec) -> None:
+    """In steps of several sizes with a cache, outputs are those of all at once."""
+    seeded()
+    module, x = cast(Any, randomised(_attention(spec))), vectors(9)
+    cache = module.attention.new_cache()
+    with torch.no_grad():
+        full = _attend(module, x, Mask(causal=True))
+        steps, start = [], 0
+        for size in (3, 1, 1, 4):
+            new = x[:, start : start + size]
+            steps.append(module(new, mask=Mask(causal=True, offset=start), cache=cache))
+            start += size
+    same(torch.cat(steps, 1), full, "token by token with a cache against all at once")
+
+
+def reordered_rows_continue_what_they_name(spec: Spec) -> None:
+    """A cache whose rows are reordered goes on with those rows, more or fewer than before."""
+    seeded()
+    module, x = cast(Any, randomised(_attention(spec))), vectors(7)
+    cache = module.attention.new_cache()
+    with torch.no_grad():
+        module(x[:, :4], mask=Mask(causal=True), cache=cache)
+        for rows in ([1, 1, 0], [2, 0]):
+            if cache is not None:
+                cache.reorder(torch.tensor(rows))
+            x = x[rows]
+        full = _attend(module, x, Mask(causal=True))
+        for place in (4, 5, 6):
+            new = module(x[:, place : place + 1], mask=Mask(causal=True, offset=place), cache=cache)
+            same(new, full[:, place : place + 1], "a step after rows were reordered against all at once")
+
+
+def across_two_sequences_the_queries_give_the_shape(spec: Spec) -> None:
+    """Cross-attention maps queries [B, T, D] and memory [B, S, D] to [B, T, D]."""
+    seeded()
+    out = randomised(_attention(spec))(vectors(), vectors(S), mask=Mask(), is_cross=True)
+    require(list(out.shape) == [B, T, D], f"output {list(out.shape)}, wanted {[B, T, D]}")
+
+
+def padding_of_the_memory_has_no_influence(spec: Spec) -> None:
+    """What stands at padded places of the memory changes no output."""
+    seeded()
+    module, x, memory = randomised(_attention(spec)), vectors(), vectors(S)
+    keys = torch.ones(B, S, dtype=torch.bool)
+    keys[1, 4:] = False
+    outputs = [
+        module(x, given, mask=Mask(keys=keys), is_cross=True)
+        for given in (memory, torch.where(keys[..., None], memory, memory + 1))
+    ]
+    same(outputs[0], outputs[1], "outputs after the padding of the memory changed")
+
+
+def cached_memory_equals_memory(spec: Spec) -> None:
+    """With keys and values kept from the first call, later calls need no memory."""
+    seeded()
+    module, x, memory = cast(Any, randomised(_attention(spec))), vectors(), vectors(S)
+    cache = module.attention.new_memory_cache()
+    with torch.no_grad():
+        full = module(x, memory, mask=Mask(), is_cross=True)
+        first = module(x[:, :2], memory, mask=Mask(), cache=cache, is_cross=True)
+        rest = module(x[:, 2:], None, mask=Mask(), cache=cache, is_cross=True)
+        same(torch.cat([first, rest], 1), full, "with cached memory against all at once")
+        if cache is not None:
+            cache.select(torch.tensor([1]))
+        several = x[[1, 0]]  # two rows of the second sentence
+        left = module(several, None, mask=Mask(), cache=cache, is_cross=True)
+        full = module(several, memory[[1, 1]], mask=Mask(), is_cross=True)
+    same(left, full, "with the cached memory of one sentence against that memory for each row")

@@ -1,0 +1,55 @@
+"""What every positional encoding must do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from registry import Spec, check_part
+from zoo.conformance.trials import B, D, H, Law, S, T, randomised, require, same, seeded, vectors
+from zoo.kinds import POSITION
+from zoo.masks import Mask
+
+
+def position_laws(spec: Spec) -> list[Law]:
+    """Those that apply; a cache needs positions that may stand in a causal stack."""
+    is_causal = not check_part(spec, "", d_model=D, n_heads=H, d_k=D // H, role="causal")
+    return [hooks_keep_their_shapes, *([later_positions_alone_equal_those_of_the_whole] if is_causal else [])]
+
+
+def _position(spec: Spec) -> Any:
+    return randomised(POSITION.build(spec, d_model=D, n_heads=H))
+
+
+def _heads(length: int = T) -> Tensor:
+    return torch.randn(B, H, length, D // H, dtype=torch.float64)
+
+
+def hooks_keep_their_shapes(spec: Spec) -> None:
+    """embed and rotate keep shapes; a bias is [.., T, S]."""
+    seeded()
+    position, x, q, k = _position(spec), vectors(), _heads(), _heads(S)
+    mask = Mask(offset=S - T)
+    require(position.rotate(q, mask=mask).shape == q.shape, "rotate changes the shape")
+    bias = position.bias(q, k, scale=0.7, mask=mask)
+    require(bias is None or bias.shape[-2:] == (T, S), "bias is not [.., T, S]")
+    require(position.embed(x, mask=Mask()).shape == x.shape, "embed changes the shape")
+
+
+def later_positions_alone_equal_those_of_the_whole(spec: Spec) -> None:
+    """Each hook from position 2 on gives what it gives there for the whole, as a cache needs it."""
+    seeded()
+    position, x, q, k = _position(spec), vectors(), _heads(), _heads()
+    whole, late = Mask(causal=True), Mask(causal=True, offset=2)
+    same(position.embed(x[:, 2:], mask=late), position.embed(x, mask=whole)[:, 2:], "embed from position 2")
+    same(
+        position.rotate(q[:, :, 2:], mask=late),
+        position.rotate(q, mask=whole)[:, :, 2:],
+        "rotate from position 2",
+    )
+    bias = position.bias(q, k, scale=0.7, mask=whole)
+    if bias is not None:
+        late_bias = position.bias(q[:, :, 2:], k, scale=0.7, mask=late)
+        same(late_bias, bias[..., 2:, :], "bias of the queries from position 2")
