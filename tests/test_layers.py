@@ -38,7 +38,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         )
     ),
     ("zoo.assembly",),
-    ("zoo.interop", "zoo.analysis", "zoo.conformance", "zoo.data", "zoo.generation", "zoo.evaluation"),
+    ("zoo.interop", "zoo.analysis", "zoo.conformance", "zoo.data", "zoo.generation"),
+    ("zoo.metrics",),
     ("zoo.tasks",),
     ("zoo.training",),
     ("zoo.run", "zoo.ablation"),

@@ -32,7 +32,7 @@ def test_the_public_names_cover_what_users_meet() -> None:
         "RunError",
         "PreemptedError",
     }
-    assert errors | {"TrainedRun", "Tokenizer", "load_tokenizer"} <= set(zoo.__all__)
+    assert errors | {"TrainedRun", "Tokenizer", "load_coder"} <= set(zoo.__all__)
 
 
 def test_the_command_tells_its_version() -> None:

@@ -16,7 +16,7 @@
     RunSpec       a whole run: model, task, training, generation
     Spec          the base of every part's spec
     Tokenizer     what every trained tokenizer can do
-    load_tokenizer  the tokenizer of a run folder
+    load_coder    a tokenizer of a run folder, or what else the run has learnt from its data before training
 
     SpecError     a spec that cannot be used, with every mistake in it
     PresetError   a file or an override that cannot be read
@@ -42,13 +42,15 @@ if TYPE_CHECKING:
     from registry import PluginError, Spec, SpecError, dump
     from zoo.analysis.size import n_parameters
     from zoo.assembly.build import build
-    from zoo.data.tokenizer import Tokenizer, load_tokenizer
+    from zoo.data.coders import load_coder
+    from zoo.data.tokenizer import Tokenizer
     from zoo.errors import DataError, DivergedError, PreemptedError, RunError
     from zoo.interop.certify import certify
     from zoo.interop.hugging_face import from_hf, to_hf
+    from zoo.run.evaluating import evaluate
     from zoo.run.spec import RunSpec, load, to_yaml
     from zoo.run.training import resume, train
-    from zoo.run.using import TrainedRun, evaluate, generate
+    from zoo.run.using import TrainedRun, generate
 
 __all__ = [
     "DataError",
@@ -69,7 +71,7 @@ __all__ = [
     "from_hf",
     "generate",
     "load",
-    "load_tokenizer",
+    "load_coder",
     "n_parameters",
     "resume",
     "to_hf",
@@ -82,13 +84,15 @@ _HOMES = {
     "registry": ("PluginError", "Spec", "SpecError", "dump"),
     "zoo.analysis.size": ("n_parameters",),
     "zoo.assembly.build": ("build",),
-    "zoo.data.tokenizer": ("Tokenizer", "load_tokenizer"),
+    "zoo.data.coders": ("load_coder",),
+    "zoo.data.tokenizer": ("Tokenizer",),
     "zoo.interop.certify": ("certify",),
     "zoo.interop.hugging_face": ("from_hf", "to_hf"),
     "zoo.errors": ("DataError", "DivergedError", "PreemptedError", "RunError"),
+    "zoo.run.evaluating": ("evaluate",),
     "zoo.run.spec": ("RunSpec", "load", "to_yaml"),
     "zoo.run.training": ("resume", "train"),
-    "zoo.run.using": ("TrainedRun", "evaluate", "generate"),
+    "zoo.run.using": ("TrainedRun", "generate"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -28,18 +28,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from zoo.generation.translate import length_batches
 
 from zoo.assembly.build import build
 from zoo.data.bad_lines import BadLines
 from zoo.generation.penalties.power import PowerPenaltySpec
 from zoo.generation.strategies.beam import BeamSpec
-from zoo.generation.translate import length_batches
 from zoo.kinds import CORPUS, DECODING
 from zoo.masks import Mask
 from zoo.run.spec import load
 from zoo.run.using import TrainedRun
 from zoo.special_ids import BOS, EOS, PAD
-from zoo.tasks.translation import load_tokenizers
 
 Outputs = list[list[int]]
 Batch = tuple[Tensor, Tensor]
@@ -169,7 +168,7 @@ def marian_side(model: nn.Module, args: argparse.Namespace) -> Callable[[Batch],
 def read_sentences(args: argparse.Namespace) -> list[str]:
     if args.source is None:
         corpus = CORPUS.build(CORPUS.entry("grammar").spec(source_language="de", n_test=args.sentences))
-        return [source for source, _ in corpus.pairs("test", bad_lines=BadLines("error"))]
+        return [row["source"] for row in corpus.rows("test", bad_lines=BadLines("error"))]
     open_text = gzip.open if args.source.suffix == ".gz" else open
     with open_text(args.source, "rt", encoding="utf-8") as file:
         return [line.rstrip("\n") for line in islice(file, args.sentences)]
@@ -179,7 +178,7 @@ def tokenise(sentences: list[str], run: Path | None, vocab_size: int) -> list[li
     if run is None:  # random weights know no words: any fixed id will do
         rows = [[4 + zlib.crc32(w.encode()) % (vocab_size - 4) for w in s.split()] for s in sentences]
     else:
-        rows = load_tokenizers(run)[0].encode(sentences)
+        rows = TrainedRun(run).task.tokenizers[0].encode(sentences)
     return [[*row, EOS] for row in rows]
 
 

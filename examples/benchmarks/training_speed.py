@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,12 +28,30 @@ from torch import Tensor, nn
 
 import zoo
 from zoo import hardware
-from zoo.data.batches import BatchPlan
-from zoo.data.collate import Batch, collate
-from zoo.data.parallel import prepare
-from zoo.kinds import CORPUS, TOKENIZER
+from zoo.tasks.prepared import prepare
+from zoo.tasks.task import Batch as TaskBatch
+from zoo.tasks.translation import TranslationSpec
+
+
+class Batch(NamedTuple):
+    """B pairs in dense tensors, as all of the models take them."""
+
+    source: Tensor
+    source_mask: Tensor
+    target_input: Tensor
+    labels: Tensor
+    target_mask: Tensor
+    n_tokens: int
+
 
 Loss = Callable[[Batch], Tensor]
+
+
+def on(batch: Batch, device: str) -> Batch:
+    """The batch on a device."""
+    return Batch(*(each.to(device) if isinstance(each, Tensor) else each for each in batch))
+
+
 PAD, SMOOTHING, DROPOUT = 0, 0.1, 0.1
 
 
@@ -189,23 +207,26 @@ def batches(args: argparse.Namespace) -> list[Batch]:
     if args.data:
         corpus = {"type": "parallel_text", "folder": args.data, "test": None, "dev": "val"}
         corpus |= {"source_language": args.source, "target_language": args.target}
+    model = zoo.load("transformer_base", f"model.source.vocab_size={args.vocab}").model
+    task = TranslationSpec.model_validate({"data": corpus})
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(
-            CORPUS.entry(corpus["type"]).spec.model_validate(corpus),
-            TOKENIZER.entry("sentencepiece").spec.model_validate({}),
-            source_vocab_size=args.vocab,
-            target_vocab_size=args.vocab,
-            joint=True,
-            max_length=256,
-            too_long="drop",
-            bad_lines="error",
+            task,
+            model=model,
             folder=Path(folder),
-            cache_folder=Path(folder),
+            tokens_per_batch=args.tokens_per_batch,
+            seed=1,
+            is_resumed=False,
         )
-        pairs = data.splits["train"]
-        lengths = pairs.source.lengths() + 1, pairs.target.lengths() + 1  # with the end, or the beginning
-        plan = BatchPlan(*lengths, tokens_per_batch=args.tokens_per_batch, seed=1)
-        return [collate(pairs, numbers) for numbers in plan.epoch(0)[: args.batches]]
+        return [dense(data.batch(key)) for key in data.epoch(0)[: args.batches]]
+
+
+def dense(batch: TaskBatch) -> Batch:
+    """A batch of translation with its labels in their places."""
+    source, target = batch["source"], batch["target"]
+    labels = torch.full_like(target, PAD)
+    labels.view(-1)[batch["places"]] = batch["labels"]
+    return Batch(source, source != PAD, target, labels, labels != PAD, len(batch["labels"]))
 
 
 def measure(
@@ -265,7 +286,7 @@ def main() -> None:
         "d_ff": args.d_ff,
         "vocab": args.vocab,
     }
-    data = [batch.to(args.device) for batch in batches(args)]
+    data = [on(batch, args.device) for batch in batches(args)]
     table = Table(
         title=f"tokens per second, {len(data) - 2} steps each, {args.device}, {args.threads} threads"
     )

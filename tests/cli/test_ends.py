@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import TINY
 from zoo.errors import DataError
 from zoo.run.telling import early_end
-from zoo.tasks.prepared_translation import PreparedTranslation
+from zoo.tasks.prepared import PreparedTask
 from zoo.training.plugins import PLUGINS_FILE
 
 
@@ -99,7 +99,7 @@ def test_an_attempt_that_has_written_all_it_can_leaves_no_folder(
         left.update(path.name for path in Path("mine").iterdir())
         raise DataError("refused")
 
-    monkeypatch.setattr(PreparedTranslation, "validate", refuse)
+    monkeypatch.setattr(PreparedTask, "measure", refuse)
     monkeypatch.setattr("zoo.training.fit.record_plugins", lambda folder, _: (folder / PLUGINS_FILE).touch())
     own = ("model.target={type: tokens, vocab_size: 61}", "model.head.tied=false")
     often = ("training.log_every=1", "training.validate_every=1")

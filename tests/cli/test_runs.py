@@ -17,9 +17,10 @@ from zoo.data.bad_lines import BadLines
 from zoo.data.lines import BYTE_ORDER_MARK
 from zoo.errors import RunError
 from zoo.kinds import CORPUS
+from zoo.run.evaluating import evaluate
 from zoo.run.folder import new_folder
 from zoo.run.spec import RunSpec, load
-from zoo.run.using import evaluate, generate
+from zoo.run.using import generate
 
 Trained = tuple[Path, str]
 
@@ -33,7 +34,8 @@ def run(trained: Trained, tmp_path: Path) -> Path:
 def pairs(folder: Path) -> list[tuple[str, str]]:
     """The run's test set."""
     corpus = CORPUS.build(load(folder / "spec.yaml").task.data)  # type: ignore[union-attr]
-    return list(corpus.pairs("test", bad_lines=BadLines("error")))
+    rows = corpus.rows("test", bad_lines=BadLines("error"))
+    return [(row["source"], row["target"]) for row in rows]
 
 
 def test_training_ends_with_scores_samples_and_the_way_on(trained: Trained) -> None:
@@ -88,7 +90,7 @@ def test_evaluate_takes_two_files_in_place_of_a_split(zoo: Any, run: Path, tmp_p
     (tmp_path / "r.txt").write_text("".join(f"{r}\n" for _, r in test), encoding="utf-8")
     expected = (run / "hypotheses.txt").read_text(encoding="utf-8").splitlines()[:4]
     result = zoo("evaluate", run, "--data", "s.txt", "r.txt")
-    assert "s.txt, r.txt: 4 sentences" in result.stdout
+    assert "s.txt, r.txt: 4 rows" in result.stdout
     (hypotheses,) = run.glob("hypotheses.s.txt-*.txt")
     assert hypotheses.read_text(encoding="utf-8").splitlines() == expected
 
@@ -123,7 +125,7 @@ def test_evaluate_counts_the_lines_it_leaves_out(zoo: Any, run: Path, tmp_path: 
     hint = refused.stderr.partition(" (")[2].partition(" ")[0]
     assert hint == "task.bad_lines=skip"
     counted = zoo("evaluate", run, hint, "--data", "s.txt", "r.txt").stdout
-    assert "s.txt, r.txt: 2 sentences" in counted
+    assert "s.txt, r.txt: 2 rows" in counted
     assert "bad lines left out: 1 empty line" in counted
 
 
@@ -184,7 +186,7 @@ def test_a_line_that_is_no_utf8_costs_only_itself(zoo: Any, trained: Trained, tm
     text = f"{one}\nso schön ".encode() + b"\xff\n" + two.encode()
     result = zoo("generate", folder, input=text)
     assert (result.exit_code, result.stdout.split("\n")) == (0, [expected[0], "", expected[1], ""])
-    reason = "broken UTF-8 at character 10: no translation"
+    reason = "broken UTF-8 at character 10: no output"
     assert result.stderr.splitlines() == [f"standard input:2: {reason}"]
     assert generate(folder, [one, "so schön \udcff", two]) == [expected[0], "", expected[1]]
     (tmp_path / "a.txt").write_bytes(b"\n" * 4 + text)

@@ -1,4 +1,4 @@
-"""The token cache: what is in it is what the tokenizers say, and it is there whole or not at all."""
+"""The cache of examples: what is in it is what the encoding says, and it is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pickle
 import random
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,127 +18,163 @@ import numpy as np
 import pytest
 
 from zoo.data import cache
-from zoo.data.cache import Recipe, token_pairs
-from zoo.data.rows import RowWriter, TokenPairs
-from zoo.data.tokenizer import Tokenizer
-from zoo.data.tokenizers.characters import Characters
+from zoo.data.bad_lines import Policy
+from zoo.data.cache import Rejected, entry_name
+from zoo.data.store import Example, ExampleStore, ExampleWriter, text_array, text_of
 from zoo.errors import DataError, RunError
-from zoo.kinds import Corpus
+from zoo.kinds import Corpus, Row
 
 MakeCorpus = Callable[..., Corpus]
 
-ROWS: list[tuple[str, str]] = [("ab", "xyz"), ("b", "zz"), ("abbab", "x"), ("aa", "yyyy"), ("bbb", "zx")]
+ROWS: list[Row] = [
+    {"source": source, "target": target}
+    for source, target in [("ab", "xyz"), ("b", "zz"), ("abbab", "x"), ("aa", "yyyy"), ("bbb", "zx")]
+]
 
 
-def tokenizer(letters: str) -> Tokenizer:
-    return Characters().train([letters], vocab_size=99)
+@dataclass(frozen=True)
+class Letters:
+    """Letters as numbers, and for each letter of the source two shares; long rows are rejected."""
+
+    recipe: str = "letters"
+    is_strict: bool = True
+    longest: int = 50
+
+    def encode(self, rows: Sequence[Row], *, is_scored: bool) -> list[Example | Rejected]:
+        return [self._one(row, is_scored=is_scored) for row in rows]
+
+    def _one(self, row: Row, *, is_scored: bool) -> Example | Rejected:
+        source, target = (np.array([ord(letter) for letter in row[side]], np.uint16) for side in row)
+        longest = max(len(source), len(target))
+        if longest > self.longest:
+            return Rejected("too many", f"{longest} letters, over {self.longest}")
+        shares = np.stack([source / 256, source % 7], axis=1).astype(np.float32)
+        example = {"source": source, "target": target, "shares": shares, "label": np.array([len(source)])}
+        return {**example, "answer": text_array(row["target"])} if is_scored else example
 
 
 @pytest.fixture
-def recipe() -> Recipe:
-    return Recipe(tokenizer("ab"), tokenizer("xyz"), max_length=50, too_long="error", bad_lines="error")
+def letters() -> Letters:
+    return Letters()
 
 
-def rows(side: Any) -> list[list[int]]:
-    return [side[i] for i in range(len(side))]
+def encoded(
+    corpus: Corpus, split: str, encoding: Letters, folder: Path, bad_lines: Policy = "error"
+) -> ExampleStore:
+    return cache.encoded(corpus, split, encoding, folder, bad_lines=bad_lines)
+
+
+def everything(store: ExampleStore) -> list[dict[str, Any]]:
+    return [{name: array.tolist() for name, array in store[number].items()} for number in range(len(store))]
+
+
+def expected(rows: Sequence[Row], letters: Letters) -> list[dict[str, Any]]:
+    found = letters.encode(rows, is_scored=False)
+    return [
+        {name: array.tolist() for name, array in each.items()} for each in found if isinstance(each, dict)
+    ]
 
 
 def entries(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_rows_are_what_the_tokenizers_say(list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path) -> None:
-    pairs = token_pairs(list_corpus(train=ROWS), "train", recipe, tmp_path)
-    assert rows(pairs.source) == recipe.source_tokenizer.encode([source for source, _ in ROWS])
-    assert rows(pairs.target) == recipe.target_tokenizer.encode([target for _, target in ROWS])
-    assert pairs.source.lengths().tolist() == [2, 1, 5, 2, 3]
-    assert (len(pairs), pairs.counts, pairs.left_out.tolist()) == (5, {}, [])
+def test_examples_are_what_the_encoding_says(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path
+) -> None:
+    store = encoded(list_corpus(train=ROWS), "train", letters, tmp_path)
+    assert everything(store) == expected(ROWS, letters)
+    assert store.columns["source"].lengths().tolist() == [2, 1, 5, 2, 3]
+    assert (len(store), store.counts) == (5, {})
+
+
+def test_only_splits_that_are_predicted_have_what_predictions_are_compared_with(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path
+) -> None:
+    corpus = list_corpus(train=ROWS, dev=ROWS[::-1], test=ROWS)
+    stores = {split: encoded(corpus, split, letters, tmp_path) for split in corpus.splits()}
+    assert "answer" not in stores["train"].columns
+    assert text_of(stores["dev"][0]["answer"]) == "zx"
+    assert text_of(stores["test"][0]["answer"]) == "xyz"
 
 
 def test_many_chunks_make_one_array(
-    list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = token_pairs(list_corpus(train=ROWS * 3), "train", recipe, tmp_path / "whole")
+    whole = encoded(list_corpus(train=ROWS * 3), "train", letters, tmp_path / "whole")
     monkeypatch.setattr(cache, "CHUNK", 4)
-    chunked = token_pairs(list_corpus(train=ROWS * 3), "train", recipe, tmp_path / "chunked")
-    assert rows(chunked.source) == rows(whole.source)
-    assert rows(chunked.target) == rows(whole.target)
+    chunked = encoded(list_corpus(train=ROWS * 3), "train", letters, tmp_path / "chunked")
+    assert everything(chunked) == everything(whole) == expected(ROWS * 3, letters)
 
 
-def test_rows_are_taken_in_any_order_and_often(
-    list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path
-) -> None:
-    pairs = token_pairs(list_corpus(train=ROWS), "train", recipe, tmp_path)
-    numbers = np.array([3, 0, 2, 2, 4])
-    tokens, lengths = pairs.target.take(numbers)
-    expected = [pairs.target[i] for i in numbers]
-    assert tokens.tolist() == [number for row in expected for number in row]
-    assert lengths.tolist() == [len(row) for row in expected]
-
-
-def test_a_large_vocabulary_gets_wider_numbers(tmp_path: Path) -> None:
-    for size, dtype in [(1 << 16, "<u2"), ((1 << 16) + 1, "<u4")]:
-        with RowWriter(tmp_path, str(size), size) as writer:
-            writer.add([[size - 1]])
-        assert writer.dtype == dtype
-        assert np.fromfile(tmp_path / f"{size}.tokens", dtype).tolist() == [size - 1]
-
-
-def test_a_second_opening_reads_no_text(list_corpus: Any, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_second_opening_reads_no_text(list_corpus: Any, letters: Letters, tmp_path: Path) -> None:
     corpus = list_corpus(train=ROWS)
-    first = token_pairs(corpus, "train", recipe, tmp_path)
-    second = token_pairs(corpus, "train", recipe, tmp_path)
+    first = encoded(corpus, "train", letters, tmp_path)
+    second = encoded(corpus, "train", letters, tmp_path)
     assert corpus.n_reads == 1
     assert second.folder == first.folder
     assert entries(tmp_path) == [first.folder.name]
 
 
-def test_whatever_changes_the_rows_changes_the_name(list_corpus: MakeCorpus, recipe: Recipe) -> None:
-    corpus = list_corpus(train=ROWS, dev=ROWS[:2])
-    recipes = [
-        recipe,
-        replace(recipe, source_tokenizer=tokenizer("abc")),
-        replace(recipe, target_tokenizer=tokenizer("abc")),
-        replace(recipe, source_tokenizer=recipe.target_tokenizer, target_tokenizer=recipe.source_tokenizer),
-        replace(recipe, max_length=49),
-        replace(recipe, too_long="drop"),
-        replace(recipe, bad_lines="skip"),
+def test_whatever_changes_the_examples_changes_the_name(list_corpus: MakeCorpus, letters: Letters) -> None:
+    corpus = list_corpus(train=ROWS, dev=ROWS)
+    names = [
+        entry_name(corpus, "train", letters, "error"),
+        entry_name(corpus, "train", replace(letters, recipe="others"), "error"),
+        entry_name(corpus, "train", replace(letters, is_strict=False), "error"),
+        entry_name(corpus, "train", letters, "skip"),
+        entry_name(corpus, "dev", letters, "error"),  # of the same rows, but scored
+        entry_name(list_corpus(train=ROWS[::-1]), "train", letters, "error"),
     ]
-    names = [one.name(corpus, "train") for one in recipes]
-    names += [recipe.name(corpus, "dev"), recipe.name(list_corpus(train=ROWS[::-1]), "train")]
-    assert len(set(names)) == 9
-    assert recipe.name(list_corpus(train=[*ROWS]), "train") == names[0]
+    assert len(set(names)) == 6
+    assert entry_name(list_corpus(train=[*ROWS]), "train", letters, "error") == names[0]
 
 
-def test_long_pairs_are_dropped_and_counted_where_the_spec_says_so(
-    list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_rows_without_an_example_are_left_out_and_counted_where_the_spec_says_so(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "CHUNK", 2)
-    dropping = replace(recipe, max_length=4, too_long="drop", bad_lines="skip")  # 3 tokens and EOS or BOS
-    pairs = token_pairs(list_corpus(train=[None, *ROWS[:3], None, *ROWS[3:]]), "train", dropping, tmp_path)
-    assert len(pairs) == 3
-    assert pairs.left_out.tolist() == [2, 3]
-    assert pairs.counts == {"over max_length": 2, "bad": 2}
-    assert rows(pairs.source) == recipe.source_tokenizer.encode(["ab", "b", "bbb"])
+    lenient = replace(letters, longest=3, is_strict=False)
+    corpus = list_corpus(train=[None, *ROWS[:3], None, *ROWS[3:]])
+    store = encoded(corpus, "train", lenient, tmp_path, "skip")
+    assert store.counts == {"too many": 2, "bad": 2}
+    assert everything(store) == expected([ROWS[0], ROWS[1], ROWS[4]], letters)
 
 
-def test_a_long_pair_is_an_error_that_names_its_line_otherwise(
-    list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path
+def test_a_chunk_of_which_nothing_is_left_leaves_no_hole(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    strict = replace(recipe, max_length=5, bad_lines="skip")
-    with pytest.raises(DataError, match=r"train\.txt:4: 6 tokens.* over max_length 5 \(task\.too_long=drop "):
-        token_pairs(list_corpus(train=[ROWS[0], None, ROWS[1], ROWS[2], ROWS[3]]), "train", strict, tmp_path)
+    monkeypatch.setattr(cache, "CHUNK", 1)
+    lenient = replace(letters, longest=3, is_strict=False)
+    store = encoded(list_corpus(train=ROWS[2:]), "train", lenient, tmp_path)
+    assert everything(store) == expected(ROWS[4:], letters)
+
+
+def test_a_row_without_an_example_is_an_error_that_names_its_line_otherwise(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path
+) -> None:
+    strict = replace(letters, longest=4)
+    with pytest.raises(DataError, match=r"train\.txt:4: 5 letters, over 4$"):
+        encoded(list_corpus(train=[ROWS[0], None, *ROWS[1:]]), "train", strict, tmp_path, "skip")
     assert entries(tmp_path) == []
 
 
-def test_a_split_of_which_nothing_is_left_is_an_error(
-    list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path
+def test_a_row_of_a_corpus_without_lines_is_named_by_its_number(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(
-        DataError, match=r"train\.txt: no pair is left; left out: {'bad': 1, 'over max_length': 5}"
-    ):
-        token_pairs(list_corpus(train=[None, *ROWS]), "train",
-                    replace(recipe, max_length=2, too_long="drop", bad_lines="skip"), tmp_path)  # fmt: skip
+    monkeypatch.setattr(cache, "CHUNK", 2)
+    corpus = list_corpus(train=ROWS)
+    monkeypatch.setattr(corpus, "rows", lambda split, *, bad_lines: iter(ROWS))
+    with pytest.raises(DataError, match=r"train\.txt, row 3: 5 letters, over 4$"):
+        encoded(corpus, "train", replace(letters, longest=4), tmp_path)
+
+
+def test_a_split_of_which_nothing_is_left_is_an_error(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path
+) -> None:
+    lenient = replace(letters, longest=1, is_strict=False)
+    with pytest.raises(DataError, match=r"train\.txt: no row is left; left out: {'too many': 5, 'bad': 1}"):
+        encoded(list_corpus(train=[None, *ROWS]), "train", lenient, tmp_path, "skip")
     assert entries(tmp_path) == []
 
 
@@ -157,104 +193,117 @@ def damage(file: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["gone", "cut", "longer", "flip", "another flip"])
 @pytest.mark.parametrize(
-    "name", ["source.tokens", "source.offsets", "target.tokens", "target.offsets", "left_out", "about.json"]
-)
+    "name", [*(f"{column}.{part}" for column in ("source", "shares", "label") for part in ("values", "offsets")),
+             "about.json"],
+)  # fmt: skip
 def test_a_damaged_entry_is_made_anew_and_said_to_be(
     list_corpus: MakeCorpus,
-    recipe: Recipe,
+    letters: Letters,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     name: str,
     how: str,
 ) -> None:
-    corpus, dropping = list_corpus(train=ROWS), replace(recipe, max_length=5, too_long="drop")
-    sound = token_pairs(corpus, "train", dropping, tmp_path)
-    expected = rows(sound.source), rows(sound.target), sound.left_out.tolist(), sound.counts
+    corpus, lenient = list_corpus(train=ROWS), replace(letters, longest=4, is_strict=False)
+    sound = encoded(corpus, "train", lenient, tmp_path)
+    before = everything(sound), sound.counts
     damage(sound.folder / name, how)
-    again = token_pairs(corpus, "train", dropping, tmp_path)
-    assert (rows(again.source), rows(again.target), again.left_out.tolist(), again.counts) == expected
-    assert "the token cache is damaged" in caplog.text
+    again = encoded(corpus, "train", lenient, tmp_path)
+    assert (everything(again), again.counts) == before
+    assert "the cache is damaged" in caplog.text
     assert entries(tmp_path) == [sound.folder.name]
 
 
-def test_a_changed_count_is_damage(list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path) -> None:
-    corpus, dropping = list_corpus(train=ROWS), replace(recipe, max_length=5, too_long="drop")
-    about = token_pairs(corpus, "train", dropping, tmp_path).folder / "about.json"
-    about.write_text(about.read_text().replace('"over max_length": 1', '"over max_length": 2'))
-    assert token_pairs(corpus, "train", dropping, tmp_path).counts == {"over max_length": 1}
+@pytest.mark.parametrize(
+    ("old", "new"), [('"too many": 1', '"too many": 2'), ('"<f4"', '"<i4"'), ('"too many"', '"too few"')]
+)
+def test_a_changed_record_is_damage(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path, old: str, new: str
+) -> None:
+    corpus, lenient = list_corpus(train=ROWS), replace(letters, longest=4, is_strict=False)
+    first = encoded(corpus, "train", lenient, tmp_path)
+    before, about = everything(first), first.folder / "about.json"
+    text = about.read_text()
+    assert old in text
+    about.write_text(text.replace(old, new))
+    again = encoded(corpus, "train", lenient, tmp_path)
+    assert (again.counts, everything(again)) == ({"too many": 1}, before)
 
 
-def test_what_is_no_folder_is_replaced_too(list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path) -> None:
+def test_what_is_no_folder_is_replaced_too(list_corpus: MakeCorpus, letters: Letters, tmp_path: Path) -> None:
     corpus = list_corpus(train=ROWS)
-    (tmp_path / recipe.name(corpus, "train")).write_text("not a folder")
-    assert len(token_pairs(corpus, "train", recipe, tmp_path)) == 5
+    (tmp_path / entry_name(corpus, "train", letters, "error")).write_text("not a folder")
+    assert len(encoded(corpus, "train", letters, tmp_path)) == 5
 
 
-def test_many_writers_at_once_make_one_entry(list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path) -> None:
+def test_many_writers_at_once_make_one_entry(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path
+) -> None:
     corpus, n = list_corpus(train=ROWS * 50), 12
     for _ in range(5):
         with ThreadPoolExecutor(n) as pool:
-            made = [pool.submit(token_pairs, corpus, "train", recipe, tmp_path) for _ in range(n)]
+            made = [pool.submit(encoded, corpus, "train", letters, tmp_path) for _ in range(n)]
         found = [future.result() for future in made]
-        assert {pairs.folder.name for pairs in found} == set(entries(tmp_path))
-        assert all(rows(pairs.target) == rows(found[0].target) for pairs in found)
-        damage(found[0].folder / "source.tokens", "cut")  # and the next round begins with a damaged one
+        assert {store.folder.name for store in found} == set(entries(tmp_path))
+        assert all(everything(store) == everything(found[0]) for store in found)
+        damage(found[0].folder / "source.values", "cut")  # and the next round begins with a damaged one
 
 
 def test_a_failed_writing_leaves_nothing_and_is_a_run_error(
-    list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: RowWriter, rows: object) -> None:
+    def full(self: ExampleWriter, examples: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(RowWriter, "add", full)
-    with pytest.raises(RunError, match="the token cache cannot be written: No space left on device"):
-        token_pairs(list_corpus(train=ROWS), "train", recipe, tmp_path)
+    monkeypatch.setattr(ExampleWriter, "add", full)
+    with pytest.raises(RunError, match="the cache cannot be written: No space left on device"):
+        encoded(list_corpus(train=ROWS), "train", letters, tmp_path)
     assert entries(tmp_path) == []
 
 
 def test_a_place_that_is_no_folder_is_a_run_error(
-    list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="the token cache cannot be written"):
-        token_pairs(list_corpus(train=ROWS), "train", recipe, tmp_path / "file")
+    with pytest.raises(RunError, match="the cache cannot be written"):
+        encoded(list_corpus(train=ROWS), "train", letters, tmp_path / "file")
 
 
 def test_only_what_dead_writers_left_is_swept(
-    list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path
 ) -> None:
     dead, alive, other = tmp_path / ".a.1.tmp", tmp_path / ".b.2.tmp", tmp_path / "c"
     for folder in (dead, alive, other):
         folder.mkdir()
-        (folder / "source.tokens").write_bytes(b"..")
-        for path in (folder / "source.tokens", folder):
+        (folder / "source.values").write_bytes(b"..")
+        for path in (folder / "source.values", folder):
             os.utime(path, (time.time() - 9e5,) * 2)
-    (alive / "source.tokens").touch()
-    made = token_pairs(list_corpus(train=ROWS), "train", recipe, tmp_path)
+    (alive / "source.values").touch()
+    made = encoded(list_corpus(train=ROWS), "train", letters, tmp_path)
     assert entries(tmp_path) == sorted([alive.name, other.name, made.folder.name])
 
 
 def test_a_data_process_gets_the_files_not_a_copy(
-    list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path
 ) -> None:
-    pairs = token_pairs(list_corpus(train=ROWS * 500), "train", recipe, tmp_path)
-    sent = pickle.dumps(pairs)
+    store = encoded(list_corpus(train=ROWS * 500), "train", letters, tmp_path)
+    sent = pickle.dumps(store)
     assert len(sent) < 500
-    assert rows(pickle.loads(sent).target) == rows(pairs.target)
+    assert everything(pickle.loads(sent)) == everything(store)
 
 
-def test_an_open_entry_outlives_its_removal(list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path) -> None:
-    pairs = token_pairs(list_corpus(train=ROWS), "train", recipe, tmp_path)
+def test_an_open_entry_outlives_its_removal(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path
+) -> None:
+    store = encoded(list_corpus(train=ROWS), "train", letters, tmp_path)
     shutil.rmtree(tmp_path)
-    assert isinstance(pairs, TokenPairs)
-    assert len(rows(pairs.source)) == 5
+    assert everything(store) == expected(ROWS, letters)
 
 
 def test_a_sound_entry_makes_no_noise(
-    list_corpus: MakeCorpus, recipe: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            token_pairs(list_corpus(train=ROWS), "train", recipe, tmp_path)
+            encoded(list_corpus(train=ROWS), "train", letters, tmp_path)
     assert caplog.text == ""

@@ -1,62 +1,81 @@
-"""Padded tensors against rows put together one by one."""
+"""Padded tensors against rows put together one by one, and batches of like lengths."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from zoo.data.cache import Recipe, token_pairs
-from zoo.data.collate import Batch, collate
-from zoo.data.rows import TokenPairs
-from zoo.data.tokenizers.characters import Characters
-from zoo.kinds import Corpus
-from zoo.special_ids import BOS, EOS, PAD
+from zoo.data.collate import length_batches, padded
+
+LENGTHS = [3, 1, 7, 2]
 
 
-@pytest.fixture
-def pairs(list_corpus: Callable[..., Corpus], tmp_path: Path) -> TokenPairs:
-    rng = np.random.Generator(np.random.PCG64(5))
-
-    def text(letters: str) -> str:
-        return "".join(letters[i] for i in rng.integers(0, len(letters), rng.integers(1, 12)))
-
-    corpus = list_corpus(train=[(text("abcde"), text("uvwxyz")) for _ in range(31)])
-    letters = Characters().train(["abcdeuvwxyz"], vocab_size=99)
-    return token_pairs(corpus, "train", Recipe(letters, letters, 50, "error", "error"), tmp_path)
+def arrays(dtype: str, *shape: int, lengths: list[int] = LENGTHS) -> list[NDArray[Any]]:
+    draw = np.random.Generator(np.random.PCG64(5))
+    return [draw.normal(0, 50, (n, *shape)).astype(dtype) for n in lengths]
 
 
-def padded(rows: list[list[int]]) -> torch.Tensor:
-    longest = max(map(len, rows))
-    return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("<u2", torch.int64),
+        ("<i4", torch.int64),
+        ("u1", torch.int64),
+        ("<f4", torch.float32),
+        ("bool", torch.bool),
+    ],
+)
+@pytest.mark.parametrize("shape", [(), (5,), (2, 3)])
+def test_rows_are_padded_as_one_by_one(dtype: str, expected: torch.dtype, shape: tuple[int, ...]) -> None:
+    rows = arrays(dtype, *shape)
+    values, mask = padded(rows, fill=1)
+    assert values.shape == (4, 7, *shape)
+    assert values.dtype == expected
+    assert mask is not None
+    assert mask.tolist() == [[place < length for place in range(7)] for length in LENGTHS]
+    for value, row in zip(values, rows, strict=True):
+        torch.testing.assert_close(value[: len(row)], torch.from_numpy(row.astype(expected_name(expected))))
+        assert (value[len(row) :] == 1).all()
 
 
-@pytest.mark.parametrize("indices", [[3, 17, 0, 8], [30], [5, 5, 2], list(range(31))])
-def test_rows_are_padded_and_shifted_as_one_by_one(pairs: TokenPairs, indices: list[int]) -> None:
-    batch = collate(pairs, np.array(indices))
-    sources, targets = [pairs.source[i] for i in indices], [pairs.target[i] for i in indices]
-    expected = {
-        "source": padded([[*row, EOS] for row in sources]),
-        "target_input": padded([[BOS, *row] for row in targets]),
-        "labels": padded([[*row, EOS] for row in targets]),
-    }
-    for name, rows in expected.items():
-        torch.testing.assert_close(getattr(batch, name), rows)
-    torch.testing.assert_close(batch.source_mask, expected["source"] != PAD)
-    torch.testing.assert_close(batch.target_mask, expected["labels"] != PAD)
-    torch.testing.assert_close(batch.target_mask, expected["target_input"] != PAD)
-    assert batch.n_tokens == int((expected["labels"] != PAD).sum())
-    assert batch.n_source_tokens == int((expected["source"] != PAD).sum())
+def expected_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
-def test_a_batch_goes_to_a_device_whole(pairs: TokenPairs) -> None:
-    batch = collate(pairs, np.array([1, 2, 3]))
-    moved = batch.to("meta")
-    assert isinstance(moved, Batch)
-    tensors = [value for value in vars(moved).values() if isinstance(value, torch.Tensor)]
-    assert len(tensors) == 5
-    assert {tensor.device.type for tensor in tensors} == {"meta"}
-    assert (moved.n_tokens, moved.n_source_tokens) == (batch.n_tokens, batch.n_source_tokens)
+def test_rows_of_one_length_have_no_mask() -> None:
+    rows = arrays("<f4", 3, lengths=[5, 5])
+    values, mask = padded(rows)
+    assert mask is None
+    torch.testing.assert_close(values, torch.from_numpy(np.stack(rows)))
+
+
+def test_padding_is_zero_unless_told_otherwise() -> None:
+    values, _ = padded(arrays("<f4", 2, lengths=[1, 4]))
+    assert (values[0, 1:] == 0).all()
+
+
+def test_rows_without_an_item_are_all_padding() -> None:
+    values, mask = padded(arrays("<u2", lengths=[0, 2]))
+    assert mask is not None
+    assert mask.tolist() == [[False, False], [True, True]]
+    assert values[0].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("budget", [1, 12, 40, 1000])
+def test_batches_hold_every_item_once_within_the_budget(budget: int) -> None:
+    torch.manual_seed(budget)
+    lengths = torch.randint(0, 20, (50,)).tolist()
+    batches = length_batches(lengths, budget)
+    assert sorted(i for batch in batches for i in batch) == [i for i, length in enumerate(lengths) if length]
+    for batch in batches:
+        longest = max(lengths[i] for i in batch)
+        assert len(batch) * longest <= budget or len(batch) == 1
+
+
+def test_batches_come_longest_first() -> None:
+    longest = [[4, 9, 2, 6][batch[0]] for batch in length_batches([4, 9, 2, 6], 8)]
+    assert longest == [9, 6, 4]

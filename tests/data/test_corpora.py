@@ -10,9 +10,8 @@ import pytest
 
 from registry import SpecError, check_part, parse
 from zoo.data.bad_lines import BadLines
-from zoo.data.corpus import referenced
 from zoo.errors import DataError
-from zoo.kinds import CORPUS, Corpus
+from zoo.kinds import CORPUS, Corpus, CorpusSpec, Row
 
 
 @pytest.fixture
@@ -43,6 +42,14 @@ def spec_of(name: str, folder: Path) -> dict[str, Any]:
         "source_column": 3, "target_column": 2}  # fmt: skip
 
 
+def pair(source: str, target: str, *references: str) -> Row:
+    return {"source": source, "target": target, **({"references": list(references)} if references else {})}
+
+
+def read(corpus: Corpus, split: str) -> list[Row]:
+    return list(corpus.rows(split, bad_lines=BadLines("error")))
+
+
 KINDS = ["parallel_text", "file_pairs", "tab_separated"]
 
 
@@ -50,10 +57,28 @@ KINDS = ["parallel_text", "file_pairs", "tab_separated"]
 def test_each_layout_gives_the_same_pairs(folder: Path, name: str) -> None:
     corpus = build(name, folder)
     assert corpus.splits() == ["train", "dev", "test"]
-    found = {split: list(corpus.pairs(split, bad_lines=BadLines("error"))) for split in corpus.splits()}
-    assert found["train"][4] == ("train de 4", "train en 4")
-    assert found["dev"] == [(f"val de {n}", f"val en {n}") for n in range(3)]
-    assert [len(pairs) for pairs in found.values()] == [5, 3, 2]
+    found = {split: read(corpus, split) for split in corpus.splits()}
+    assert found["train"][4] == pair("train de 4", "train en 4")
+    assert found["dev"] == [pair(f"val de {n}", f"val en {n}") for n in range(3)]
+    assert [len(rows) for rows in found.values()] == [5, 3, 2]
+
+
+@pytest.mark.parametrize("name", [*KINDS, "grammar"])
+def test_every_row_has_the_fields_that_the_spec_says(folder: Path, name: str) -> None:
+    fields = {"n_train": 5, "n_dev": 3, "n_test": 2} if name == "grammar" else spec_of(name, folder)
+    spec = parse(CORPUS.entry(name).spec, fields)
+    assert isinstance(spec, CorpusSpec)
+    corpus = CORPUS.build(spec)
+    assert all(tuple(row) == spec.fields for split in corpus.splits() for row in read(corpus, split))
+
+
+def test_rows_are_read_as_they_are_asked_for(folder: Path) -> None:
+    with (folder / "train.en").open("a") as file:
+        file.write("one more\n")
+    rows = build("parallel_text", folder).rows("train", bad_lines=BadLines("error"))
+    assert next(rows) == pair("train de 0", "train en 0")
+    with pytest.raises(DataError, match=r"train\.en:6: this line has no partner"):
+        list(rows)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -69,24 +94,20 @@ def test_a_corpus_may_have_several_references(folder: Path, name: str) -> None:
     suffix = "" if name == "parallel_text" else ".gz"
     further = {"test_references": [f"{home}test.en2"], "dev_references": [f"{home}val.en2{suffix}"]}
     corpus, plain = build(name, folder, **further), build(name, folder)
-    read = {split: list(referenced(corpus, split, bad_lines=BadLines("error"))) for split in corpus.splits()}
-    assert read["test"] == [("test de 0", "test en 0", "erste"), ("test de 1", "test en 1", "")]
-    assert read["dev"][2] == ("val de 2", "val en 2", "3")
-    assert read["train"] == list(plain.pairs("train", bad_lines=BadLines("error")))
-    assert list(corpus.pairs("test", bad_lines=BadLines("error"))) == [row[:2] for row in read["test"]]
+    assert read(corpus, "test") == [
+        pair("test de 0", "test en 0", "erste"),
+        pair("test de 1", "test en 1", ""),
+    ]
+    assert read(corpus, "dev")[2] == pair("val de 2", "val en 2", "3")
+    assert read(corpus, "train") == read(plain, "train")
     assert corpus.fingerprint("train") == plain.fingerprint("train")
     assert corpus.fingerprint("test") != plain.fingerprint("test")
 
 
-def test_a_line_that_is_bad_in_a_further_reference_is_left_out_of_the_pairs_too(folder: Path) -> None:
+def test_a_line_that_is_bad_in_a_further_reference_is_left_out(folder: Path) -> None:
     (folder / "test.en2").write_bytes(b"\xff\nzwei\n")
     corpus = build("parallel_text", folder, test_references=["test.en2"])
-    assert list(corpus.pairs("test", bad_lines=BadLines("skip"))) == [("test de 1", "test en 1")]
-
-
-def test_a_corpus_of_pairs_alone_has_one_reference(folder: Path) -> None:
-    corpus = build("tab_separated", folder)
-    assert list(referenced(corpus, "test", bad_lines=BadLines("error")))[1] == ("test de 1", "test en 1")
+    assert list(corpus.rows("test", bad_lines=BadLines("skip"))) == [pair("test de 1", "test en 1", "zwei")]
 
 
 @pytest.mark.parametrize("name", ["parallel_text", "file_pairs"])
@@ -113,7 +134,7 @@ def test_the_fingerprint_follows_the_files_not_their_place(folder: Path, name: s
 def test_the_limit_on_a_lines_length_is_the_specs(folder: Path, name: str) -> None:
     corpus = build(name, folder, max_characters=5)
     with pytest.raises(DataError, match=r"train.*:1: too long: (over 5 characters|\d+ characters, over 5)"):
-        list(corpus.pairs("train", bad_lines=BadLines("error")))
+        read(corpus, "train")
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -140,7 +161,7 @@ def test_gzipped_files_are_found_and_two_candidates_are_an_error(folder: Path) -
     with pytest.raises(DataError, match=r"train\.de: there is train\.de\.gz too"):
         build("parallel_text", folder)
     plain.unlink()
-    assert len(list(build("parallel_text", folder).pairs("train", bad_lines=BadLines("error")))) == 5
+    assert len(read(build("parallel_text", folder), "train")) == 5
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,7 @@ def corpus(**fields: object) -> GrammarCorpus:
 
 
 def read(corpus: GrammarCorpus, split: str) -> list[tuple[str, str]]:
-    return list(corpus.pairs(split, bad_lines=BadLines("error")))
+    return [(row["source"], row["target"]) for row in corpus.rows(split, bad_lines=BadLines("error"))]
 
 
 def test_splits_have_their_sizes_and_share_no_sentence_on_either_side() -> None:

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry import Spec
+from zoo.data.coders import load_coder
 from zoo.data.grammar import english, german
 from zoo.data.grammar.sampling import Sampler
-from zoo.data.tokenizer import Tokenizer, load_tokenizer
+from zoo.data.tokenizer import Tokenizer
 from zoo.data.tokenizers.sentencepiece import thinned
 from zoo.errors import DataError, RunError
 from zoo.kinds import TOKENIZER
@@ -93,7 +94,8 @@ def test_training_twice_gives_the_same_bytes(spec: Spec) -> None:
 
 def test_it_is_the_same_after_saving_and_loading(trained: Tokenizer, tmp_path: Path) -> None:
     trained.save(tmp_path, "tokenizer")
-    loaded = load_tokenizer(tmp_path, "tokenizer")
+    loaded = load_coder(tmp_path, "tokenizer")
+    assert isinstance(loaded, Tokenizer)
     assert type(loaded) is type(trained)
     assert (loaded.sha256, loaded.vocab_size, loaded.encode(LINES)) == (
         trained.sha256, trained.vocab_size, trained.encode(LINES))  # fmt: skip
@@ -112,8 +114,8 @@ def test_every_flipped_byte_and_every_cut_of_the_vocabulary_is_found(
     for place in range(0, len(data), len(data) // 23):
         for damaged in (data[:place], data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]):
             file.write_bytes(damaged)
-            with pytest.raises(RunError, match="not the tokenizer that was saved: its SHA-256 is"):
-                load_tokenizer(tmp_path, "tokenizer")
+            with pytest.raises(RunError, match="not what was saved: its SHA-256 is"):
+                load_coder(tmp_path, "tokenizer")
 
 
 def test_another_vocabulary_of_equal_size_is_found(tmp_path: Path) -> None:
@@ -121,19 +123,19 @@ def test_another_vocabulary_of_equal_size_is_found(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         train(sentencepiece(), lines).save(tmp_path / name, "tokenizer")
     vocabulary_file(tmp_path / "there").replace(vocabulary_file(tmp_path / "here"))
-    with pytest.raises(RunError, match=r"here.tokenizer\.model: not the tokenizer that was saved"):
-        load_tokenizer(tmp_path / "here", "tokenizer")
+    with pytest.raises(RunError, match=r"here.tokenizer\.model: not what was saved"):
+        load_coder(tmp_path / "here", "tokenizer")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"type": "unheard"}, "no tokenizer is registered as 'unheard'"),
+        ({"type": "unheard"}, "holds a 'unheard', of which nothing is known"),
         ({"type": "words"}, "not a vocabulary"),
         ({"vocab_size": 7}, "says vocab_size 7, but tokenizer.model has 601"),
         ({"file": "nowhere.model"}, r"nowhere\.model: cannot be read"),
         ({"file": "/etc/../tokenizer.model"}, ""),
-        ({"sha256": None}, "not the tokenizer that was saved"),
+        ({"sha256": None}, "not what was saved"),
     ],
 )
 def test_a_record_that_does_not_fit_its_file_is_an_error(
@@ -143,22 +145,22 @@ def test_a_record_that_does_not_fit_its_file_is_an_error(
     record = tmp_path / "tokenizer.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | change))
     if not message:  # a path is cut down to a name in the record's own folder
-        assert load_tokenizer(tmp_path, "tokenizer").vocab_size == 601
+        assert load_coder(tmp_path, "tokenizer").facts() == {"vocab_size": 601}
         return
     with pytest.raises(RunError, match=message):
-        load_tokenizer(tmp_path, "tokenizer")
+        load_coder(tmp_path, "tokenizer")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"type": "words"}', "\ud800"])
 def test_a_damaged_record_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "tokenizer.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(RunError, match=r"tokenizer\.json: damaged"):
-        load_tokenizer(tmp_path, "tokenizer")
+        load_coder(tmp_path, "tokenizer")
 
 
 def test_a_missing_tokenizer_and_a_missing_folder_are_errors(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"tokenizer\.json: cannot be read: No such file"):
-        load_tokenizer(tmp_path, "tokenizer")
+        load_coder(tmp_path, "tokenizer")
     with pytest.raises(RunError, match="cannot be written"):
         train(sentencepiece()).save(tmp_path / "nowhere", "tokenizer")
 

@@ -71,7 +71,7 @@ def test_papers_recipe_is_in_the_base_preset():
     assert run.training.optimizer.betas == (0.9, 0.98)
     assert run.training.optimizer.eps == 1e-9
     assert run.training.schedule.warmup_steps == 4000
-    assert (run.training.label_smoothing, run.training.average_last) == (0.1, 5)
+    assert (run.task.label_smoothing, run.training.average_last) == (0.1, 5)
     assert run.generation.length_penalty.alpha == 0.6
     assert run.model.encoder.layer.self_attention.dropout == 0.0  # the paper drops no attention weights
 
@@ -83,9 +83,9 @@ def folder(tmp_path_factory):
     spec = CORPUS.entry("grammar").spec(n_train=200, n_dev=12, n_test=12)
     corpus = CORPUS.build(spec)
     for split in ("train", "dev", "test"):
-        pairs = list(itertools.islice(corpus.pairs(split, bad_lines=BadLines("error")), 200))
-        for side, language in ((0, "en"), (1, "de")):
-            text = "".join(pair[side] + "\n" for pair in pairs)
+        rows = list(itertools.islice(corpus.rows(split, bad_lines=BadLines("error")), 200))
+        for side, language in (("source", "en"), ("target", "de")):
+            text = "".join(row[side] + "\n" for row in rows)
             (folder / f"{split}.{language}").write_text(text, encoding="utf-8")
     return folder
 
@@ -128,7 +128,7 @@ def test_a_family_takes_two_steps_and_generates_at_its_tiny_scale(name):
 
 @pytest.mark.parametrize("name", [*COUNTS, EXAMPLES / "modern_base.yaml"], ids=lambda name: Path(name).name)
 def test_it_trains_two_steps_at_its_tiny_scale(name, folder, tmp_path):
-    overrides = ["training.max_steps=2", "training.validation_sentences=4", "training.precision=fp32"]
+    overrides = ["training.max_steps=2", "task.validation_sentences=4", "training.precision=fp32"]
     if zoo.load(name).task.data.type == "parallel_text":
         overrides += [
             f"task.data.folder={folder}",

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from registry import SpecError, dump, parse
 from zoo.assembly.build import build
+from zoo.data.coders import load_coder
 from zoo.errors import DataError, RunError
-from zoo.kinds import TASK
 from zoo.run.spec import RunSpec
 from zoo.run.training import resume, train
 from zoo.storage.checkpoints import CHECKPOINTS_FOLDER
 from zoo.storage.weights import read_weights
-from zoo.tasks.translation import load_tokenizers
+from zoo.tasks.prepared import prepare
 
 D = 8
 WORDS = ["the", "The", "and", ".", "der", "nowhere-to-be-seen"]
@@ -64,6 +64,7 @@ def run_of(*, source: Any = None, target: Any = None, steps: int = 3, **task: An
             "type": "translation",
             "data": {"type": "grammar", "n_train": 67, "n_dev": 5, "n_test": 3},
             "tokenizer": "words",
+            "validation_sentences": 1,
             **task,
         },
         "training": {
@@ -73,7 +74,6 @@ def run_of(*, source: Any = None, target: Any = None, steps: int = 3, **task: An
             "schedule": {"type": "noam", "warmup_steps": 5},
             "optimizer": "adam",
             "validate_every": 100,
-            "validation_sentences": 1,
             "checkpoint_every": 1,
             "keep_checkpoints": 9,
         },
@@ -84,8 +84,18 @@ def run_of(*, source: Any = None, target: Any = None, steps: int = 3, **task: An
 
 def prepared(run: RunSpec, folder: Path, *, is_resumed: bool = False) -> Any:
     folder.mkdir(exist_ok=True)
-    task = TASK.build(run.task)  # type: ignore[arg-type]
-    return task.prepare(model=run.model, folder=folder, tokens_per_batch=200, seed=1, is_resumed=is_resumed)
+    return prepare(
+        run.task,  # type: ignore[arg-type]
+        model=run.model,
+        folder=folder,
+        tokens_per_batch=200,
+        seed=1,
+        is_resumed=is_resumed,
+    )
+
+
+def tokenizer(folder: Path, name: str = "tokenizer") -> Any:
+    return load_coder(folder, name)
 
 
 def started(run: RunSpec, folder: Path) -> tuple[Any, Any]:
@@ -108,14 +118,12 @@ def weights(folder: Path, step: int) -> dict[str, Tensor]:
     return read_weights(folder / CHECKPOINTS_FOLDER / f"step-{step}" / "model.safetensors")
 
 
-@pytest.mark.parametrize("tokenizer", ["words", "sentencepiece"])
-def test_tokens_that_are_words_of_the_file_start_from_its_vectors(tmp_path: Path, tokenizer: str) -> None:
+@pytest.mark.parametrize("kind", ["words", "sentencepiece"])
+def test_tokens_that_are_words_of_the_file_start_from_its_vectors(tmp_path: Path, kind: str) -> None:
     given = vectors(tmp_path / "v.vec")
-    run = run_of(
-        source={"vocab_size": 300}, word_vectors={"source": str(tmp_path / "v.vec")}, tokenizer=tokenizer
-    )
+    run = run_of(source={"vocab_size": 300}, word_vectors={"source": str(tmp_path / "v.vec")}, tokenizer=kind)
     before, after = started(run, tmp_path / "run")
-    words = load_tokenizers(tmp_path / "run")[0].words()
+    words = tokenizer(tmp_path / "run").words()
     ids, expected = rows(words, given)
     assert {words[number] for number in ids} >= {"the", "der"}
     torch.testing.assert_close(after.source.weight[ids], expected, rtol=1e-6, atol=0)
@@ -138,10 +146,8 @@ def test_each_side_starts_from_its_own_file(tmp_path: Path) -> None:
         word_vectors={"source": str(tmp_path / "en.vec"), "target": str(tmp_path / "de.vec")},
     )
     before, after = started(run, tmp_path / "run")
-    for side, given, tokenizer in zip(
-        ("source", "target"), (source, target), load_tokenizers(tmp_path / "run"), strict=True
-    ):
-        words = tokenizer.words()
+    for side, given in (("source", source), ("target", target)):
+        words = tokenizer(tmp_path / "run", f"tokenizer.{side}").words()
         ids, expected = rows(words, given)
         new = after.get_submodule(side).weight
         torch.testing.assert_close(new[ids], expected, rtol=1e-6, atol=0)
@@ -165,7 +171,7 @@ def test_training_moves_the_vectors_unless_they_are_frozen(tmp_path: Path, train
     run = run_of(source={"trained": trained}, word_vectors={"source": str(tmp_path / "v.vec")}, steps=4)
     run = parse(RunSpec, {**dump(run), "model": {**dump(run.model), "head": {**dump(run.model.head), "tied": tied}}})  # type: ignore[attr-defined]  # fmt: skip
     folder = train(run, tmp_path / "run", progress=False)
-    ids, expected = rows(load_tokenizers(folder)[0].words(), given)
+    ids, expected = rows(tokenizer(folder).words(), given)
     first, last = weights(folder, 1), weights(folder, 4)
     if trained:
         assert (last["source.weight"][ids] != expected).any(dim=1).all()
@@ -213,7 +219,7 @@ def test_a_run_that_never_came_to_a_checkpoint_begins_with_the_file_again(tmp_pa
     resume(tmp_path / "run", progress=False)
     record = json.loads((tmp_path / "run" / "word_vectors.json").read_text())
     assert record["source"] == {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-    ids, expected = rows(load_tokenizers(tmp_path / "run")[0].words(), given)
+    ids, expected = rows(tokenizer(tmp_path / "run").words(), given)
     assert (weights(tmp_path / "run", 1)["source.weight"][ids] - expected).abs().max() < 0.2
 
 
@@ -232,8 +238,6 @@ def test_the_fingerprint_is_that_of_the_files_too(tmp_path: Path) -> None:
     first = prepared(run, tmp_path / "a").fingerprint
     assert prepared(run, tmp_path / "b").fingerprint == first
     assert prepared(run_of(), tmp_path / "c").fingerprint != first
-    without = prepared(run_of(), tmp_path / "without")
-    assert without.fingerprint == without._data.fingerprint  # as before there were word vectors
     with_none = run_of(word_vectors={})
     assert prepared(with_none, tmp_path / "d").fingerprint == prepared(run_of(), tmp_path / "e").fingerprint
     vectors(file, seed=7)
@@ -304,7 +308,7 @@ def test_how_many_words_were_found_is_told(
     run = run_of(source={"trained": trained}, word_vectors={"source": str(tmp_path / "v.vec")})
     with caplog.at_level(logging.WARNING):
         started(run, tmp_path / "run")
-    words = load_tokenizers(tmp_path / "run")[0].words()
+    words = tokenizer(tmp_path / "run").words()
     n = words.count("the") + words.count("der")
     (said,) = [record.getMessage() for record in caplog.records]
     end = "others start as initialised" if trained else "random ones, for this embedding is not trained"
@@ -350,7 +354,7 @@ def test_the_first_of_two_processes_gives_its_vectors_to_the_other(tmp_path: Pat
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("vectors for ") == 1
         found.append(weights(tmp_path / name, 2))
-    ids, expected = rows(load_tokenizers(tmp_path / "two")[0].words(), given)
+    ids, expected = rows(tokenizer(tmp_path / "two").words(), given)
     torch.testing.assert_close(found[0]["source.weight"][ids], expected, rtol=1e-6, atol=0)
     for name, tensor in found[0].items():
         torch.testing.assert_close(tensor, found[1][name], rtol=1e-4, atol=1e-5)

@@ -20,11 +20,12 @@ from torch.nn.utils import get_total_norm
 from registry import SpecError, parse
 from zoo.assembly.build import build
 from zoo.errors import DivergedError, PreemptedError, RunError
+from zoo.kinds import Scores
 from zoo.storage import checkpoints
 from zoo.storage.checkpoints import Checkpoints
 from zoo.storage.metrics import read
 from zoo.storage.selection import load_weights
-from zoo.tasks.task import Validation
+from zoo.tasks import prepared
 from zoo.training import keeper, module
 from zoo.training.fit import TrainingResult, fit
 from zoo.training.order import Batches, Position
@@ -87,7 +88,7 @@ def test_the_best_checkpoint_is_the_best_validated_one(toy: ModuleType, tmp_path
 
 
 def test_the_best_may_go_by_the_loss(toy: ModuleType, tmp_path: Path) -> None:
-    run = toy.toy_run(validate_every=2, best_by="loss", validation_sentences=0)
+    run = toy.toy_run(validate_every=2, best_by="loss")
     result = fit(run, tmp_path, resume=False, progress=False)
     best = min(records(tmp_path, "validation"), key=lambda record: record["loss"])
     assert result.best_step == best["step"]
@@ -96,15 +97,13 @@ def test_the_best_may_go_by_the_loss(toy: ModuleType, tmp_path: Path) -> None:
 def test_of_a_score_that_counts_errors_the_lowest_is_the_best_and_it_is_shown_as_it_is(
     toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measured = toy.PreparedToy.validate
-
-    def errors(self: Any, model: Any, **settings: Any) -> Validation:
-        found = measured(self, model, **settings)
-        ter = 120 - found.score
-        return Validation(found.loss, ter, {"loss": found.loss, "ter": ter}, is_error=True)
-
-    monkeypatch.setattr(toy.PreparedToy, "validate", errors)
-    monkeypatch.setattr(toy.PreparedToy, "score_name", "TER")
+    values = iter([30.0, 70.0, 20.0, 60.0, 50.0, 40.0])
+    monkeypatch.setattr(toy.ToyMetric, "titles", {"ter": "TER"})
+    monkeypatch.setattr(toy.ToyMetric, "lower_is_better", frozenset({"ter"}))
+    monkeypatch.setattr(
+        toy.ToyMetric, "scores", lambda self, names: Scores({"ter": next(values)}, self.n_rows, self.titles)
+    )
+    monkeypatch.setattr(toy, "SCORE", "ter")
     run = toy.toy_run(validate_every=2, checkpoint_every=5, max_steps=12)
     result = fit(run, tmp_path, resume=False, progress=True)
     found = {record["step"]: record["ter"] for record in records(tmp_path, "validation")}
@@ -139,21 +138,17 @@ def test_a_checkpoint_made_for_its_score_is_not_averaged(toy: ModuleType, tmp_pa
 # What a step learns from
 
 
-def reference_gradient(toy: ModuleType, run: Any, n_batches: int) -> dict[str, torch.Tensor]:
+def reference_gradient(toy: ModuleType, run: Any, n_batches: int, tmp_path: Path) -> dict[str, torch.Tensor]:
     """Of the mean loss of a token over the first batches, all at once."""
-    from zoo.kinds import TASK
-
-    task = TASK.build(run.task).prepare(
-        model=run.model, folder=Path(), tokens_per_batch=1, seed=run.training.seed, is_resumed=False
-    )
+    task = toy.toy_prepared(run, tmp_path / "data")
     with untouched():
         seed_all(run.training.seed, 0, 0)
         model = build(run.model)
     batches = Batches(task)
     total, n_tokens = torch.zeros(()), 0
     for i in range(n_batches):
-        loss = task.loss(model, batches[Position(0, i)], label_smoothing=run.training.label_smoothing)
-        total, n_tokens = total + loss.loss, n_tokens + loss.n_tokens
+        loss = task.loss(model, batches[Position(0, i)])
+        total, n_tokens = total + loss.loss, n_tokens + loss.n_predicted
     (total / n_tokens).backward()
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -176,7 +171,7 @@ def test_the_gradient_is_that_of_all_tokens_of_the_step(
 
     monkeypatch.setattr(module.TrainingModule, "on_before_optimizer_step", watching)
     fit(run, tmp_path, resume=False, progress=False)
-    expected = reference_gradient(toy, run, accumulate)
+    expected = reference_gradient(toy, run, accumulate, tmp_path)
     norm = get_total_norm(list(expected.values())).item()
     assert records(tmp_path, "train")[0]["gradient_norm"] == pytest.approx(norm, rel=1e-5)
     scale = 1.0 if clip_norm is None else clip_norm / norm
@@ -188,16 +183,12 @@ def test_the_gradient_is_that_of_all_tokens_of_the_step(
 def test_the_recorded_loss_is_the_mean_of_a_token(toy: ModuleType, tmp_path: Path) -> None:
     run = toy.toy_run(max_steps=2, accumulate=3, dropout=0.0, schedule={"type": "constant", "lr": 1e-30})
     fit(run, tmp_path, resume=False, progress=False)
-    from zoo.kinds import TASK
-
-    task = TASK.build(run.task).prepare(
-        model=run.model, folder=Path(), tokens_per_batch=1, seed=1, is_resumed=False
-    )
+    task = toy.toy_prepared(run, tmp_path / "data")
     model = build(run.model)
     model.load_state_dict(load_weights(tmp_path, "last"))
     batches = Batches(task)
-    losses = [task.loss(model, batches[Position(0, i)], label_smoothing=0.1) for i in range(6)]
-    n_tokens = sum(loss.n_tokens for loss in losses)
+    losses = [task.loss(model, batches[Position(0, i)]) for i in range(6)]
+    n_tokens = sum(loss.n_predicted for loss in losses)
     (record,) = records(tmp_path, "train")
     assert record["n_tokens"] == n_tokens
     assert record["loss"] == pytest.approx(sum(loss.loss.item() for loss in losses) / n_tokens, rel=1e-5)
@@ -269,14 +260,14 @@ def test_a_signal_cuts_a_validation_short_which_the_resumed_run_does_first(
     toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = toy.toy_run()
-    original = toy.PreparedToy.validate
+    original = toy.Toy.predict
 
-    def validate(self: Any, model: Any, **more: Any) -> Any:
+    def predict(self: Any, model: Any, batch: Any, **more: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, model, **more)
+        return original(self, model, batch, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(toy.PreparedToy, "validate", validate)
+        patch.setattr(toy.Toy, "predict", predict)
         with pytest.raises(PreemptedError):
             fit(run, tmp_path / "run", resume=False, progress=False)
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [3, 4]
@@ -305,11 +296,11 @@ def test_a_second_interrupt_ends_at_once(
 def test_a_signal_before_training_ends_at_once(
     toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare(self: Any, **more: Any) -> Any:
+    def prepare(task: Any, **more: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("the signal was not noticed")
 
-    monkeypatch.setattr(toy.Toy, "prepare", prepare)
+    monkeypatch.setattr("zoo.training.fit.prepare", prepare)
     with pytest.raises(PreemptedError):
         fit(toy.toy_run(), tmp_path, resume=False, progress=False)
 
@@ -358,7 +349,7 @@ def test_a_run_that_failed_before_its_first_step_may_be_started_again(
     toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(toy.Toy, "prepare", lambda self, **more: 1 / 0)
+        patch.setattr("zoo.training.fit.prepare", lambda task, **more: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             fit(toy.toy_run(seed=3), tmp_path, resume=False, progress=False)
     fit(toy.toy_run(), tmp_path, resume=False, progress=False)
@@ -380,13 +371,13 @@ def test_only_a_run_with_a_checkpoint_must_find_its_tokenizer(
     if not has_checkpoint:
         shutil.rmtree(tmp_path / "checkpoints")
     seen: list[bool] = []
-    original = toy.Toy.prepare
+    original = prepared.prepare
 
-    def prepare(self: Any, **more: Any) -> Any:
+    def prepare(task: Any, **more: Any) -> Any:
         seen.append(more["is_resumed"])
-        return original(self, **more)
+        return original(task, **more)
 
-    monkeypatch.setattr(toy.Toy, "prepare", prepare)
+    monkeypatch.setattr("zoo.training.fit.prepare", prepare)
     fit(toy.toy_run(max_steps=2), tmp_path, resume=True, progress=False)
     assert seen == [has_checkpoint]
 

@@ -26,7 +26,7 @@ REFUSAL = (
 
 def holding(toy: ModuleType, rows: int, *, fails_in_backward: bool, from_step: int = 1) -> Callable[..., Any]:
     """The toy's loss on a machine whose memory holds so many rows, from a step on."""
-    original = toy.PreparedToy.loss
+    original = toy.Toy.loss
     seen = {"batches": 0}
 
     class Full(torch.autograd.Function):
@@ -43,11 +43,11 @@ def holding(toy: ModuleType, rows: int, *, fails_in_backward: bool, from_step: i
         if not torch.is_grad_enabled():
             return found
         seen["batches"] += 1
-        if len(batch.source) <= rows or seen["batches"] < from_step:
+        if len(batch["source"]) <= rows or seen["batches"] < from_step:
             return found
         if not fails_in_backward:
             raise RuntimeError(REFUSAL)
-        return type(found)(Full.apply(found.loss), found.nll, found.n_tokens, found.n_processed)
+        return type(found)(Full.apply(found.loss), found.nll, found.n_predicted, found.n_processed)
 
     return loss
 
@@ -59,7 +59,7 @@ def test_a_batch_too_large_is_named_with_what_bounds_it_and_the_run_goes_on_late
     run = toy.toy_run(task={"n_pairs": 4}, checkpoint_every=2)
     with monkeypatch.context() as patch:
         full = holding(toy, 3, fails_in_backward=fails_in_backward, from_step=4)
-        patch.setattr(toy.PreparedToy, "loss", full)
+        patch.setattr(toy.Toy, "loss", full)
         with pytest.raises(RunError, match="step 4: out of memory on cpu") as caught:
             fit(run, tmp_path / "run", resume=False, progress=False)
     message = str(caught.value)
@@ -93,7 +93,7 @@ def test_halves_learn_what_the_whole_would_have(
         clip_norm=0.5,
     )
     fit(run, tmp_path / "whole", resume=False, progress=False)
-    monkeypatch.setattr(toy.PreparedToy, "loss", holding(toy, rows, fails_in_backward=fails_in_backward))
+    monkeypatch.setattr(toy.Toy, "loss", holding(toy, rows, fails_in_backward=fails_in_backward))
     fit(run, tmp_path / "halves", resume=False, progress=False)
     norms = [
         [record["gradient_norm"] for record in read(tmp_path / name) if record["kind"] == "train"]
@@ -108,7 +108,7 @@ def test_halves_learn_what_the_whole_would_have(
 def test_a_batch_too_large_for_the_measuring_before_the_first_step_is_named_as_any(
     toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(toy.PreparedToy, "loss", holding(toy, 3, fails_in_backward=False))
+    monkeypatch.setattr(toy.Toy, "loss", holding(toy, 3, fails_in_backward=False))
     with pytest.raises(RunError, match="step 1: out of memory on cpu with a batch of 4 × "):
         fit(toy.toy_run(task={"n_pairs": 4}), tmp_path, resume=False, progress=True)
 
@@ -116,7 +116,7 @@ def test_a_batch_too_large_for_the_measuring_before_the_first_step_is_named_as_a
 def test_a_single_row_that_does_not_fit_is_an_error(
     toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(toy.PreparedToy, "loss", holding(toy, 0, fails_in_backward=False))
+    monkeypatch.setattr(toy.Toy, "loss", holding(toy, 0, fails_in_backward=False))
     with pytest.raises(RunError, match="even one row of it alone"):
         fit(toy.toy_run(out_of_memory="split"), tmp_path, resume=False, progress=False)
 

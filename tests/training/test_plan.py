@@ -15,7 +15,7 @@ from registry import parse
 from zoo import hardware
 from zoo.assembly.build import build
 from zoo.errors import RunError
-from zoo.kinds import SCHEDULE, TASK
+from zoo.kinds import SCHEDULE
 from zoo.storage.metrics import read
 from zoo.training import fit as fit_module
 from zoo.training.fit import fit
@@ -62,11 +62,9 @@ def test_a_precision_that_is_said_is_obeyed(toy: ModuleType, monkeypatch: pytest
     assert settle_precision(run)[0] is run
 
 
-def test_measuring_a_step_changes_nothing(toy: ModuleType) -> None:
+def test_measuring_a_step_changes_nothing(toy: ModuleType, tmp_path: Path) -> None:
     run = toy.toy_run()
-    task = TASK.build(run.task).prepare(
-        model=run.model, folder=Path(), tokens_per_batch=1, seed=1, is_resumed=False
-    )
+    task = toy.toy_prepared(run, tmp_path / "data")
     torch.manual_seed(7)
     model = build(run.model)
     model.register_buffer("count", torch.tensor(0))
@@ -79,7 +77,7 @@ def test_measuring_a_step_changes_nothing(toy: ModuleType) -> None:
     torch.manual_seed(7)
     before = torch.rand(1)
     torch.manual_seed(7)
-    seconds = seconds_a_batch(model, task, [task.batch(i) for i in range(3)], label_smoothing=0.1)
+    seconds = seconds_a_batch(model, task, [task.batch(key) for key in task.epoch(0)[:3]])
     assert 0 < seconds < 60
     assert torch.equal(torch.rand(1), before)
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -184,7 +182,7 @@ def test_a_schedule_ends_where_it_was_told_to_though_its_warm_up_does_not(toy: M
 
 
 def test_a_few_slow_batches_do_not_make_the_estimate(
-    toy: ModuleType, monkeypatch: pytest.MonkeyPatch
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of six batches after the first, those that a busy machine held up do not count."""
     clock = iter([0.0, *(t for start, length in
@@ -192,11 +190,9 @@ def test_a_few_slow_batches_do_not_make_the_estimate(
                   for t in (start, start + length, 0.0))])  # fmt: skip
     monkeypatch.setattr("zoo.training.plan.time.perf_counter", lambda: next(clock))
     run = toy.toy_run()
-    task = TASK.build(run.task).prepare(
-        model=run.model, folder=Path(), tokens_per_batch=1, seed=1, is_resumed=False
-    )
-    batches = [task.batch(i) for i in range(7)]
-    assert seconds_a_batch(build(run.model), task, batches, label_smoothing=0.1) == pytest.approx(0.25)
+    task = toy.toy_prepared(run, tmp_path / "data")
+    batches = [task.batch(key) for key in task.epoch(0)]
+    assert seconds_a_batch(build(run.model), task, batches) == pytest.approx(0.25)
 
 
 def test_a_run_without_time_still_takes_a_step_and_has_a_result(toy: ModuleType, tmp_path: Path) -> None:

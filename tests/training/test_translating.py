@@ -10,9 +10,6 @@ import pytest
 from comparison import differences, final
 
 from registry import parse
-from zoo.assembly.build import build
-from zoo.kinds import TASK
-from zoo.storage.selection import load_weights
 from zoo.training import keeper
 from zoo.training.fit import fit
 
@@ -24,8 +21,9 @@ def translating(toy: ModuleType, **training: Any) -> Any:
         "type": "translation",
         "data": {"type": "grammar", "n_train": 61, "n_dev": 9, "n_test": 5},
         "tokenizer": "words",
+        "validation_sentences": 4,
     }
-    data["training"] |= {"tokens_per_batch": 90, "validation_sentences": 4}
+    data["training"] |= {"tokens_per_batch": 90}
     return parse(toy.ToyRun, data)
 
 
@@ -60,18 +58,14 @@ def test_it_learns_to_translate(toy: ModuleType, tmp_path: Path) -> None:
         data["model"][stack]["layer"] |= {"dropout": 0.1}
         data["model"][stack]["layer"]["ffn"]["d_ff"] = 256
     data["task"]["data"] = {"type": "grammar", "n_train": 20000, "n_dev": 50, "n_test": 50}
+    data["task"]["validation_sentences"] = 50
     data["training"] |= {
         "tokens_per_batch": 2048,
         "max_steps": 500,
         "validate_every": 500,
-        "validation_sentences": 50,
         "schedule": {"type": "inverse_sqrt", "peak_lr": 3e-3, "warmup_steps": 100},
     }
     run = parse(toy.ToyRun, data)
     result = fit(run, tmp_path, resume=False, progress=False)
     assert result.validation["loss"] < 1.5  # ln 1000 = 6.9 for one who knows nothing
-    model = build(run.model)
-    model.load_state_dict(load_weights(tmp_path))
-    task: Any = TASK.build(run.task)
-    evaluation = task.evaluate(model.eval(), task.pairs("test"), decoding=run.generation, folder=tmp_path)
-    assert evaluation.scores.values["bleu"] > 30
+    assert result.validation["bleu"] > 30

@@ -261,10 +261,10 @@ def evaluate(
         raise usage_error("--reference goes with --data SOURCE REFERENCE")
     if beam_size is not None:
         overrides.append(f"generation.beam_size={beam_size}")
-    from zoo.run import using
+    from zoo.run import evaluating
 
     folder = one(sources, "RUN")
-    results = using.evaluate(
+    results = evaluating.evaluate(
         folder,
         *overrides,
         split=split_name,
@@ -302,16 +302,20 @@ def generate(
     settings = {"generation.beam_size": beam_size, "generation.n_best": n_best}
     overrides += [f"{key}={value}" for key, value in settings.items() if value is not None]
     check_inputs(files, folder)
-    from zoo.run.using import TrainedRun
+    from zoo.generation.output import Output
+    from zoo.run.using import TrainedRun, require_writing
+    from zoo.tasks.task import Refusal
 
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
+    require_writing(trained)
     number = 0
     for name, first, lines in input_lines(files):
-        for line, outputs in enumerate(trained.translate(lines), start=first):
+        for line, answer in enumerate(trained.answers_to_lines(lines), start=first):
             number += 1
-            if outputs[0].refusal:
-                print(f"{name}:{line}: {outputs[0].refusal}: no translation", file=sys.stderr)
-            for output in outputs:
+            if isinstance(answer, Refusal):
+                print(f"{name}:{line}: {answer.why}: no output", file=sys.stderr)
+                answer = [Output("", 0.0, [])]
+            for output in answer:
                 text = output.text if n_best is None else f"{number}\t{output.score:.4f}\t{output.text}"
                 sys.stdout.buffer.write(text.encode() + b"\n")
                 if n_best is None:
@@ -324,17 +328,17 @@ def _finish(folder: Path, *, is_quiet: bool, has_trained: bool = True) -> None:
 
     Where nothing was left to train, which has been said by then, the scores are those that are there, if they are.
     """
+    from zoo.run.evaluating import evaluate as evaluate_run
+    from zoo.run.evaluating import kept_results
     from zoo.run.folder import is_first_process
     from zoo.run.telling import early_end
-    from zoo.run.using import evaluate as evaluate_run
-    from zoo.run.using import kept_results
 
     if not is_first_process():
         return
     results = None if has_trained else kept_results(folder)
     if results is None:
         if not is_quiet:
-            print("translating the test set", file=sys.stderr, flush=True)
+            print("evaluating", file=sys.stderr, flush=True)
         results = evaluate_run(folder, progress=not is_quiet)
     parts = [results_text(results), samples_text(results), next_text(folder, results)]
     if has_trained and (end := early_end(folder)):

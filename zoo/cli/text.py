@@ -57,27 +57,25 @@ def _key_text(field: Mapping[str, Any]) -> str:
 def results_text(results: Mapping[str, Any]) -> str:
     """The scores of an evaluation, with how they were computed and on what, and what could not be translated."""
     from zoo.amounts import amount
-    from zoo.evaluation.translation import TITLES
 
     data = results["data"]
     files = [data.get("source"), data.get("reference"), *data.get("further_references", ())]
     what = data["split"] if "split" in data else ", ".join(files)
     counts = ", ".join(f"{count} {reason}" for reason, count in results["left_out"].items())
-    speed = results["n_sentences"] / max(results["seconds"], 1e-3)
+    speed = results["n_rows"] / max(results["seconds"], 1e-3)
     lines = [
-        f"{TITLES[name]} {results[name]:.2f}  {results[f'{name}_signature']}"
-        for name in results
-        if name in TITLES
+        f"{title} {results[name]:.2f}  {results.get(f'{name}_signature', '')}".rstrip()
+        for name, title in results["titles"].items()
     ]
     lines.append(
-        f"{what}: {amount(results['n_sentences'], 'sentence')} in {results['seconds']:.1f} s, {speed:,.0f} a second, "
+        f"{what}: {amount(results['n_rows'], 'row')} in {results['seconds']:.1f} s, {speed:,.0f} a second, "
         f"{results['checkpoint']}"
     )
     if counts:
         lines.append(f"bad lines left out: {counts}")
     refused = results["refused"]
     if refused:
-        lines.append(f"not translated, and scored as empty: {len(refused):,}")
+        lines.append(f"not answered, and scored as empty: {len(refused):,}")
         lines += [f"  {one['where']}: {one['why']}" for one in refused[:_N_REFUSED]]
     if len(refused) > _N_REFUSED:
         lines.append("  ...")
@@ -85,22 +83,31 @@ def results_text(results: Mapping[str, Any]) -> str:
 
 
 def samples_text(results: Mapping[str, Any]) -> str:
-    """A few sentences with their translations and references."""
+    """A few rows with their answers."""
     return "\n\n".join(
-        "\n".join(f"{name:<10}  {text}" for name, text in sample.items()) for sample in results["samples"]
+        "\n".join(
+            f"{name:<10}  {text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)}"
+            for name, text in sample.items()
+        )
+        for sample in results["samples"]
     )
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def next_text(folder: Path, results: Mapping[str, Any]) -> str:
     """Where a run lies, and the commands that go on from it."""
     zoo = sys.argv[0] if Path(sys.argv[0]).name == "zoo" and shutil.which("zoo") is None else "zoo"
     run = shlex.quote(str(folder))
-    return (
-        f"The run lies in {folder}. With it:\n"
-        f"  echo {shlex.quote(results['samples'][0]['source'])} | {zoo} generate {run}\n"
-        f"  {zoo} evaluate {run} --data SOURCE REFERENCE\n"
-        f"  {zoo} show {run}"
-    )
+    commands = [f"{zoo} show {run}"]
+    if any("source" in sample for sample in results["samples"]):
+        text = shlex.quote(results["samples"][0]["source"])
+        commands = [
+            f"echo {text} | {zoo} generate {run}", f"{zoo} evaluate {run} --data SOURCE REFERENCE", *commands,
+        ]  # fmt: skip
+    return "\n  ".join([f"The run lies in {folder}. With it:", *commands])
 
 
 def check_inputs(files: Sequence[str], run: Path) -> None:

@@ -12,7 +12,7 @@ Integers = NDArray[np.integer]
 POOL_PADDING = 0.03
 """Padding, as a share of all tokens, that a pool of several batches may hold at most, however it is cut."""
 BATCHES_PER_BAND = 4
-"""Batches' worth of pairs of neighbouring target lengths that are sorted by source length together."""
+"""Batches' worth of rows of neighbouring target lengths that are sorted by source length together."""
 N_CUTS = 5
 """Ways of cutting, a fifth of a batch apart, that the epochs take in turn."""
 
@@ -20,38 +20,43 @@ N_CUTS = 5
 class BatchPlan:
     """The batches of every epoch: a pure function of lengths, budget, seed and the epoch's number.
 
-    Pairs are put in order of both their lengths and cut into pools of one or more full batches. In every
-    epoch, pairs of equal lengths exchange places, each pool is shuffled and cut into batches, and the batches
-    are shuffled; the pools lie elsewhere than in the epoch before. So a pair meets other pairs in each epoch,
+    Rows are put in order of their lengths and cut into pools of one or more full batches. In every
+    epoch, rows of equal lengths exchange places, each pool is shuffled and cut into batches, and the batches
+    are shuffled; the pools lie elsewhere than in the epoch before. So a row meets other rows in each epoch,
     while the number of batches stays the same.
     """
 
     def __init__(
-        self, source_lengths: Integers, target_lengths: Integers, *, tokens_per_batch: int, seed: int
+        self, lengths: Integers, *, tokens_per_batch: int, seed: int, rows_per_batch: int | None = None
     ) -> None:
-        """Lengths [N] are those of a batch's rows, EOS or BOS included. A side of a batch, padded, has at
-        most tokens_per_batch tokens.
+        """Lengths [N, sides] are those of a batch's rows on each side, the most telling side last. A side of a
+        batch, padded, has at most tokens_per_batch tokens, and the batch at most rows_per_batch rows.
 
-        Raises: DataError for a pair that is longer than that.
+        Raises: DataError for a row that is longer than that.
         """
-        longest = np.maximum(source_lengths, target_lengths)
+        lengths = np.maximum(lengths, 1)  # a row of nothing takes a place too
+        longest = lengths.max(1)
         if longest.max() > tokens_per_batch:
             raise DataError(
-                f"training.tokens_per_batch is {tokens_per_batch}, but pair {int(longest.argmax()) + 1} has "
-                f"{longest.max()} tokens; raise it, or leave long pairs out by task.max_length"
+                f"training.tokens_per_batch is {tokens_per_batch}, but row {int(longest.argmax()) + 1} has "
+                f"{longest.max()} tokens; raise it, or leave long rows out by task.max_length"
             )
         self._seed = seed
-        # Pairs of equal lengths form a cell. There are far fewer cells than pairs, and the plan is made of
+        # Alike is who is alike on the last side, and in the longest of the others.
+        target_lengths = lengths[:, -1]
+        source_lengths = lengths[:, :-1].max(1) if lengths.shape[1] > 1 else target_lengths
+        # Rows of equal lengths form a cell. There are far fewer cells than rows, and the plan is made of
         # cells.
         base = int(target_lengths.max()) + 1
         both = source_lengths.astype(np.int64) * base + target_lengths
-        cells, cell_of_pair, counts = np.unique(both, return_inverse=True, return_counts=True)
+        cells, cell_of_row, counts = np.unique(both, return_inverse=True, return_counts=True)
         order = _in_order(cells // base, cells % base, counts, tokens_per_batch)
         place_of_cell = np.empty(len(cells), np.uint32)
         place_of_cell[order] = np.arange(len(cells), dtype=np.uint32)
-        self._cell_places = place_of_cell[cell_of_pair.reshape(-1)]
+        self._cell_places = place_of_cell[cell_of_row.reshape(-1)]
         ordered = cells[order] // base, cells[order] % base, counts[order]
-        cuts = [_pools(*ordered, tokens_per_batch, (i + 1) / N_CUTS) for i in range(N_CUTS)]
+        most = tokens_per_batch if rows_per_batch is None else rows_per_batch
+        cuts = [_pools(*ordered, tokens_per_batch, most, (i + 1) / N_CUTS) for i in range(N_CUTS)]
         self._pool_sizes = [[size for size, _ in pools] for pools in cuts]
         self._batch_sizes = _equally_many([_batch_sizes(pools) for pools in cuts])
 
@@ -61,7 +66,7 @@ class BatchPlan:
         return len(self._batch_sizes[0])
 
     def epoch(self, number: int) -> list[NDArray[np.int64]]:
-        """The numbers of the pairs in each batch of an epoch, in the order of training."""
+        """The numbers of the rows in each batch of an epoch, in the order of training."""
         n = len(self._cell_places)
         # Raw bits of a counter-based generator: numpy promises that they stay as they are, which its shuffles
         # may not.
@@ -100,7 +105,12 @@ def _in_order(
 
 
 def _pools(
-    sources: Integers, targets: Integers, counts: Integers, tokens_per_batch: int, first: float
+    sources: Integers,
+    targets: Integers,
+    counts: Integers,
+    tokens_per_batch: int,
+    most_rows: int,
+    first: float,
 ) -> list[tuple[int, int]]:
     """Cuts the cells, in their order, into pools: (pairs in the pool, pairs in each of its batches).
 
@@ -119,12 +129,13 @@ def _pools(
             source, target, count = todo[-1]
             long_source, long_target = max(longest_source, source), max(longest_target, target)
             real = n_real + count * (source + target)
-            is_full = n_pairs and n_pairs >= tokens_per_batch // max(longest_source, longest_target)
+            longest = max(longest_source, longest_target)
+            is_full = n_pairs and n_pairs >= min(tokens_per_batch // longest, most_rows)
             if is_full and real < (1 - POOL_PADDING) * (n_pairs + count) * (long_source + long_target):
                 break
             taken.append(todo.pop())
             n_pairs, n_real, longest_source, longest_target = n_pairs + count, real, long_source, long_target
-        per_batch = tokens_per_batch // max(longest_source, longest_target)
+        per_batch = min(tokens_per_batch // max(longest_source, longest_target), most_rows)
         rest = n_pairs % per_batch if todo and n_pairs > per_batch else 0
         if not pools:
             rest = n_pairs - min(n_pairs, max(1, int(first * per_batch)))

@@ -1,6 +1,6 @@
-"""The cache of tokenized splits: as large as the disk allows, and none of it in memory.
+"""The cache of encoded splits: as large as the disk allows, and none of it in memory.
 
-An entry is a folder named by what it was made from: text, tokenizers, and what is left out. It is written
+An entry is a folder named by what it was made from: rows, how they are encoded, and what is left out. It is written
 beside its place and renamed into it, so that it is there whole or not at all, and any number of processes may
 make the same one at once. All its files' SHA-256 are compared when it is opened; a damaged entry is made
 anew.
@@ -16,121 +16,140 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any, Protocol
 
 from zoo.data.bad_lines import BadLines, Policy
-from zoo.data.rows import ABOUT, RowWriter, TokenPairs
-from zoo.data.tokenizer import Tokenizer
+from zoo.data.store import ABOUT, Example, ExampleStore, ExampleWriter
 from zoo.errors import DataError, RunError
-from zoo.kinds import Corpus
+from zoo.kinds import Corpus, Row
 from zoo.progress import Report
 from zoo.storage.hashing import sha256_of_file, sha256_of_json, sha256_of_text
 
-FORMAT = 1
+FORMAT = 2
 """Part of every entry's name: raised when the files' meaning changes."""
-TOO_LONG = "over max_length"
-CHUNK = 10_000  # pairs tokenized at a time
+CHUNK = 2_000  # rows encoded at a time
 STALE_S = 24 * 3600.0  # age of a half-written entry whose writer must be dead
 log = logging.getLogger(__name__)
 
 
+class Encoding(Protocol):
+    """How rows become examples: what the cache needs of a task."""
+
+    @property
+    def recipe(self) -> str:
+        """Changes with everything that the examples of given rows depend on."""
+        ...
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether a row that cannot be used is an error instead of left out and counted."""
+        ...
+
+    def encode(self, rows: Sequence[Row], *, is_scored: bool) -> Sequence[Example | Rejected]:
+        """An example of each row, or why there is none; is_scored: with what a prediction is compared with."""
+        ...
+
+
 @dataclass(frozen=True)
-class Recipe:
-    """What an entry depends on besides the corpus."""
+class Rejected:
+    """Why a good row gives no example."""
 
-    source_tokenizer: Tokenizer
-    target_tokenizer: Tokenizer
-    max_length: int
-    """Most tokens in a row as a model sees it, EOS or BOS included."""
-    too_long: Literal["drop", "error"]
-    bad_lines: Policy
-
-    def name(self, corpus: Corpus, split: str) -> str:
-        """The name of a split's entry."""
-        parts = (
-            FORMAT, corpus.fingerprint(split), self.source_tokenizer.sha256, self.target_tokenizer.sha256,
-            self.max_length, self.too_long, self.bad_lines,
-        )  # fmt: skip
-        return sha256_of_text(repr(parts))[:32]
+    reason: str
+    """What such rows are counted under, such as "over max_length"."""
+    detail: str
+    """What is said of this one."""
 
 
-def token_pairs(
+def entry_name(corpus: Corpus, split: str, encoding: Encoding, bad_lines: Policy) -> str:
+    """The name of a split's entry."""
+    parts = (
+        FORMAT,
+        corpus.fingerprint(split),
+        encoding.recipe,
+        encoding.is_strict,
+        bad_lines,
+        is_scored(split),
+    )
+    return sha256_of_text(repr(parts))[:32]
+
+
+def is_scored(split: str) -> bool:
+    """Whether predictions are made for a split, and compared: for any but what is learnt from."""
+    return split != "train"
+
+
+def encoded(
     corpus: Corpus,
     split: str,
-    recipe: Recipe,
+    encoding: Encoding,
     folder: Path,
     *,
+    bad_lines: Policy,
     report: Report | None = None,
-    n_pairs: int | None = None,
-) -> TokenPairs:
-    """A split's token ids, found in the cache folder or made there; report is told of the making.
+    n_rows: int | None = None,
+) -> ExampleStore:
+    """A split's examples, found in the cache folder or made there; report is told of the making.
 
     Raises: DataError for bad data; RunError where the folder cannot be written.
     """
-    entry = folder / recipe.name(corpus, split)
+    entry = folder / entry_name(corpus, split, encoding, bad_lines)
     if _is_sound(entry):
-        return TokenPairs(entry)
+        return ExampleStore(entry)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=f".{entry.name}.", suffix=".tmp"))
-        log.info("%s: tokenizing", corpus.where(split))
+        log.info("%s: encoding", corpus.where(split))
         try:
             temporary.chmod(0o755)  # mkdtemp's own is for nobody else to read
-            _write(corpus, split, recipe, temporary, report, n_pairs)
+            _write(corpus, split, encoding, temporary, bad_lines, report, n_rows)
             _move(temporary, entry)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise RunError(f"{entry}: the token cache cannot be written: {error.strerror or error}") from error
-    return TokenPairs(entry)
+        raise RunError(f"{entry}: the cache cannot be written: {error.strerror or error}") from error
+    return ExampleStore(entry)
 
 
 def _write(
-    corpus: Corpus, split: str, recipe: Recipe, folder: Path, report: Report | None, n_pairs: int | None
+    corpus: Corpus,
+    split: str,
+    encoding: Encoding,
+    folder: Path,
+    policy: Policy,
+    report: Report | None,
+    n_rows: int | None,
 ) -> None:
-    tokenizers = recipe.source_tokenizer, recipe.target_tokenizer
-    bad_lines = BadLines(recipe.bad_lines)
-    n_good = n_left_out = 0
+    bad_lines = BadLines(policy)
+    counts: Counter[str] = Counter()
+    n_good = n_kept = 0
     if report is not None:
-        report(f"tokenizing {split}", 0, n_pairs)
-    with (
-        RowWriter(folder, "source", tokenizers[0].vocab_size) as source,
-        RowWriter(folder, "target", tokenizers[1].vocab_size) as target,
-        (folder / "left_out").open("wb") as left_out,
-    ):
-        for texts, lines in _chunks(corpus.pairs(split, bad_lines=bad_lines), bad_lines):
-            sides = [tokenizer.encode(side) for tokenizer, side in zip(tokenizers, texts, strict=True)]
-            lengths = [1 + max(len(x), len(y)) for x, y in zip(*sides, strict=True)]
-            long = [i for i, length in enumerate(lengths) if length > recipe.max_length]
-            if long and recipe.too_long == "error":
-                where = f"{corpus.where(split)}:{lines[long[0]]}".removesuffix(":0")
-                raise DataError(
-                    f"{where}: {lengths[long[0]]} tokens with EOS or BOS, over max_length "
-                    f"{recipe.max_length} (task.too_long=drop leaves such pairs out and counts them)"
-                )
-            left_out.write(np.array([n_good + i for i in long], "<i8").tobytes())
-            for i in reversed(long):
-                del sides[0][i], sides[1][i]
-            source.add(sides[0])
-            target.add(sides[1])
-            n_good += len(lengths)
-            n_left_out += len(long)
+        report(f"encoding {split}", 0, n_rows)
+    with ExampleWriter(folder) as writer:
+        for rows, lines in _chunks(corpus.rows(split, bad_lines=bad_lines), bad_lines):
+            found = encoding.encode(rows, is_scored=is_scored(split))
+            rejected = [(i, each) for i, each in enumerate(found) if isinstance(each, Rejected)]
+            if rejected and encoding.is_strict:
+                i, why = rejected[0]
+                raise DataError(f"{place(corpus.where(split), lines[i], n_good + i)}: {why.detail}")
+            counts.update(why.reason for _, why in rejected)
+            examples = [each for each in found if not isinstance(each, Rejected)]
+            writer.add(examples)
+            n_good += len(rows)
+            n_kept += len(examples)
             if report is not None:
-                report(f"tokenizing {split}", n_good, n_pairs)
-    counts = bad_lines.counts + Counter({TOO_LONG: n_left_out})
-    if n_good == n_left_out:
-        raise DataError(f"{corpus.where(split)}: no pair is left; left out: {dict(counts)}")
+                report(f"encoding {split}", n_good, n_rows)
+        columns = writer.about()
+    counts += bad_lines.counts
+    if not n_kept:
+        raise DataError(f"{corpus.where(split)}: no row is left; left out: {dict(counts)}")
     about: dict[str, Any] = {
-        "source": source.dtype,
-        "target": target.dtype,
+        "columns": columns,
         "counts": dict(counts),
         "sha256": {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())},
     }
@@ -138,13 +157,16 @@ def _write(
     (folder / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
 
 
-def _chunks(
-    pairs: Iterator[tuple[str, str]], bad_lines: BadLines
-) -> Iterator[tuple[tuple[list[str], list[str]], list[int]]]:
-    """Sources and targets by the chunk, with the number of each pair's line."""
-    numbered = ((*pair, bad_lines.line) for pair in pairs)
+def place(where: str, line: int, number: int) -> str:
+    """Where a row stands: its line, or in a corpus without lines its number, from 1."""
+    return f"{where}:{line}" if line else f"{where}, row {number + 1}"
+
+
+def _chunks(rows: Iterator[Row], bad_lines: BadLines) -> Iterator[tuple[list[Row], list[int]]]:
+    """Rows by the chunk, with the number of each one's line."""
+    numbered = ((row, bad_lines.line) for row in rows)
     while chunk := list(islice(numbered, CHUNK)):
-        yield ([x for x, _, _ in chunk], [y for _, y, _ in chunk]), [line for _, _, line in chunk]
+        yield [row for row, _ in chunk], [line for _, line in chunk]
 
 
 def _is_sound(entry: Path) -> bool:
@@ -160,7 +182,7 @@ def _is_sound(entry: Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         damaged = [repr(error)]
     if damaged:
-        log.warning("%s: the token cache is damaged (%s); it is made anew", entry, ", ".join(damaged))
+        log.warning("%s: the cache is damaged (%s); it is made anew", entry, ", ".join(damaged))
     return not damaged
 
 

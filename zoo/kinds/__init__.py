@@ -9,7 +9,7 @@ by making one: `registry.Kind("mixer", context=("d_model",))`.
 """
 
 from zoo.kinds.attention import ATTENTION, Attention
-from zoo.kinds.corpus import CORPUS, Corpus
+from zoo.kinds.corpus import CORPUS, Corpus, CorpusSpec, Row
 from zoo.kinds.decoding import DECODING, Decoding
 from zoo.kinds.embedding import EMBEDDING, Embedding
 from zoo.kinds.ffn import FFN, FeedForward
@@ -17,6 +17,7 @@ from zoo.kinds.head import HEAD, Head
 from zoo.kinds.initialization import INITIALIZATION, Initialization, Role
 from zoo.kinds.layout import LAYOUT, Layout, LayoutSpec
 from zoo.kinds.length_penalty import LENGTH_PENALTY, LengthPenalty
+from zoo.kinds.metric import METRIC, Metric, MetricSpec, Scores
 from zoo.kinds.model import MODEL, Model, ModelSpec, mask_name, read_slots
 from zoo.kinds.norm import NORM, Norm
 from zoo.kinds.optimizer import OPTIMIZER, Optimizer
@@ -36,6 +37,7 @@ __all__ = [
     "INITIALIZATION",
     "LAYOUT",
     "LENGTH_PENALTY",
+    "METRIC",
     "MODEL",
     "NORM",
     "OPTIMIZER",
@@ -46,6 +48,7 @@ __all__ = [
     "TOKENIZER",
     "Attention",
     "Corpus",
+    "CorpusSpec",
     "Decoding",
     "Embedding",
     "FeedForward",
@@ -54,6 +57,8 @@ __all__ = [
     "Layout",
     "LayoutSpec",
     "LengthPenalty",
+    "Metric",
+    "MetricSpec",
     "Model",
     "ModelSpec",
     "Norm",
@@ -63,8 +68,10 @@ __all__ = [
     "PositionSpec",
     "Role",
     "RotaryScaling",
+    "Row",
     "Schedule",
     "ScheduleSpec",
+    "Scores",
     "Task",
     "TokenizerKind",
     "TrainedTokenizer",

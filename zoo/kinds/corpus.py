@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from registry import Kind
+from registry import Kind, Spec
+
+Row = Mapping[str, Any]
+"""One record: text, a label, tokens with their tags, an image, ... by the names of its fields."""
+
+
+class CorpusSpec(Spec):
+    """Base of every corpus's spec."""
+
+    @property
+    @abstractmethod
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields that each row has, known before any data is read.
+
+        A corpus whose rows always have the same says so by a ClassVar.
+        """
 
 
 class Corpus(Protocol):
-    """Sentence pairs in splits: train and dev, perhaps test."""
+    """Rows of named fields in splits: train and dev, perhaps test. The spec is a CorpusSpec and says the fields."""
 
     def splits(self) -> list[str]:
         """The names of the splits there are."""
@@ -19,14 +35,14 @@ class Corpus(Protocol):
         """What to call a split in a message: its file."""
         ...
 
-    def pairs(self, split: str, *, bad_lines: Any) -> Iterator[tuple[str, str]]:
-        """(source, target) of each good line, in order, read as it is asked for; a bad one is given to bad_lines, see
-        zoo.data.bad_lines. Raises: DataError naming file and line.
+    def rows(self, split: str, *, bad_lines: Any) -> Iterator[Row]:
+        """Each good row, in order, read as it is asked for; a bad one is given to bad_lines, see
+        zoo.data.bad_lines. Raises: DataError naming file and line or record.
         """
         ...
 
     def fingerprint(self, split: str) -> str:
-        """A hash that changes whenever the pairs of the split do; far cheaper than reading them."""
+        """A hash that changes whenever the rows of the split do; far cheaper than reading them where it can be."""
         ...
 
 

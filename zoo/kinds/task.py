@@ -1,38 +1,43 @@
-"""Task: what is learnt, from which data."""
+"""Task: what is learnt, from which rows."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from registry import Kind, Spec
-from zoo.progress import Report
+from torch import nn
+
+from registry import Kind
+from zoo.kinds.corpus import Row
 
 
 class Task(Protocol):
-    """check(model=) of the spec with the model's."""
+    """zoo.tasks.task.Task, of which each task is a subclass, says all of it; the spec is a TaskSpec. Built with the
+    spec of the model and the run's coders, none before they are learnt; check(model=) of the spec with the model's.
+    """
 
-    def prepare(
-        self,
-        *,
-        model: Spec,
-        folder: Path,
-        tokens_per_batch: int,
-        seed: int,
-        is_resumed: bool,
-        report: Report | None = None,
-    ) -> Any:
-        """Reads, checks and tokenizes the data for a model, as a zoo.tasks.task.Prepared; the tokenizer is stored in
-        the run folder; report is told what is going on, and how far it is. Raises: DataError for bad data, or where
-        the score needs what is not installed; RunError where the run folder's tokenizer is missing or damaged.
-        """
+    def encode(self, rows: Sequence[Row], *, is_scored: bool) -> Sequence[Any]:
+        """An example of each row, named arrays, or why there is none."""
+        ...
+
+    def collate(self, examples: Sequence[Mapping[str, Any]]) -> Any:
+        """The batch of some examples."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Any, *, is_training: bool) -> Any:
+        """The loss of a batch, summed over what is predicted."""
+        ...
+
+    def predict(self, model: nn.Module, batch: Any, *, decoding: Any) -> Sequence[Any]:
+        """The answer for each row."""
         ...
 
 
 TASK = Kind(
     "task",
     package="zoo.tasks",
-    context=(),
-    summary="spec + batch -> loss and metrics",
+    context=("model", "coders"),
+    check=("model",),
+    summary="what is learnt, from which rows, and how it is measured",
     contract=Task,
 )

@@ -17,7 +17,7 @@ from zoo.run.telling import done_text, head_line, how_to_give, opening_line
 from zoo.storage.checkpoints import CHECKPOINTS_FOLDER
 from zoo.storage.metrics import METRICS_FILE
 from zoo.storage.selection import last_step
-from zoo.tasks.translation import CACHE_FOLDER
+from zoo.tasks.prepared import CACHE_FOLDER
 from zoo.tasks.word_vectors import RECORD as WORD_VECTORS_FILE
 from zoo.training.plugins import PLUGINS_FILE
 from zoo.training.settling import settle_precision

@@ -1,16 +1,65 @@
-"""What a task is to training and to the command line: data in, loss and metrics out."""
+"""What a task says: how a row becomes an example, what is learnt from it, what is predicted, scored and written.
+
+Everything else is written once: zoo/tasks/prepared.py reads, encodes and batches the data, zoo/tasks/answering.py
+applies a model to any rows, zoo/training learns and validates.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from registry import Spec
+from registry import Problem, Spec, check_part
+from zoo.assembly.auxiliary import auxiliary_loss
+from zoo.data.arrangement import Arrangement, ByLength
+from zoo.data.bad_lines import Policy
+from zoo.data.batches import BatchPlan
+from zoo.data.cache import Rejected
+from zoo.data.coder import Coder
+from zoo.data.store import Example, ExampleStore
+from zoo.kinds import CORPUS, CorpusSpec, Metric, Row
+from zoo.losses import Sums
 from zoo.progress import Report
+
+Rows = Callable[[], Iterator[Row]]
+"""Reads the rows of a split from their beginning, as often as it is called."""
+
+
+class TaskSpec(Spec):
+    """Base of every task's spec."""
+
+    reads: ClassVar[tuple[str, ...]]
+    """The fields that a row must have."""
+
+    data: Annotated[Spec, CORPUS]
+    """Where the examples come from."""
+    bad_lines: Literal["error", "skip"] = "error"
+    """What happens to a line or record that is empty, no UTF-8 or the like: an error that names it, or left out and
+    counted."""
+    cache: str | None = None
+    """Folder for the encoded data, which many runs may share; null: one in the run folder."""
+
+    def problems(self, path: str) -> list[Problem]:
+        found = check_part(self.data, f"{path}.data")
+        given = self.data.fields if isinstance(self.data, CorpusSpec) else None
+        missing = [] if given is None else [name for name in self.reads if name not in given]
+        if missing:
+            message = (
+                f"rows of {', '.join(given or ())} are given, and this task reads {', '.join(self.reads)}: "
+                f"{', '.join(missing)} is missing"
+            )
+            found.append(Problem(f"{path}.data", message))
+        metric = getattr(self, "metric", None)
+        return found if metric is None else found + check_part(metric, f"{path}.metric")
 
 
 @dataclass(frozen=True)
@@ -20,101 +69,238 @@ class Loss:
     loss: Tensor
     """What is minimised, label smoothing included: an fp32 scalar with a gradient."""
     nll: Tensor
-    """Negative log likelihood in nats, without smoothing: an fp32 scalar."""
-    n_tokens: int
-    """Predicted tokens, ends of sentences included, padding not."""
+    """Negative log likelihood in nats, without smoothing: an fp32 scalar. Where nothing has a likelihood: the loss."""
+    n_predicted: int
+    """What the mean is taken over: predicted tokens, ends of sentences included, padding not; or rows, or values."""
     n_processed: int
     """Tokens of all sides, padding not counted: what speed is measured in."""
+    sums: Mapping[str, float] = field(default_factory=dict)
+    """What else is summed over a validation, such as bytes of text."""
+
+
+class Batch:
+    """B rows in tensors, by name. No dataclass: Lightning would copy it field by field."""
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor | None],
+        *,
+        size: str,
+        n_processed: int,
+        key: Any = None,
+        examples: Sequence[Example] = (),
+    ) -> None:
+        self.tensors = dict(tensors)
+        self.size = size
+        """Such as "64 × 21 source and 64 × 25 target tokens": rows × length."""
+        self.n_processed = n_processed
+        """Tokens of all sides, padding not counted."""
+        self.key = key
+        """What `Prepared` knows it by."""
+        self.examples = examples
+        """What it was made of, where predictions are compared with it."""
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor = self.tensors[name]
+        assert tensor is not None
+        return tensor
+
+    def get(self, name: str) -> Tensor | None:
+        """A tensor that may be absent, such as the mask of rows without padding."""
+        return self.tensors[name]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on a device, not waiting for the copy."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same in memory from which a GPU copies while it computes."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        tensors = {name: None if tensor is None else change(tensor) for name, tensor in self.tensors.items()}
+        return Batch(
+            tensors, size=self.size, n_processed=self.n_processed, key=self.key, examples=self.examples
+        )
 
 
 @dataclass(frozen=True)
-class Validation:
-    """How good a model is on the validation set."""
+class Refusal:
+    """The answer for a row that the model cannot take."""
 
-    loss: float
-    """Mean negative log likelihood of a token, in nats, without label smoothing."""
-    score: float | None
-    """The task's own measure, such as 27.3 BLEU; None where it was not asked for."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """Everything measured, by the name it is logged under."""
-    is_error: bool = False
-    """Whether the score counts errors: the lower, the better."""
+    why: str
+
+
+class Task(ABC):
+    """What is learnt, from which rows.
+
+    Built with the spec of the model that learns it, and with the coders of the run: none before they are learnt.
+    """
+
+    varies: ClassVar[bool] = False
+    """Whether `vary` does anything."""
+    writes_text: ClassVar[bool] = False
+    """Whether an answer is a list of zoo.generation.output.Output, best first."""
+    size_keys: ClassVar[tuple[str, ...]] = ("training.tokens_per_batch",)
+    """The keys of a run's spec that bound a batch's size."""
+
+    def __init__(
+        self, *, model: Spec, coders: Mapping[str, Coder], data: Spec, bad_lines: Policy, cache: str | None
+    ) -> None:
+        self.model = model
+        self.coders = coders
+        self.data = data
+        self.bad_lines = bad_lines
+        self.cache = cache
+
+    # What is learnt from the data before training
 
     @property
-    def merit(self) -> float | None:
-        """The score as checkpoints are compared by it: the higher, the better."""
-        return self.score if self.score is None or not self.is_error else -self.score
+    @abstractmethod
+    def coder_names(self) -> tuple[str, ...]:
+        """The coders that a run of this task has, by the stems of their files."""
 
+    @abstractmethod
+    def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
+        """The coders, from the rows of the training split; report is told how far it is. Raises: DataError."""
 
-class Batch(Protocol):
-    """One batch of tensors. No dataclass: Lightning would copy it field by field."""
+    def check_coders(self, folder: Path) -> None:  # noqa: B027 (most tasks have nothing to do here)
+        """Raises: RunError where the coders found in a run folder are not those that the spec asks for."""
 
-    def to(self, device: torch.device) -> Any:
-        """The same on a device, not waiting for the copy."""
-        ...
+    def files(self, folder: Path, *, is_resumed: bool) -> Mapping[str, str]:
+        """The SHA-256 of further files that decide what is learnt, by name; a new run checks and records them."""
+        return {}
 
-    def pin_memory(self) -> Any:
-        """The same in memory from which a GPU copies while it computes."""
-        ...
+    def look_at(self, dev: Iterator[Row]) -> None:  # noqa: B027 (most tasks have nothing to do here)
+        """Given the validation rows before training starts, to warn of what will not work."""
 
-    def describe(self) -> str:
-        """Its size, such as "64 × 21 source and 64 × 25 target tokens": rows × length."""
-        ...
+    # From rows to batches
 
-    def halves(self) -> Sequence[Any]:
-        """Two batches with half of its rows each; only itself when it has one row."""
-        ...
+    @property
+    @abstractmethod
+    def recipe(self) -> str:
+        """Changes with everything that the examples of given rows depend on."""
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether a row without an example, such as one too long, is an error in training."""
+        return False
 
-class Prepared(Protocol):
-    """A task with its data at hand."""
+    @abstractmethod
+    def encode(self, rows: Sequence[Row], *, is_scored: bool) -> Sequence[Example | Rejected]:
+        """An example of each row to learn from, or why there is none; is_scored: with what predictions are compared
+        with."""
 
-    fingerprint: str
-    """Changes with the data or the tokenizer: a run is not resumed on others."""
-    size_keys: Sequence[str]
-    """The keys of a run's spec that bound a batch's size."""
-    score_name: str
-    """What the score of a validation is called, such as BLEU."""
+    @abstractmethod
+    def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
+        """An example of each row to answer, with what the row has of what answers are compared with; or why the model
+        cannot take it."""
 
-    def epoch(self, number: int) -> Sequence[Any]:
-        """The keys of an epoch's batches, in order: a pure function of the number, the first being 0."""
-        ...
+    @abstractmethod
+    def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
+        """Tokens of each example on each side of a batch [N, sides]."""
 
-    def batch(self, key: Any) -> Batch:
-        """The batch of a key, on the CPU."""
-        ...
-
-    def example(self) -> str:
-        """The first example that is learnt from, on a line, for the user to see that it is the right one."""
-        ...
-
-    def loss(self, model: nn.Module, batch: Any, *, label_smoothing: float) -> Loss:
-        """The loss of a training batch."""
-        ...
-
-    def validate(
+    def arranged(
         self,
-        model: nn.Module,
+        store: ExampleStore,
         *,
-        decoding: Spec,
-        n_sentences: int,
-        is_wanted: Callable[[], bool],
-        report: Report | None = None,
-    ) -> Validation | None:
-        """Measures a model in evaluation mode, on its device; None as soon as `is_wanted` says no.
+        is_training: bool,
+        tokens_per_batch: int,
+        rows_per_batch: int | None,
+        seed: int,
+    ) -> Arrangement:
+        """How the examples of a split are dealt out to batches: by length, unless a task knows better."""
+        lengths = self.lengths(store)
+        plan = BatchPlan(lengths, tokens_per_batch=tokens_per_batch, rows_per_batch=rows_per_batch, seed=seed)
+        return ByLength(store, plan)
 
-        n_sentences are used for the score, all of the validation set for the loss. report is told how far it is.
+    def length(self, example: Example) -> int:
+        """Tokens of an example to answer, for batches of like lengths."""
+        return max(len(array) for array in example.values())
+
+    def vary(self, example: Example, random: np.random.Generator, *, is_training: bool) -> Example:
+        """An example as it is met this time: masked, cropped, noised. A function of example and random numbers."""
+        return example
+
+    @abstractmethod
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """The batch of some examples, which may lack what is learnt."""
+
+    def compared(self, row: Row) -> Example:
+        """The arrays that an answer to this row is compared with, and that are for nothing else."""
+        return {}
+
+    # Learning
+
+    def start(self, model: nn.Module) -> None:  # noqa: B027 (most tasks have nothing to do here)
+        """Called once in a run, before its first step, on the first process: sets weights of a new model.
+
+        Raises: DataError.
         """
-        ...
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Batch, *, is_training: bool) -> Loss:
+        """The loss of a batch; that of training may be smoothed, and contain what parts of the model add to it."""
+
+    # Predicting
+
+    @property
+    def n_scored(self) -> int | None:
+        """Rows of the validation set that are predicted for the score; None: all."""
+        return None
+
+    @abstractmethod
+    def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> Sequence[Any]:
+        """The answer for each row."""
+
+    @abstractmethod
+    def written(self, answer: Any) -> dict[str, Any]:
+        """An answer as plain data for a line of JSON."""
+
+    def sample(self, row: Row, answer: Any) -> dict[str, Any]:
+        """A row and its answer side by side, for a reader."""
+        return {"row": self.shown(row), "answer": {} if isinstance(answer, Refusal) else self.written(answer)}
+
+    def metric(self) -> Metric | None:
+        """An empty metric; None where the loss says everything."""
+        return None
+
+    def derived(self, mean_nll: float, sums: Mapping[str, float]) -> dict[str, float]:
+        """What a validation says by the loss, by name: the mean of nll, and what follows from it."""
+        return {"loss": mean_nll}
+
+    @abstractmethod
+    def shown(self, row: Row) -> str:
+        """A row on one line, for the user to see that it is the right one."""
 
 
-@runtime_checkable
-class Starts(Protocol):
-    """A prepared task that sets weights of a new model itself, such as an embedding's to pretrained vectors."""
+def total(sums: Sums, model: nn.Module, batch: Batch, **further: float) -> Loss:
+    """The loss of a batch by that of the head, and what the model's parts add to it in training."""
+    loss = sums.loss
+    if (auxiliary := auxiliary_loss(model)) is not None:
+        loss = loss + sums.count * auxiliary
+    return Loss(loss, sums.nll, sums.count, batch.n_processed, further)
 
-    def start(self, model: nn.Module) -> None:
-        """Called once in a run: after a model is built and initialised, before its first step.
 
-        Of several processes only the first calls it. Raises: DataError.
-        """
-        ...
+def ids(tokens: Sequence[int], vocab_size: int) -> NDArray[np.integer]:
+    """Token ids as an array, as small as their vocabulary lets it be."""
+    return np.array(tokens, np.uint16 if vocab_size <= 1 << 16 else np.int32)
+
+
+def broken_text(text: str) -> str:
+    """Why a line is no text; "" if it is. Broken bytes come as lone surrogates (the handler surrogateescape)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"broken UTF-8 at character {error.start + 1}"
+    return ""
+
+
+def perplexity(mean_nll: float) -> float:
+    """e to a mean negative log likelihood in nats, without overflow."""
+    return math.exp(min(mean_nll, 700.0))  # e^710 is no float any more
+
+
+def shortened(text: str, longest: int = 60) -> str:
+    """A text's beginning, for a line."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
 
 from registry import Problem, Spec, SpecError, check_part
-from zoo.data.bad_lines import BadLines
-from zoo.data.parallel import prepare
-from zoo.data.tokenizer import Tokenizer, load_tokenizer
-from zoo.errors import DataError
-from zoo.evaluation.scripts import tokenizer_advice
-from zoo.evaluation.translation import Scores, TranslationMetric, TranslationMetricSpec
-from zoo.generation.translate import Output, Progress, translate
-from zoo.kinds import CORPUS, DECODING, TASK, TOKENIZER, Corpus
-from zoo.progress import Report
-from zoo.tasks.prepared_translation import PreparedTranslation, unzipped
-from zoo.tasks.word_vectors import WordVectorsSpec, check_widths, sha256_of, with_sha256s
+from zoo.data.bad_lines import Policy
+from zoo.data.cache import Rejected
+from zoo.data.coder import Coder
+from zoo.data.collate import padded
+from zoo.data.store import Example, ExampleStore, text_array
+from zoo.data.tokenizer import Tokenizer
+from zoo.errors import RunError
+from zoo.generation.output import Output, one_line, outputs
+from zoo.generation.search import n_positions
+from zoo.kinds import DECODING, METRIC, TASK, TOKENIZER, Metric, Row
+from zoo.metrics.scripts import tokenizer_advice
+from zoo.progress import Report, counted
+from zoo.special_ids import BOS, EOS, PAD
+from zoo.tasks.task import (
+    Batch,
+    Loss,
+    Refusal,
+    Rows,
+    Task,
+    TaskSpec,
+    broken_text,
+    ids,
+    perplexity,
+    shortened,
+    total,
+)
+from zoo.tasks.word_vectors import WordVectorsSpec, check_widths, fill_embedding, sha256_of
 
-CACHE_FOLDER = "tokens"
-N_LOOKED_AT = 200  # references by which a language is noticed
+TOO_LONG = "over max_length"
 log = logging.getLogger(__name__)
 
 
-class TranslationSpec(Spec):
+class TranslationSpec(TaskSpec):
+    reads: ClassVar = ("source", "target")
+
     type: Literal["translation"] = "translation"
-    data: Annotated[Spec, CORPUS]
-    """The sentence pairs."""
     tokenizer: Annotated[Spec, TOKENIZER] = Field(cast(Any, "sentencepiece"))
     """How text becomes tokens. Learnt from the training text, one for both sides where the model's target
     shares the source's embedding; the vocabulary's size is the model's."""
@@ -41,15 +58,14 @@ class TranslationSpec(Spec):
     """Most tokens of a side in training, its end included."""
     too_long: Literal["drop", "error"] = "drop"
     """What happens to a longer pair: left out and counted, or an error that names it."""
-    bad_lines: Literal["error", "skip"] = "error"
-    """What happens to a line that is empty, no UTF-8 or the like: an error that names it, or left out and
-    counted."""
-    cache: str | None = None
-    """Folder for the tokenized text, which many runs may share; null: one in the run folder."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """Share of the target probability that is spread over the vocabulary."""
     word_vectors: WordVectorsSpec | None = None
     """Files of pretrained word vectors that a new run's embeddings start from, such as `{source: en.vec}`, and
     target for an embedding of its own; null: none."""
-    metric: TranslationMetricSpec = TranslationMetricSpec()
+    validation_sentences: int = Field(500, ge=0, le=10**9)
+    """Validation sentences that are translated, as `generation` says, for the score; 0 for none."""
+    metric: Annotated[Spec, METRIC] = Field(cast(Any, "translation"))
     """How translations are scored, and which score chooses the best checkpoint."""
 
     def check(self, *, model: Spec) -> None:
@@ -58,22 +74,12 @@ class TranslationSpec(Spec):
             self.word_vectors.check(is_joint=_is_joint(model))
 
     def problems(self, path: str) -> list[Problem]:
-        parts = {"data": self.data, "tokenizer": self.tokenizer, "metric": self.metric}
-        return [problem for key, part in parts.items() for problem in check_part(part, f"{path}.{key}")]
+        return [*super().problems(path), *check_part(self.tokenizer, f"{path}.tokenizer")]
 
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How well a model translates a set of pairs."""
-
-    sources: list[str]
-    references: list[tuple[str, ...]]
-    """Of each source one or more, further ones perhaps empty."""
-    hypotheses: list[str]
-    """The best translation of each source; empty for one that the model cannot take."""
-    refusals: dict[int, str]
-    """Which sources, counted from 0, the model cannot take, and why."""
-    scores: Scores
+    @property
+    def is_scored(self) -> bool:
+        """Whether a validation has a score."""
+        return self.validation_sentences > 0
 
 
 @TASK.register(
@@ -81,157 +87,239 @@ class Evaluation:
     spec=TranslationSpec,
     examples=[{"data": {"type": "grammar", "n_train": 23, "n_dev": 5, "n_test": 7}, "tokenizer": "words"}],
 )
-class Translation:
+class Translation(Task):
     """Learns to translate sentence pairs with an encoder-decoder over tokens.
 
     Source: Vaswani et al. 2017, sections 5.1 and 5.4.
+    Shapes: of a batch, source int64 [B, S], source_mask bool [B, S] or None where nothing is padded, target int64
+        [B, T] beginning with BOS; of the N labels that are no padding, labels int64 [N] and places int64 [N],
+        where they stand in a flattened [B, T].
     """
+
+    writes_text: ClassVar = True
+    size_keys: ClassVar = ("training.tokens_per_batch", "task.max_length")
 
     def __init__(
         self,
         *,
+        model: Spec,
+        coders: Mapping[str, Coder],
         data: Spec,
+        bad_lines: Policy,
+        cache: str | None,
         tokenizer: Spec,
         max_length: int,
         too_long: Literal["drop", "error"],
-        bad_lines: Literal["error", "skip"],
-        cache: str | None,
+        label_smoothing: float,
         word_vectors: WordVectorsSpec | None,
-        metric: TranslationMetricSpec,
+        validation_sentences: int,
+        metric: Spec,
     ) -> None:
-        self.data = data
+        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.too_long = too_long
-        self.bad_lines = bad_lines
-        self.cache = cache
-        self.word_vectors = word_vectors or WordVectorsSpec()
-        self.metric = metric
+        self.label_smoothing = label_smoothing
+        self.word_vectors = (word_vectors or WordVectorsSpec()).files
+        self.validation_sentences = validation_sentences
+        self.metric_spec = metric
 
-    def prepare(
-        self,
-        *,
-        model: Spec,
-        folder: Path,
-        tokens_per_batch: int,
-        seed: int,
-        is_resumed: bool,
-        report: Report | None = None,
-    ) -> PreparedTranslation:
-        """Checks text and word vectors, learns or loads the tokenizer, tokenizes.
+    # What is learnt from the data before training
 
-        Raises: SpecError for a model that does not translate tokens; DataError for bad data, or where the score
-            needs what is not installed; RunError where the run folder's tokenizer, or its record of the word
-            vectors, is missing or damaged.
-        """
-        source, target = _vocabularies(model)
-        metric = TranslationMetric(self.metric)
-        files = self.word_vectors.files
+    @property
+    def coder_names(self) -> tuple[str, ...]:
+        return ("tokenizer",) if _is_joint(self.model) else ("tokenizer.source", "tokenizer.target")
+
+    @property
+    def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
+        """The source's and the target's, one and the same where it is joint."""
+        found = [cast(Tokenizer, self.coders[name]) for name in self.coder_names]
+        return found[0], found[-1]
+
+    def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
+        """The tokenizers, a joint one from both sides' text."""
+
+        def read() -> Iterator[Row]:
+            yield from counted(rows(), report, "reading text for the tokenizer", n_rows)
+            if report is not None:
+                report("training the tokenizer", 0, None)
+
+        sizes, builder = _vocabularies(self.model), TOKENIZER.build(self.tokenizer)
+        if _is_joint(self.model):
+            lines = chain.from_iterable((row["source"], row["target"]) for row in read())
+            return {"tokenizer": builder.train(lines, vocab_size=sizes[0])}
+        return {
+            f"tokenizer.{side}": builder.train((row[side] for row in read()), vocab_size=size)
+            for side, size in zip(("source", "target"), sizes, strict=True)
+        }
+
+    def check_coders(self, folder: Path) -> None:
+        wanted: str = self.tokenizer.type  # type: ignore[attr-defined]
+        for name, tokenizer, size in zip(
+            self.coder_names, dict.fromkeys(self.tokenizers), _vocabularies(self.model), strict=False
+        ):
+            record = folder / f"{name}.json"
+            if tokenizer.type != wanted:
+                raise RunError(f"{record}: holds a {tokenizer.type} tokenizer; the spec asks for {wanted}")
+            if tokenizer.vocab_size > size:
+                raise RunError(f"{record}: holds {tokenizer.vocab_size} ids; the model has room for {size}")
+
+    def files(self, folder: Path, *, is_resumed: bool) -> Mapping[str, str]:
+        """Those of word vectors."""
         if not is_resumed:
-            check_widths(files, model)
-        data = prepare(
-            self.data,
-            self.tokenizer,
-            source_vocab_size=source,
-            target_vocab_size=target,
-            joint=_is_joint(model),
-            max_length=self.max_length,
-            too_long=self.too_long,
-            bad_lines=self.bad_lines,
-            folder=folder,
-            cache_folder=folder / CACHE_FOLDER if self.cache is None else Path(self.cache).expanduser(),
-            is_resumed=is_resumed,
-            report=report,
-        )
-        self._advise([row[1] for row in islice(data.text("dev"), N_LOOKED_AT)])
-        sha256s = sha256_of(files, folder, is_resumed=is_resumed)
-        return PreparedTranslation(
-            data,
-            metric=metric,
-            word_vectors=files,
-            fingerprint=with_sha256s(data.fingerprint, sha256s),
-            tokens_per_batch=tokens_per_batch,
-            seed=seed,
-        )
+            check_widths(self.word_vectors, self.model)
+        return sha256_of(self.word_vectors, folder, is_resumed=is_resumed)
 
-    def pairs(self, split: str) -> Iterator[tuple[str, str]]:
-        """Sources and references of a split, long ones included.
+    def look_at(self, dev: Iterator[Row]) -> None:
+        self.advise([row["target"] for row in dev])
 
-        Raises: DataError for a split that is not there, or for bad data.
-        """
-        corpus: Corpus = CORPUS.build(self.data)
-        if split not in corpus.splits():
-            raise DataError(f"the data has no split '{split}' (it has: {', '.join(corpus.splits())})")
-        return corpus.pairs(split, bad_lines=BadLines(self.bad_lines))
-
-    def translate(
-        self,
-        model: nn.Module,
-        lines: Iterable[str],
-        *,
-        decoding: Spec,
-        folder: Path,
-        batch_tokens: int = 2048,
-        progress: Progress | None = None,
-    ) -> Iterator[list[Output]]:
-        """The translations of each line, best first, by a run's model in evaluation mode; see zoo.generation.
-
-        progress is called with how many lines are done, and of how many where that is known.
-        Raises: RunError where the run folder's tokenizer is missing or damaged.
-        """
-        tokenizers = load_tokenizers(folder)
-        return translate(
-            model,
-            tokenizers,
-            lines,
-            DECODING.build(decoding),
-            batch_tokens=batch_tokens,
-            progress=progress,
-        )
-
-    def evaluate(
-        self,
-        model: nn.Module,
-        rows: Iterable[tuple[str, ...]],
-        *,
-        decoding: Spec,
-        folder: Path,
-        batch_tokens: int = 2048,
-        progress: Progress | None = None,
-    ) -> Evaluation:
-        """Translates the first text of each row and scores the best translation against the others.
-
-        A source that the model cannot take counts with an empty translation.
-        Raises: DataError when there are no rows, or BLEU's tokenizer needs what is not installed; RunError as
-            `translate`.
-        """
-        metric = TranslationMetric(self.metric)
-        sources, references = unzipped(rows)
-        self._advise([texts[0] for texts in references[:N_LOOKED_AT]])
-        outputs = self.translate(
-            model, sources, decoding=decoding, folder=folder, batch_tokens=batch_tokens, progress=progress
-        )
-        best = [output[0] for output in outputs]
-        hypotheses = [output.text for output in best]
-        refusals = {number: output.refusal for number, output in enumerate(best) if output.refusal}
-        scores = metric.scores(hypotheses, references)
-        return Evaluation(sources, references, hypotheses, refusals, scores)
-
-    def _advise(self, references: Sequence[str]) -> None:
-        advice = tokenizer_advice(self.metric.tokenizer, references)
+    def advise(self, references: Sequence[str]) -> None:
+        """Warns where BLEU's tokenizer cannot cut the language of the references."""
+        tokenizer = getattr(self.metric_spec, "tokenizer", None)
+        advice = None if tokenizer is None else tokenizer_advice(tokenizer, references)
         if advice is not None:
             log.warning("%s", advice)  # a warning, for that is what is seen without any setting of loggers
 
+    def start(self, model: nn.Module) -> None:
+        """Gives embeddings their pretrained word vectors. Raises: DataError for a file that does not fit."""
+        tokenizers = dict(zip(("source", "target"), self.tokenizers, strict=True))
+        for side, path in self.word_vectors.items():
+            fill_embedding(model, side, tokenizers[side], path)
 
-def load_tokenizers(folder: Path) -> tuple[Tokenizer, Tokenizer]:
-    """The source's and the target's tokenizer of a run, one and the same where it is joint.
+    # From rows to batches
 
-    Raises: RunError where they are missing or damaged.
-    """
-    if (folder / "tokenizer.json").exists() or not (folder / "tokenizer.source.json").exists():
-        joint = load_tokenizer(folder, "tokenizer")
-        return joint, joint
-    return load_tokenizer(folder, "tokenizer.source"), load_tokenizer(folder, "tokenizer.target")
+    @property
+    def recipe(self) -> str:
+        return f"translation {self.max_length} {[tokenizer.sha256 for tokenizer in self.tokenizers]}"
+
+    @property
+    def is_strict(self) -> bool:
+        return self.too_long == "error"
+
+    def encode(self, rows: Sequence[Row], *, is_scored: bool) -> Sequence[Example | Rejected]:
+        sides = [
+            tokenizer.encode([row[side] for row in rows])
+            for side, tokenizer in zip(("source", "target"), self.tokenizers, strict=True)
+        ]
+        return [
+            self._example(row, source, target, is_scored=is_scored)
+            for row, source, target in zip(rows, *sides, strict=True)
+        ]
+
+    def _example(
+        self, row: Row, source: list[int], target: list[int], *, is_scored: bool
+    ) -> Example | Rejected:
+        length = 1 + max(len(source), len(target))
+        if length > self.max_length:
+            detail = (
+                f"{length} tokens with EOS or BOS, over max_length {self.max_length} (task.too_long=drop leaves "
+                "such pairs out and counts them)"
+            )
+            return Rejected(TOO_LONG, detail)
+        example = {
+            side: ids([*tokens, EOS], tokenizer.vocab_size)
+            for side, tokens, tokenizer in zip(
+                ("source", "target"), (source, target), self.tokenizers, strict=True
+            )
+        }
+        return {**example, **self.compared(row)} if is_scored else example
+
+    def compared(self, row: Row) -> Example:
+        return {"references": text_array("\n".join((row["target"], *row.get("references", ()))))}
+
+    def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
+        encoder = getattr(model, "encoder", None)
+        longest = n_positions(encoder) if isinstance(encoder, nn.Module) else None
+        broken = [broken_text(row["source"]) for row in rows]
+        readable = ["" if why else row["source"] for row, why in zip(rows, broken, strict=True)]
+        sources = self.tokenizers[0].encode(readable)
+        found: list[Example | Refusal] = []
+        for row, source, is_broken in zip(rows, sources, broken, strict=True):
+            if why := is_broken or _refusal(len(source) + 1, longest):
+                found.append(Refusal(why))
+            else:
+                further = self.compared(row) if "target" in row else {}
+                found.append({"source": ids([*source, EOS], self.tokenizers[0].vocab_size), **further})
+        return found
+
+    def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
+        return np.stack([store.columns[side].lengths() for side in ("source", "target")], axis=1)
+
+    def length(self, example: Example) -> int:
+        return len(example["source"])
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        source, mask = padded([example["source"] for example in examples], fill=PAD)
+        B, S = source.shape
+        n_source = B * S if mask is None else int(mask.sum())
+        tensors = {"source": source, "source_mask": mask}
+        if "target" not in examples[0]:
+            return Batch(tensors, size=f"{B} × {S} source tokens", n_processed=n_source)
+        labels, real = padded([example["target"] for example in examples], fill=PAD)
+        target = labels.roll(1, 1)
+        target[:, 0] = BOS
+        target[target == EOS] = PAD  # of rows shorter than the longest
+        T = labels.shape[1]
+        # What a GPU would have to be waited for, which positions are real, is found out here, on the CPU.
+        places = torch.arange(B * T) if real is None else real.flatten().nonzero().squeeze(1)
+        labels = labels.flatten()[places]
+        size = f"{B} × {S} source and {B} × {T} target tokens"
+        tensors |= {"target": target, "places": places, "labels": labels}
+        return Batch(tensors, size=size, n_processed=n_source + len(labels))
+
+    # Learning and predicting
+
+    def loss(self, model: nn.Module, batch: Batch, *, is_training: bool) -> Loss:
+        """Cross-entropy of the target's tokens and its end, and what the model's parts add to it in training.
+
+        Only positions with a label reach the vocabulary. The decoder is given no target mask: padding stands
+        after every real token, where causal attention does not look.
+        """
+        translator, mask, labels = cast(Any, model), batch.get("source_mask"), batch["labels"]
+        memory = translator.encode(batch["source"], source_mask=mask)  # [B, S, D]
+        hidden = translator.decode(batch["target"], memory, source_mask=mask)  # [B, T, D]
+        hidden = hidden.flatten(0, 1).index_select(0, batch["places"])  # [N, D]
+        smoothing = self.label_smoothing if is_training else 0.0
+        return total(translator.head.loss(hidden, labels, label_smoothing=smoothing), model, batch)
+
+    @property
+    def n_scored(self) -> int:
+        return self.validation_sentences
+
+    def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[list[Output]]:
+        """The translations of each source, best first."""
+        assert decoding is not None
+        tokenizer = self.tokenizers[1]
+        is_token = torch.tensor(tokenizer.is_token(), dtype=torch.bool)
+        found = DECODING.build(decoding)(model, batch["source"], batch.get("source_mask"), is_token=is_token)
+        return [outputs(hypotheses, tokenizer) for hypotheses in found]
+
+    def written(self, answer: Any) -> dict[str, Any]:
+        return {"text": answer[0].text, "score": answer[0].score}
+
+    def sample(self, row: Row, answer: Any) -> dict[str, Any]:
+        hypothesis = "" if isinstance(answer, Refusal) else answer[0].text
+        texts = {"source": row["source"], "hypothesis": hypothesis, "reference": row["target"]}
+        return {name: one_line(text) for name, text in texts.items()}
+
+    def metric(self) -> Metric:
+        metric: Metric = METRIC.build(self.metric_spec)
+        return metric
+
+    def derived(self, mean_nll: float, sums: Mapping[str, float]) -> dict[str, float]:
+        return {"loss": mean_nll, "perplexity": perplexity(mean_nll)}
+
+    def shown(self, row: Row) -> str:
+        return f"{shortened(row['source'])} → {shortened(row['target'])}"
+
+
+def _refusal(length: int, longest: int | None) -> str:
+    """Why a source of so many tokens, its end included, cannot be translated; "" if it can."""
+    if length == 1:
+        return "no token in it"
+    if longest is not None and length > longest:
+        return f"{length} tokens, its end included, but the model has positions for {longest}"
+    return ""
 
 
 def _vocabularies(model: Spec) -> tuple[int, int]:

@@ -20,7 +20,6 @@ from zoo.data.tokenizer import Tokenizer
 from zoo.data.word_vectors import check_width, fill
 from zoo.errors import DataError, RunError
 from zoo.kinds import Model
-from zoo.storage.hashing import sha256_of_json
 from zoo.storage.records import read_record, write_record
 
 RECORD = "word_vectors.json"
@@ -70,13 +69,6 @@ def sha256_of(files: dict[str, Path], folder: Path, *, is_resumed: bool) -> dict
     if not files:
         return {}
     return read_record(record, lambda about: {side: str(about[side]["sha256"]) for side in files})
-
-
-def with_sha256s(fingerprint: str, sha256s: dict[str, str]) -> str:
-    """The fingerprint of a corpus and of word vectors; the corpus's own where there are none."""
-    if not sha256s:
-        return fingerprint
-    return sha256_of_json([fingerprint, sha256s])
 
 
 def fill_embedding(model: nn.Module, side: str, tokenizer: Tokenizer, path: Path) -> None:

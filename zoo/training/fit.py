@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
-import signal
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,14 +14,13 @@ import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch.utils.data import DataLoader
 
 import presets
 from registry import Spec, dump, parse
 from zoo import hardware
 from zoo.assembly.build import build
 from zoo.errors import RunError
-from zoo.kinds import SCHEDULE, TASK, Task
+from zoo.kinds import SCHEDULE
 from zoo.progress import Bar, Report
 from zoo.storage import files
 from zoo.storage.averaging import average
@@ -32,7 +28,8 @@ from zoo.storage.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from zoo.storage.metrics import METRICS_FILE, read
 from zoo.storage.ownership import owned
 from zoo.storage.selection import weights_folder
-from zoo.tasks.task import Starts
+from zoo.tasks.prepared import PreparedTask, prepare
+from zoo.training.data import TrainingData
 from zoo.training.devices import compile_layers, torch_settings
 from zoo.training.display import Display
 from zoo.training.environment import record_environment
@@ -41,7 +38,7 @@ from zoo.training.journal import Journal
 from zoo.training.keeper import Keeper
 from zoo.training.memory import is_out_of_memory
 from zoo.training.module import TrainingModule
-from zoo.training.order import Batches, Position, RankSampler
+from zoo.training.order import Position
 from zoo.training.plan import MOST_BATCHES, Plan, seconds_a_batch
 from zoo.training.plugins import record_plugins
 from zoo.training.progress import Progress
@@ -55,13 +52,11 @@ from zoo.training.settling import (
     settle_precision,
     with_training,
 )
-from zoo.training.signals import SIGNALS, StopRequest
+from zoo.training.signals import StopRequest
 from zoo.training.spec import TrainingSpec
 
 SPEC_FILE = "spec.yaml"
 PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}  # our names to Lightning's
-
-_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>: the signal to get when the parent dies
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +71,7 @@ class Run(Protocol):
     @property
     def training(self) -> TrainingSpec: ...
     @property
-    def generation(self) -> Spec: ...
+    def generation(self) -> Spec | None: ...
 
 
 @dataclass(frozen=True)
@@ -122,6 +117,20 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True, opening:
     return result
 
 
+def prepared(run: Run, folder: Path, *, is_resumed: bool, report: Report | None = None) -> PreparedTask:
+    """The task of a run with its data at hand; see zoo.tasks.prepared."""
+    return prepare(
+        run.task,
+        model=run.model,
+        folder=folder,
+        tokens_per_batch=run.training.tokens_per_batch,
+        rows_per_batch=run.training.rows_per_batch,
+        seed=run.training.seed,
+        is_resumed=is_resumed,
+        report=report,
+    )
+
+
 class _Session:
     """One process's part in a run, from opening its folder to the result."""
 
@@ -142,12 +151,9 @@ class _Session:
         if is_first:
             self.checkpoints.open()
             files.sweep(folder)
-        task: Task = TASK.build(run.task)
-        self.task = task.prepare(
-            model=run.model,
-            folder=folder,
-            tokens_per_batch=self.spec.tokens_per_batch,
-            seed=self.spec.seed,
+        self.task = prepared(
+            run,
+            folder,
             # A run that was killed while it was prepared has no tokenizer to find yet.
             is_resumed=not is_first or bool(self.checkpoints.steps()),
             report=report,
@@ -171,18 +177,18 @@ class _Session:
 
     def train(self, stop: StopRequest, *, progress: bool, opening: str) -> TrainingResult:
         """Runs Lightning's loop over the steps that are left, then averages the last checkpoints."""
-        batches = Batches(self.task)
         module = self._module()
+        data = TrainingData(self.task, self.spec, start=Position(self.progress.epoch, self.progress.batch))
         with Display(is_shown=progress and self.is_first, n_steps=self.spec.last_step) as display:
-            self._plan(module, batches, display, is_told=progress)
+            self._plan(module, data, display, is_told=progress)
+            data.n = max(self.spec.last_step - self.progress.step, 0) * self.spec.accumulate
             display.n_steps = self.spec.last_step
             journal = self._open_journal() if self.is_first else None
             try:
                 keeper = Keeper(
                     task=self.task,
                     spec=self.spec,
-                    decoding=self.run.generation,
-                    order=batches.order,
+                    data=data,
                     progress=self.progress,
                     resumed=self.state,
                     identity=self.identity,
@@ -203,7 +209,7 @@ class _Session:
                 if opening and not keeper.is_done:
                     display.note(opening)
                 self.state = None  # the keeper's now, who drops it when it is used
-                _run_trainer(trainer, module, self._loader(batches, trainer))
+                _run_trainer(trainer, module, data)
                 if journal is not None:
                     journal.write_table()
             finally:
@@ -213,7 +219,7 @@ class _Session:
             average(self.folder, self.spec.average_last)
         return self._result()
 
-    def _plan(self, module: TrainingModule, batches: Batches, display: Display, *, is_told: bool) -> None:
+    def _plan(self, module: TrainingModule, data: TrainingData, display: Display, *, is_told: bool) -> None:
         """Before the first step of a run: says what a step takes, and settles where a schedule ends."""
         if self.state is not None or not self.is_first:
             return
@@ -222,7 +228,7 @@ class _Session:
         if is_told or (is_open and self.spec.max_minutes is not None):
             if is_told:
                 display.note(f"the first example: {self.task.example()}")
-            if plan := self._measured(module, batches):
+            if plan := self._measured(module, data):
                 n_steps = plan.n_steps
                 display.note(plan.text())
                 if is_told and (warning := plan.warning()):
@@ -232,16 +238,15 @@ class _Session:
             self._write_spec()
             module.spec, module.schedule = self.spec, self._schedule()
 
-    def _measured(self, module: TrainingModule, batches: Batches) -> Plan | None:
+    def _measured(self, module: TrainingModule, data: TrainingData) -> Plan | None:
         """What steps take; None where the memory does not hold a batch, which the first step then has to say."""
         device = torch.device(device_type(self.spec))
+        batches = data.batches
         first = (batches[batches.order.after(Position(0, 0), i)] for i in range(MOST_BATCHES))
         try:
             module.model.to(device).train()
             with torch.autocast(device.type, torch.bfloat16, enabled=self.spec.precision == "bf16-mixed"):
-                seconds = seconds_a_batch(
-                    module.model, self.task, first, label_smoothing=self.spec.label_smoothing
-                )
+                seconds = seconds_a_batch(module.model, self.task, first)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -314,12 +319,18 @@ class _Session:
         model = build(self.run.model)
         if self.progress.step:
             model.load_state_dict(self.checkpoints.weights(self.checkpoints.path(self.progress.step)))
-        elif self.is_first and isinstance(self.task, Starts):
+        elif self.is_first:
             self.task.start(model)  # DistributedDataParallel hands its weights to the other processes
         if self.spec.compile:
             compile_layers(model)
         return TrainingModule(
-            model=model, task=self.task, spec=self.spec, schedule=self._schedule(), progress=self.progress
+            model=model,
+            task=self.task,
+            spec=self.spec,
+            schedule=self._schedule(),
+            decoding=self.run.generation,
+            progress=self.progress,
+            logs=False,
         )
 
     def _schedule(self) -> Callable[[int], float]:
@@ -327,24 +338,6 @@ class _Session:
             self.spec.schedule, d_model=self.run.model.d_model, max_steps=self.spec.max_steps
         )
         return schedule
-
-    def _loader(self, batches: Batches, trainer: Trainer) -> DataLoader[Any]:
-        sampler = RankSampler(
-            batches.order,
-            Position(self.progress.epoch, self.progress.batch),
-            n=max(self.spec.last_step - self.progress.step, 0) * self.spec.accumulate,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-        )
-        return DataLoader(
-            batches,
-            sampler=sampler,
-            batch_size=None,  # the task makes whole batches
-            num_workers=self.spec.data_workers,
-            worker_init_fn=_live_and_die_with_parent,
-            pin_memory=trainer.strategy.root_device.type == "cuda",
-            generator=torch.Generator(),  # else making the iterator draws from the generator of the dropout
-        )
 
     # After training
 
@@ -378,9 +371,9 @@ def _settled_in(folder: Path, run: Run) -> Run:
     return with_training(run, precision=training.precision, schedule=training.schedule)
 
 
-def _run_trainer(trainer: Trainer, module: TrainingModule, loader: DataLoader[Any]) -> None:
+def _run_trainer(trainer: Trainer, module: TrainingModule, data: TrainingData) -> None:
     try:
-        trainer.fit(module, train_dataloaders=loader)
+        trainer.fit(module, datamodule=data)
     except SystemExit as error:
         # Lightning makes exit code 1 of a KeyboardInterrupt.
         if isinstance(error.__context__, KeyboardInterrupt):
@@ -394,11 +387,3 @@ def _run_trainer(trainer: Trainer, module: TrainingModule, loader: DataLoader[An
             f"need it ({str(error).splitlines()[0]}). A smaller model or training.tokens_per_batch helps; the run "
             "is resumable"
         ) from error
-
-
-def _live_and_die_with_parent(worker: int) -> None:
-    """A signal to the whole process group is for the main process, which ends its workers after saving."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    if sys.platform == "linux":  # else a worker looks for its parent every five seconds
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

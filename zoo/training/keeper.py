@@ -10,21 +10,20 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-import torch.distributed
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from registry import Spec
 from zoo.amounts import amount
 from zoo.errors import DivergedError, RunError
 from zoo.storage.checkpoints import Checkpoints
 from zoo.storage.metrics import Value
-from zoo.tasks.task import Prepared, Validation
+from zoo.tasks.prepared import Prepared, Validation
+from zoo.training.data import TrainingData
 from zoo.training.display import Display
 from zoo.training.journal import Journal
 from zoo.training.module import TrainingModule
-from zoo.training.order import Order, Position
+from zoo.training.order import Position
 from zoo.training.progress import Progress
-from zoo.training.randomness import random_state, restore_random_state, seed_all, untouched
+from zoo.training.randomness import random_state
 from zoo.training.signals import StopRequest
 from zoo.training.spec import TrainingSpec
 
@@ -42,8 +41,7 @@ class Keeper(Callback):
         *,
         task: Prepared,
         spec: TrainingSpec,
-        decoding: Spec,
-        order: Order,
+        data: TrainingData,
         progress: Progress,
         resumed: Mapping[str, Any] | None,
         identity: Mapping[str, str],
@@ -54,8 +52,8 @@ class Keeper(Callback):
     ) -> None:
         self.task = task
         self.spec = spec
-        self.decoding = decoding
-        self.order = order
+        self.data = data
+        self.order = data.batches.order
         self.progress = progress
         self.resumed = resumed  # what training.pt held, until it is put to use
         self.identity = identity
@@ -73,6 +71,9 @@ class Keeper(Callback):
         self._started = time.monotonic() - self.progress.seconds
         if self.resumed is not None:
             trainer.optimizers[0].load_state_dict(self.resumed["optimizer"])
+            scheduler = trainer.lr_scheduler_configs[0].scheduler
+            for group, rate in zip(trainer.optimizers[0].param_groups, scheduler.get_last_lr(), strict=True):
+                group["lr"] = rate  # that of the next step; what was saved is that of the last
         if self._is_validation_due(is_last=self.is_done):
             self._validate(trainer, module)
         if self.resumed is not None:
@@ -85,9 +86,7 @@ class Keeper(Callback):
         module.vote = lambda: (self.stop.received is not None, self.is_out_of_time)
         rank, n_ranks = trainer.global_rank, trainer.world_size
         if self.resumed is not None and len(self.resumed["random"]) == n_ranks:
-            restore_random_state(self.resumed["random"][rank])
-        else:
-            seed_all(self.spec.seed, self.progress.step, rank)
+            module.random_state = self.resumed["random"][rank]
         self.resumed = None  # the optimizer has its own copy by now
         self._stepping_since = time.monotonic()
 
@@ -185,34 +184,31 @@ class Keeper(Callback):
         self.progress.window = type(window)()
 
     def _validate(self, trainer: Trainer, module: TrainingModule) -> bool:
-        """Measures the model; False when a signal asked to stop before it was done."""
-        result: Validation | None = None
-        if trainer.is_global_zero:
-            module.model.eval()
-            # Searching meets ever new shapes, each of which a compiled layer would be compiled anew for.
-            stance = torch.compiler.set_stance("force_eager") if self.spec.compile else nullcontext()
-            try:
-                with untouched(), stance, torch.no_grad(), trainer.precision_plugin.forward_context():
-                    result = self.task.validate(
-                        module.model,
-                        decoding=self.decoding,
-                        n_sentences=self.spec.validation_sentences,
-                        is_wanted=lambda: self.stop.received is None,
-                        report=self.display.work,
-                    )
-            finally:
-                self.display.work_is_done()
-                module.model.train()
-        result = trainer.strategy.broadcast(result)
-        if result is not None:
-            self._note_validation(result)
+        """Measures the model, each rank on its share; False when a signal asked to stop before it was done."""
+        module.model.eval()
+        # Searching meets ever new shapes, each of which a compiled layer would be compiled anew for.
+        stance = torch.compiler.set_stance("force_eager") if self.spec.compile else nullcontext()
+        parts = self.data.val_dataloader()
+        try:
+            with stance, torch.no_grad(), trainer.precision_plugin.forward_context():
+                for number, part in enumerate(parts):
+                    if self.stop.received is not None:
+                        break
+                    self.display.work("validating, batches", number, len(parts))
+                    module.measure(part.to(module.device))
+        finally:
+            self.display.work_is_done()
+            module.model.train()
+        measured = module.measured(is_wanted=self.stop.received is None)
+        if measured is not None:
+            self._note_validation(self.task.validation(measured))
         self._stepping_since = time.monotonic()
-        return result is not None
+        return measured is not None
 
     def _note_validation(self, result: Validation) -> None:
         progress = self.progress
-        value = result.merit if self.spec.best_by == "score" else -result.loss
-        assert value is not None
+        by_score = self.spec.best_by == "score" and result.merit is not None
+        value = result.merit if by_score and result.merit is not None else -result.loss
         progress.note_validation(value, result.loss)
         if self.journal is not None:
             record: dict[str, Value] = {"kind": "validation", "step": progress.step, "epoch": self._epoch()}
@@ -224,7 +220,7 @@ class Keeper(Callback):
 
     def _save(self, trainer: Trainer, module: TrainingModule, *, is_regular: bool) -> None:
         self._gather_losses(trainer, module)
-        random = _from_all_ranks(trainer, random_state())
+        random = module.from_all_ranks(random_state())
         refusal: RunError | None = None
         if self.journal is not None:
             self.progress.seconds = self.seconds
@@ -268,11 +264,11 @@ class Keeper(Callback):
         # One transfer for all, so that a GPU is waited for once.
         sums = torch.stack([value for batch in module.losses for value in (batch.loss, batch.nll)]).tolist()
         own = [
-            (loss, nll, batch.n_tokens, batch.n_processed)
+            (loss, nll, batch.n_predicted, batch.n_processed)
             for loss, nll, batch in zip(sums[::2], sums[1::2], module.losses, strict=True)
         ]
         module.losses.clear()
-        for batches in _from_all_ranks(trainer, own):
+        for batches in module.from_all_ranks(own):
             self.progress.add(batches)
 
     def _stop_the_clock(self) -> None:
@@ -287,12 +283,3 @@ class Keeper(Callback):
     def _share(self) -> float:
         steps = self.progress.step / self.spec.last_step
         return max(steps, self.seconds / (60 * self.spec.max_minutes)) if self.spec.max_minutes else steps
-
-
-def _from_all_ranks(trainer: Trainer, value: Any) -> list[Any]:
-    """What each rank has, by rank."""
-    if trainer.world_size == 1:
-        return [value]
-    values: list[Any] = [None] * trainer.world_size
-    torch.distributed.all_gather_object(values, value)
-    return values

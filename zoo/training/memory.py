@@ -38,7 +38,7 @@ def out_of_memory(
 ) -> RunError:
     """The error of a step whose batch is too large: its size, the keys that bound it, what else helps."""
     halves = "" if is_split else "; training.out_of_memory=split learns from such a batch in halves"
-    how = "even one row of it alone" if is_split else batch.describe()
+    how = "even one row of it alone" if is_split else batch.size
     return RunError(
         f"step {step}: out of memory on {device} with a batch of {how}; "
         f"{' and '.join(size_keys)} bound it{halves}. The run is resumable"

@@ -1,21 +1,26 @@
-"""The Lightning module: loss, token-normalised gradient, learning rate, skipping of broken steps."""
+"""The Lightning module: loss, token-normalised gradient, learning rate, skipping of broken steps, measuring."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
+import torch.distributed
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
+from torch.optim.lr_scheduler import LambdaLR
 
+from registry import Spec
 from zoo.errors import RunError
 from zoo.kinds import OPTIMIZER
-from zoo.tasks.task import Batch, Loss, Prepared
+from zoo.tasks.prepared import Measured, Prepared, Validation
+from zoo.tasks.task import Batch, Loss
 from zoo.training.memory import free, is_out_of_memory, out_of_memory
 from zoo.training.progress import Progress
+from zoo.training.randomness import restore_random_state, seed_all, untouched
 from zoo.training.spec import TrainingSpec
 
 
@@ -24,12 +29,15 @@ class BatchLoss(NamedTuple):
 
     loss: Tensor
     nll: Tensor
-    n_tokens: int
+    n_predicted: int
     n_processed: int
 
 
 class TrainingModule(LightningModule):
-    """A model, its task's loss and its optimizer, as Lightning's loop wants them.
+    """A model, its task's loss and metrics and its optimizer, as Lightning's loops want them: in any Trainer.
+
+    What it logs is called train_loss, learning_rate, val_loss, val_score (more is better) and, of each measure,
+    val_NAME and test_NAME. Validation and test are divided among the ranks and give the same for any number.
 
     The gradient of a step is that of the mean loss of a token over all batches and ranks of the step: each
     batch gives the gradient of its summed loss, and the sum is divided by the number of all their tokens.
@@ -43,40 +51,51 @@ class TrainingModule(LightningModule):
         task: Prepared,
         spec: TrainingSpec,
         schedule: Callable[[int], float],
+        decoding: Spec | None,
         progress: Progress,
+        logs: bool,
     ) -> None:
+        """progress is where a run stands; logs: whether losses go to the Trainer's loggers, or who trains asks for
+        them."""
         super().__init__()
         self.model = model
         self.task = task
         self.spec = spec
         self.schedule = schedule
+        self.decoding = decoding
         self.progress = progress
+        self.logs = logs
+        self.random_state: dict[str, Any] | None = None  # that of a run that goes on; else one of the seed
+        self._measured: list[Measured] = []
         self.losses: list[BatchLoss] = []
         self.gradient_norm = 0.0
         self.learning_rate = 0.0
         self.vote: Callable[[], tuple[bool, bool]] = lambda: (False, False)
         self.is_stopping, self.is_out_of_time = False, False  # what any rank voted for at this step
-        self._n_tokens = 0
-        self._base_rates: list[float] = []
+        self._n_predicted = 0
         self._batch: Any = None  # the one at work
         self._loss: Any = None
         self._is_too_large = False
         self._is_summed = False  # a single batch whose gradient is that of its sum, not of its mean
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         # The base rate is 1: the rate of a step is the schedule's, times what the optimizer gives a group.
         optimizer: torch.optim.Optimizer = OPTIMIZER.build(self.spec.optimizer, parameters=parameters, lr=1.0)
-        self._base_rates = [group["lr"] for group in optimizer.param_groups]
-        return optimizer
+        before = self.progress.step
+        scheduler = LambdaLR(optimizer, lambda n: self.schedule(before + n + 1))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Any:
-        return batch.to(device)
+    def on_train_start(self) -> None:
+        if self.random_state is None:
+            seed_all(self.spec.seed, self.progress.step, self.global_rank)
+        else:
+            restore_random_state(self.random_state)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         self._batch, self._is_too_large = batch, False
         try:
-            loss = self.task.loss(self.model, batch, label_smoothing=self.spec.label_smoothing)
+            loss = self.task.loss(self.model, batch)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -84,9 +103,12 @@ class TrainingModule(LightningModule):
         if self._is_too_large:
             return torch.zeros((), device=self.device, requires_grad=True)  # `backward` goes by the halves
         self._loss = loss
+        if self.logs:
+            mean = loss.loss.detach() / loss.n_predicted
+            self.log("train_loss", mean, prog_bar=True, batch_size=loss.n_predicted)
         if self._is_one_batch:
-            return loss.loss / loss.n_tokens
-        return loss.loss * self.spec.accumulate  # Lightning divides by it
+            return loss.loss / loss.n_predicted
+        return loss.loss * self.trainer.accumulate_grad_batches  # Lightning divides by it
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """The gradient of a batch, or of its halves where the memory does not hold it and the spec says so."""
@@ -116,13 +138,13 @@ class TrainingModule(LightningModule):
 
     def _learn_in_halves(self, batch: Batch) -> None:
         free(self.device)
-        halves = batch.halves()
+        halves = self.task.halves(batch)
         if len(halves) == 1:
             raise self._out_of_memory()
         for half in halves:
             is_too_large = False
             try:
-                loss = self.task.loss(self.model, half, label_smoothing=self.spec.label_smoothing)
+                loss = self.task.loss(self.model, half.to(self.device))
                 self._add_gradients(loss.loss)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
@@ -142,8 +164,11 @@ class TrainingModule(LightningModule):
                 parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
 
     def _remember(self, loss: Loss) -> None:
-        self.losses.append(BatchLoss(loss.loss.detach(), loss.nll.detach(), loss.n_tokens, loss.n_processed))
-        self._n_tokens += loss.n_tokens
+        if not self.logs:
+            self.losses.append(
+                BatchLoss(loss.loss.detach(), loss.nll.detach(), loss.n_predicted, loss.n_processed)
+            )
+        self._n_predicted += loss.n_predicted
 
     def _out_of_memory(self) -> RunError:
         return out_of_memory(
@@ -155,15 +180,14 @@ class TrainingModule(LightningModule):
         )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        self.learning_rate = self.schedule(self.progress.step + 1)
-        for group, base in zip(optimizer.param_groups, self._base_rates, strict=True):
-            group["lr"] = base * self.learning_rate
-        n_tokens, n_stopping, n_out_of_time = self._sum_over_ranks(self._n_tokens, *map(float, self.vote()))
+        self.learning_rate = float(cast(LambdaLR, self.lr_schedulers()).get_last_lr()[0])
+        votes = map(float, self.vote())
+        n_predicted, n_stopping, n_out_of_time = self._sum_over_ranks(self._n_predicted, *votes)
         self.is_stopping, self.is_out_of_time = n_stopping > 0, n_out_of_time > 0
-        self._n_tokens = 0
+        self._n_predicted = 0
         # DistributedDataParallel has averaged over ranks what has to be summed.
         is_mean = self._is_one_batch and not self._is_summed
-        scale = 1.0 if is_mean else self.trainer.world_size / n_tokens
+        scale = 1.0 if is_mean else self.trainer.world_size / n_predicted
         self._is_summed = False
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         self.gradient_norm = float(get_total_norm(gradients)) * scale
@@ -184,7 +208,52 @@ class TrainingModule(LightningModule):
     @property
     def _is_one_batch(self) -> bool:
         """Whether a single batch makes a step: its tokens are then known before its backward pass."""
-        return self.spec.accumulate == 1 and self.trainer.world_size == 1
+        return self.trainer.accumulate_grad_batches == 1 and self.trainer.world_size == 1
+
+    # Measuring
+
+    def measure(self, batch: Any) -> None:
+        """Measures the model on a part of a split, on its device; random numbers drawn are as if not drawn."""
+        with untouched():
+            self._measured.append(self.task.measure(self.model, batch, decoding=self.decoding))
+
+    def measured(self, *, is_wanted: bool = True) -> list[Measured] | None:
+        """What has been measured since the last call, on all ranks; None if it is not wanted on any."""
+        found, self._measured = self._measured, []
+        from_ranks = self.from_all_ranks(found if is_wanted else None)
+        if any(each is None for each in from_ranks):
+            return None
+        return [part for each in from_ranks for part in each]
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self.measure(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log(self.task.validation(self.measured() or []), "val")
+
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self.measure(batch)
+
+    def on_test_epoch_end(self) -> None:
+        self._log(self.task.validation(self.measured() or [], is_report=True), "test")
+
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[Any]:
+        """The answers to a batch's rows."""
+        return list(self.task.predict(self.model, batch, decoding=self.decoding))
+
+    def _log(self, validation: Validation, prefix: str) -> None:
+        for name, value in validation.metrics.items():
+            self.log(f"{prefix}_{name}", value, prog_bar=name == "loss")
+        if validation.score is not None:
+            self.log(f"{prefix}_score", validation.score, prog_bar=True)
+
+    def from_all_ranks(self, value: Any) -> list[Any]:
+        """What each rank has, by rank."""
+        if self.trainer.world_size == 1:
+            return [value]
+        values: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(values, value)
+        return values
 
     def _sum_over_ranks(self, *values: float) -> tuple[float, ...]:
         if self.trainer.world_size == 1:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, DistributedSampler
 
-from zoo.tasks.task import Batch, Prepared
+from zoo.tasks.prepared import Prepared
+from zoo.tasks.task import Batch
 
 
 class Position(NamedTuple):
@@ -64,18 +65,57 @@ class Batches(Dataset[Batch]):
         return self.task.batch(self.order.key(position))
 
 
-class RankSampler(Sampler[Position]):
-    """The positions of one rank's next n batches: every world_size-th of the list, from start + rank on."""
+class RankSampler(DistributedSampler[Position]):
+    """The positions of one rank's batches: every world_size-th of the list, from start + rank on.
 
-    def __init__(self, order: Order, start: Position, *, n: int, rank: int, world_size: int) -> None:
+    n of them, whatever the epoch, as an exact resume needs it; or, where n is None, those of one epoch, which is
+    Lightning's to choose: as many on each rank, so that up to world_size - 1 batches of an epoch are left out.
+    A DistributedSampler by name only: Lightning puts one of its own in the place of any other.
+    """
+
+    def __init__(self, order: Order, start: Position, *, n: int | None, rank: int, world_size: int) -> None:
         self.order, self.start, self.n = order, start, n
         self.rank, self.world_size = rank, world_size
 
+    def set_epoch(self, epoch: int) -> None:
+        if self.n is None:
+            self.start = Position(epoch, 0)
+
     def __len__(self) -> int:
-        return self.n
+        return len(self.order.epoch(self.start.epoch)) // self.world_size if self.n is None else self.n
 
     def __iter__(self) -> Iterator[Position]:
         position = self.order.after(self.start, self.rank)
-        for _ in range(self.n):
+        for _ in range(len(self)):
             yield position
             position = self.order.after(position, self.world_size)
+
+
+class Parts(Dataset[Batch]):
+    """The batches that a split is measured in, by their number."""
+
+    def __init__(self, task: Prepared, split: str) -> None:
+        self.task = task
+        self.keys = task.parts(split)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, number: int) -> Batch:
+        return self.task.part(self.keys[number])
+
+
+class ShareSampler(DistributedSampler[int]):
+    """The numbers of a rank's share of n parts: each part is one rank's, some have one more than others."""
+
+    def __init__(self, n: int, *, rank: int, world_size: int) -> None:
+        self.numbers = range(rank, n, world_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The same in every epoch."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)

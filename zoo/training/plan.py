@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from zoo.amounts import amount
-from zoo.tasks.task import Batch, Prepared
+from zoo.tasks.prepared import Prepared
+from zoo.tasks.task import Batch
 from zoo.training.randomness import untouched
 from zoo.training.settling import has_open_end
 from zoo.training.spec import TrainingSpec
@@ -22,9 +23,7 @@ SHARE_OF_STEPS = 0.9
 _OVERHEAD = 1.1  # the optimizer, records, and the loop around them
 
 
-def seconds_a_batch(
-    model: nn.Module, task: Prepared, batches: Iterable[Batch], *, label_smoothing: float
-) -> float:
+def seconds_a_batch(model: nn.Module, task: Prepared, batches: Iterable[Batch]) -> float:
     """Time of a forward and a backward pass: the lower quartile of a few batches, the first left out if possible.
 
     What else the machine does makes some of them slower, never faster.
@@ -39,7 +38,7 @@ def seconds_a_batch(
     with untouched():
         for batch in batches:
             before = time.perf_counter()
-            loss = task.loss(model, batch.to(device), label_smoothing=label_smoothing)
+            loss = task.loss(model, batch.to(device))
             gradients = torch.autograd.grad(loss.loss, parameters, allow_unused=True)
             # Waits for the device.
             next(gradient for gradient in gradients if gradient is not None).flatten()[:1].tolist()

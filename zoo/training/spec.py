@@ -13,6 +13,8 @@ from zoo.kinds import OPTIMIZER, SCHEDULE, ScheduleSpec
 class TrainingSpec(Spec):
     tokens_per_batch: int = Field(4096, ge=1, le=10**8)
     """Most tokens on each side of a batch, padding included; the paper has 25,000."""
+    rows_per_batch: int | None = Field(None, ge=1, le=10**7)
+    """Most rows of a batch besides; null for no limit but that of tokens."""
     max_steps: int = Field(100_000, ge=1, le=10**9)
     """Optimizer steps, after which training ends; or before, where the schedule's rate has fallen to 0 for good."""
     max_minutes: float | None = Field(None, gt=0, le=10**7)
@@ -36,8 +38,6 @@ class TrainingSpec(Spec):
     """Whether torch may use only algorithms that give the same bits every time. On a CPU they all do."""
     data_workers: int = Field(0, ge=0, le=256)
     """Extra processes that prepare batches; 0 prepares them between the steps."""
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
-    """Share of the target probability that is spread over the vocabulary."""
     clip_norm: float | None = Field(None, gt=0, le=10**9)
     """Longest gradient of a step; a longer one is scaled down to it. null for no limit."""
     accumulate: int = Field(1, ge=1, le=10**6)
@@ -53,11 +53,9 @@ class TrainingSpec(Spec):
     """The learning rate of each step."""
     validate_every: int = Field(1000, ge=1, le=10**9)
     """Steps between two validations; there is one at the end in any case."""
-    validation_sentences: int = Field(500, ge=0, le=10**9)
-    """Validation sentences that are translated, as `generation` says, for the score; 0 for none."""
     best_by: Literal["score", "loss"] = "score"
-    """What makes a checkpoint the best: the task's score (BLEU), or the loss on the validation set. Of equal scores
-    the one of lower loss is better, then the later."""
+    """What makes a checkpoint the best: the task's score, such as BLEU, or where it has none the loss; or the loss on
+    the validation set in any case. Of equal scores the one of lower loss is better, then the later."""
     checkpoint_every: int = Field(1000, ge=1, le=10**9)
     """Steps between two checkpoints; there is one at the end, and at each new best, in any case."""
     keep_checkpoints: int | None = Field(None, ge=1, le=10**6)
@@ -77,8 +75,6 @@ class TrainingSpec(Spec):
             raise ValueError(
                 "out_of_memory 'split' needs devices 1: other devices would wait for this one's halves"
             )
-        if self.best_by == "score" and self.validation_sentences == 0:
-            raise ValueError("best_by 'score' needs validation_sentences above 0; or choose best_by 'loss'")
 
     def problems(self, path: str) -> list[Problem]:
         return [

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from zoo.data.corpora.text import PairedFiles, TextFilesSpec
+from zoo.data.corpora.text import PairedFiles, PairsSpec
 from zoo.kinds import CORPUS
 
 
-class FilePairsSpec(TextFilesSpec):
+class FilePairsSpec(PairsSpec):
     type: Literal["file_pairs"] = "file_pairs"
     train: tuple[str, str]
     """Source file and target file to train on, plain or gzipped."""

@@ -11,18 +11,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from registry import Spec
 from zoo.data.bad_lines import BadLines
 from zoo.data.grammar import english, german
 from zoo.data.grammar.sampling import Sampler
-from zoo.kinds import CORPUS
+from zoo.kinds import CORPUS, CorpusSpec, Row
 
 
-class GrammarCorpusSpec(Spec):
+class GrammarCorpusSpec(CorpusSpec):
+    fields: ClassVar = ("source", "target")
+
     type: Literal["grammar"] = "grammar"
     source_language: Literal["en", "de"] = "en"
     """The language translated from; the other one is the target. Into German there is more to learn."""
@@ -57,9 +58,9 @@ class GrammarCorpus:
         """A name for messages."""
         return f"grammar corpus, {split}"
 
-    def pairs(self, split: str, *, bad_lines: BadLines) -> Iterator[tuple[str, str]]:
+    def rows(self, split: str, *, bad_lines: BadLines) -> Iterator[Row]:
         """The sentences of a split; none of them is bad."""
-        yield from self._pairs[split]
+        return ({"source": source, "target": target} for source, target in self._pairs[split])
 
     def fingerprint(self, split: str) -> str:
         """SHA-256 of the split's text."""

@@ -9,12 +9,12 @@ from typing import Literal
 from pydantic import Field
 
 from registry import suggest
-from zoo.data.corpora.text import PairedFiles, TextFilesSpec
+from zoo.data.corpora.text import PairedFiles, PairsSpec
 from zoo.errors import DataError
 from zoo.kinds import CORPUS
 
 
-class ParallelTextSpec(TextFilesSpec):
+class ParallelTextSpec(PairsSpec):
     type: Literal["parallel_text"] = "parallel_text"
     folder: str
     """Where the files are."""

@@ -9,12 +9,12 @@ from typing import Literal
 from pydantic import Field
 
 from zoo.data.bad_lines import BadLines
-from zoo.data.corpora.text import TextFilesSpec
+from zoo.data.corpora.text import PairsSpec
 from zoo.data.lines import hash_files, read_columns
-from zoo.kinds import CORPUS
+from zoo.kinds import CORPUS, Row
 
 
-class TabSeparatedSpec(TextFilesSpec):
+class TabSeparatedSpec(PairsSpec):
     type: Literal["tab_separated"] = "tab_separated"
     train: str
     """File to train on, plain or gzipped: a pair on each line, tabs between the columns, no heading."""
@@ -63,11 +63,12 @@ class TabSeparated:
         """The file, for messages."""
         return str(self._paths[split])
 
-    def pairs(self, split: str, *, bad_lines: BadLines) -> Iterator[tuple[str, str]]:
+    def rows(self, split: str, *, bad_lines: BadLines) -> Iterator[Row]:
         """The pairs of a split, as `read_columns` reads them."""
-        return read_columns(
+        for source, target in read_columns(
             self._paths[split], self._columns, max_characters=self._max_characters, bad_lines=bad_lines
-        )
+        ):
+            yield {"source": source, "target": target}
 
     def fingerprint(self, split: str) -> str:
         """SHA-256 of the file's bytes and of what decides how they are read."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
-from registry import Spec
 from zoo.data.bad_lines import BadLines
 from zoo.data.lines import hash_files, read_pairs
+from zoo.kinds import CorpusSpec, Row
 
 
-class TextFilesSpec(Spec):
+class TextFilesSpec(CorpusSpec):
     max_characters: int = Field(100_000, ge=1, le=10**8)
     """Longest line; a longer one is bad, and never wholly in memory."""
+
+
+class PairsSpec(TextFilesSpec):
+    fields: ClassVar = ("source", "target")
 
 
 class PairedFiles:
@@ -32,13 +37,12 @@ class PairedFiles:
         """The source file, for messages."""
         return str(self._paths[split][0])
 
-    def pairs(self, split: str, *, bad_lines: BadLines) -> Iterator[tuple[str, str]]:
-        """The pairs of a split; a line that is bad in a further reference is bad."""
-        return ((row[0], row[1]) for row in self.with_references(split, bad_lines=bad_lines))
-
-    def with_references(self, split: str, *, bad_lines: BadLines) -> Iterator[tuple[str, ...]]:
-        """Source, reference and further references of each pair, as `read_pairs` reads them."""
-        return read_pairs(*self._paths[split], max_characters=self._max_characters, bad_lines=bad_lines)
+    def rows(self, split: str, *, bad_lines: BadLines) -> Iterator[Row]:
+        """source and target of each pair, as `read_pairs` reads them, and with further references, `references`."""
+        for source, target, *further in read_pairs(
+            *self._paths[split], max_characters=self._max_characters, bad_lines=bad_lines
+        ):
+            yield {"source": source, "target": target, **({"references": further} if further else {})}
 
     def fingerprint(self, split: str) -> str:
         """SHA-256 of the files' bytes and of what decides how they are read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from zoo.evaluation.translation import BleuTokenizer
+from zoo.metrics.translation import BleuTokenizer
 
 _CUT_AT_SPACES = ("13a", "intl")
 _MOST = 0.5

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoo.evaluation.scripts import tokenizer_advice, unspaced_script
+from zoo.metrics.scripts import tokenizer_advice, unspaced_script
 
 TEXTS = {
     "Japanese": ["彼は毎朝公園を走ります。", "WiFiのパスワードは何ですか?"],
