@@ -7,22 +7,26 @@ from registry.parsing import dump, parse
 from registry.plugins import Plugin, PluginError, load_plugin, loaded_plugins
 from registry.problems import Problem, SpecError, suggest
 from registry.schema import json_schema, partial, resolve
-from registry.spec import Spec, check_part
+from registry.spec import Spec, Within
+from registry.walk import Place, check, inner, walk
 
 __all__ = [
     "Entry",
     "Kind",
+    "Place",
     "Plugin",
     "PluginError",
     "Problem",
     "Spec",
     "SpecError",
-    "check_part",
+    "Within",
+    "check",
     "describe",
     "describe_fields",
     "describe_spec",
     "dotted_keys",
     "dump",
+    "inner",
     "inner_specs",
     "json_schema",
     "kinds",
@@ -34,4 +38,5 @@ __all__ = [
     "resolve",
     "suggest",
     "suggest_key",
+    "walk",
 ]

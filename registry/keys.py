@@ -66,15 +66,27 @@ def _did_you_mean(keys: Sequence[str]) -> str:
 
 def _specs(spec_class: type[Spec], name: str, field: FieldInfo, value: Any) -> list[type[Spec]]:
     """The specs that a field's value is read as."""
-    kinds = [item for item in field.metadata if isinstance(item, Kind)]
-    if not kinds:
+    kind = field_kind(field)
+    if kind is None:
         return list(spec_classes(field.annotation))
     component = value.get("type") if isinstance(value, Mapping) else value
     component = component or default_type(spec_class, name)
     try:
-        return [kinds[0].entry(component).spec] if isinstance(component, str) else []
+        return [kind.entry(component).spec] if isinstance(component, str) else []
     except SpecError:
         return []
+
+
+def field_kind(field: FieldInfo) -> Kind | None:
+    """The kind whose components a field takes, or each item of its list."""
+    return next(_kinds(field.annotation, field.metadata), None)
+
+
+def _kinds(annotation: Any, metadata: Iterable[Any]) -> Iterator[Kind]:
+    found = (*metadata, *getattr(annotation, "__metadata__", ()))
+    yield from (item for item in found if isinstance(item, Kind))
+    for argument in get_args(annotation):
+        yield from _kinds(argument, ())
 
 
 def spec_classes(annotation: Any) -> Iterator[type[Spec]]:

@@ -134,7 +134,7 @@ class Kind:
 
     def build(self, spec: Spec, **context: Any) -> Any:
         """Constructs the component that the spec describes, within the given context."""
-        entry = self.entry(getattr(spec, "type", ""))
+        entry = self.entry(spec.type)
         if type(spec) is not entry.spec:
             raise TypeError(f"{self.name} {entry.name!r} is built from a {entry.spec.__name__}, not {spec!r}")
         fields = {name: getattr(spec, name) for name in entry.spec.model_fields if name != "type"}

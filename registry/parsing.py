@@ -14,6 +14,7 @@ from registry.keys import dotted_keys, suggest_key
 from registry.plugins import PluginError
 from registry.problems import Problem, SpecError, did_you_mean, show
 from registry.spec import Spec
+from registry.walk import check_alone
 from registry.words import either, field_words
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
@@ -55,7 +56,7 @@ _EXPECTED = {
 def parse(
     spec_class: type[AnySpec], data: Any, *, path: str = "", locate: Callable[[str], str] | None = None
 ) -> AnySpec:
-    """Reads plain data as a spec: its form, then the limits its parts say themselves (`Spec.problems`).
+    """Reads plain data as a spec: its form, then the limits that it and its parts say: see `check`.
 
     Where the form of a field is wrong that may be left out, the limits of the others are looked at all the same.
     path is where the data stands in its document; locate gives the `file:line` of a path, or "".
@@ -69,7 +70,7 @@ def parse(
         problems = _explain(error.errors(include_url=False), data, path, readers, spec_class)
         problems += _limits_elsewhere(spec_class, data, path, problems)
     else:
-        problems = spec.problems(path)
+        problems = check_alone(spec, path)
         if not problems:
             return spec
     if locate is not None:
@@ -91,7 +92,7 @@ def _limits_elsewhere(
         return []
     try:
         rest = {key: value for key, value in data.items() if key not in wrong}
-        return spec_class.model_validate(rest, context={"readers": []}).problems(path)
+        return check_alone(spec_class.model_validate(rest, context={"readers": []}), path)
     except ValidationError:  # of what was beyond the most mistakes that are told
         return []
 

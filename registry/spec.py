@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -14,6 +15,23 @@ from pydantic import (
 )
 
 from registry.problems import Problem
+
+
+@dataclass(frozen=True)
+class Within:
+    """What a part works in, where there is more to say than names and values."""
+
+    context: Mapping[str, Any] | None
+    n_times: int = 1
+    """How many are made of it for each of the spec around it; 0 where it is a piece of another part."""
+    times_key: str = ""
+    """The key, of the spec around it, that says how many."""
+    is_checked: bool = True
+    """Whether its limits are looked at here; if not, then where it is used."""
+    inherited: Spec | None = None
+    """What stands in for a field that is null."""
+    told_at: str = ""
+    """The key at which that one's problems are told."""
 
 
 class Spec(BaseModel):
@@ -35,15 +53,36 @@ class Spec(BaseModel):
         protected_namespaces=(),
     )
 
+    if TYPE_CHECKING:  # pydantic takes no field over a class's own attribute
+
+        @property
+        def type(self) -> str:
+            """The name that a component is registered by; a spec that is no component has none."""
+
     def check(self, *args: Any, **context: Any) -> None:
         """Raises ValueError where this part cannot work in its context, before any weight exists.
 
         Subclasses name the keywords that their kind's contract lists, such as `*, d_model: int`.
         """
 
-    def problems(self, path: str) -> list[Problem]:
-        """What is wrong with the parts of a composite spec that stands at `path`; see `check_part`."""
+    def problems(self, path: str, *args: Any, **context: Any) -> list[Problem]:
+        """What is wrong with the parts of a composite spec together; `path` is where it stands.
+
+        What is wrong with a part by itself its own `check` says. Subclasses name the keywords of the context that they
+        need, such as `path: str, *, d_model: int`.
+        """
         return []
+
+    def contexts(
+        self, *args: Any, **own: Any
+    ) -> Mapping[str, Mapping[str, Any] | Within | tuple[Within, ...]]:
+        """The context of each part that has another than this spec's own, by its field.
+
+        A part's `check` is called with those names of it that its kind lists; one that is missing is a programming
+        error. Subclasses name the keywords of their own context that they need. Several `Within` of one field are
+        several parts made of one spec, none says that nothing is.
+        """
+        return {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -69,15 +108,6 @@ class Spec(BaseModel):
             component = default_type(cls, info.field_name)
             return value if component is None else {"type": component, **value}
         return _as_tuple(value)
-
-
-def check_part(spec: Spec, path: str, **context: Any) -> list[Problem]:
-    """Runs `spec.check(**context)` and returns its complaint, if any, as a problem at `path`."""
-    try:
-        spec.check(**context)
-    except ValueError as error:
-        return [Problem(path, str(error))]
-    return []
 
 
 def default_type(spec_class: type[Spec], name: str) -> str | None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from registry import SpecError, dump, parse
+from registry import SpecError, check, dump, parse
 from zoo.assembly.build import build
 from zoo.assembly.decoder_only import DecoderOnlySpec
 from zoo.assembly.encoder_decoder import EncoderDecoderSpec
@@ -99,12 +99,12 @@ def test_a_decoder_like_an_encoder_of_different_layers_attends_in_each():
     )
     assert [layer.cross_attention.n_heads for layer in spec.decoder.each_layer()] == [2, 2, 2]
     assert [layer.dropout for layer in spec.decoder.each_layer()] == [0.25, 0.5, 0.25]
-    assert not spec.problems("model")
+    assert not check(spec, "model")
 
 
 def test_heads_that_differ_where_positions_have_something_for_each_are_refused():
     spec = decoder(layer=LAYER, layers=[{}, {"layer": {"self_attention": {"n_heads": 2}}}])
-    assert not spec.problems("model")
+    assert not check(spec, "model")
     layers = [{}, {"layer": {"self_attention": {"n_heads": 2}}}]
     message = r"decoder\.layers\.1\.layer\.self_attention: n_heads \(2\) must be the first layer's \(3\)"
     with pytest.raises(SpecError, match=message):

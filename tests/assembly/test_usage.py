@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from registry import dump
+from registry import check, dump
 from zoo.assembly.build import build
 from zoo.assembly.decoder_only import DecoderOnlySpec
 from zoo.assembly.encoder_decoder import EncoderDecoderSpec
@@ -69,7 +69,7 @@ def slots(architecture: str) -> dict[str, Any]:
 
 def problems(data: dict[str, Any]) -> list[str]:
     spec = SPECS[data["type"]].model_validate(data)
-    return [str(problem) for problem in spec.problems("model")]
+    return [str(problem) for problem in check(spec, "model")]
 
 
 def without_gradient(data: dict[str, Any]) -> list[str]:

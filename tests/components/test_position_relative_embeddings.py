@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from registry import SpecError, parse
+from registry import SpecError, check, parse
 from zoo.components.norm.layer_norm import LayerNormSpec
 from zoo.components.position.relative_embeddings import RelativeEmbeddings, RelativeEmbeddingsSpec
 from zoo.masks import Mask
@@ -104,5 +104,5 @@ def test_its_norm_is_checked_at_the_width():
     spec = RelativeEmbeddingsSpec.model_construct(
         type="relative_embeddings", span=3, max_distance=None, norm=Norm()
     )
-    spec.check(d_model=12, n_heads=3, d_k=4, role="self")
+    assert check(spec, d_model=12, n_heads=3, d_k=4, role="self") == []
     assert seen == [{"d_model": 12}]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from registry import SpecError, parse
+from registry import SpecError, check, parse
 from zoo.components.position.rotary import Rotary, RotarySpec
 from zoo.kernels.rotary import turns
 from zoo.kinds import ROTARY_SCALING
@@ -191,9 +191,12 @@ def test_sizes_that_do_not_pair_are_refused():
     with pytest.raises(ValueError, match=r"d_k \(4\) times fraction \(0.2\) is 0, which must be even and at"):
         RotarySpec(fraction=0.2).check(d_k=4, **context)
     ntk = {"type": "ntk", "factor": 2.0}
-    with pytest.raises(ValueError, match="2 features turn, at least 4 must"):
-        RotarySpec(scaling=ntk).check(d_k=2, **context)
-    RotarySpec(scaling=ntk, fraction=0.5).check(d_k=8, **context)
+    (problem,) = check(RotarySpec(scaling=ntk), "here", d_k=2, **context)
+    assert problem.path == "here.scaling"
+    assert "2 features turn, at least 4 must" in problem.message
+    assert check(RotarySpec(scaling=ntk, fraction=0.5), d_k=8, **context) == []
+    # of features that do not pair there is nothing more to say
+    assert [each.path for each in check(RotarySpec(scaling=ntk), "here", d_k=3, **context)] == ["here"]
 
 
 @pytest.mark.parametrize(

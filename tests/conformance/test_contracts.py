@@ -55,6 +55,7 @@ def test_a_component_takes_the_calls_of_its_contract(kind, name):
 def test_every_kind_of_ours_has_a_protocol(kind):
     assert kind.protocol is not None
     assert kind.contract
+    assert kind.check is not None
 
 
 def test_a_component_that_refuses_a_call_is_found():

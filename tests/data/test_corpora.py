@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from registry import SpecError, check_part, parse
+from registry import SpecError, parse
 from zoo.data.bad_lines import BadLines
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Corpus, CorpusSpec, Row
@@ -112,10 +112,9 @@ def test_a_line_that_is_bad_in_a_further_reference_is_left_out(folder: Path) -> 
 
 @pytest.mark.parametrize("name", ["parallel_text", "file_pairs"])
 def test_references_of_a_test_that_is_not_there_are_refused(folder: Path, name: str) -> None:
-    spec = parse(CORPUS.entry(name).spec, spec_of(name, folder) | {"test": None, "test_references": ["x"]})
-    assert [problem.message for problem in check_part(spec, "data")] == [
-        "test_references are given, but no test"
-    ]
+    given = spec_of(name, folder) | {"test": None, "test_references": ["x"]}
+    with pytest.raises(SpecError, match=r"^data: test_references are given, but no test$"):
+        parse(CORPUS.entry(name).spec, given, path="data")
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -188,6 +187,5 @@ def test_a_spec_out_of_bounds_is_refused(name: str, fields: dict[str, Any], mess
     ],
 )
 def test_source_and_target_must_differ(name: str, fields: dict[str, Any], message: str) -> None:
-    spec = parse(CORPUS.entry(name).spec, spec_of(name, Path()) | fields)
-    with pytest.raises(ValueError, match=message):
-        spec.check()
+    with pytest.raises(SpecError, match=message):
+        parse(CORPUS.entry(name).spec, spec_of(name, Path()) | fields)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, field_validator, model_validator
 
-from registry import Kind, Problem, Spec, SpecError, check_part, dump, parse
+from registry import Kind, Problem, Spec, SpecError, dump, parse
 
 NORM = Kind("scaling")
 
@@ -55,18 +55,10 @@ class StackSpec(Spec):
     limits: ClassVar[int] = 12
 
     def problems(self, path: str) -> list[Problem]:
-        return [*check_part(Limited(self.layer.n_heads), f"{path}.layer", d_model=self.limits)]
-
-
-class Limited:
-    """Stands in for a part with limits of its own."""
-
-    def __init__(self, n_heads: int) -> None:
-        self.n_heads = n_heads
-
-    def check(self, *, d_model: int) -> None:
-        if d_model % self.n_heads:
-            raise ValueError(f"n_heads ({self.n_heads}) must divide d_model ({d_model})")
+        if self.limits % self.layer.n_heads == 0:
+            return []
+        message = f"n_heads ({self.layer.n_heads}) must divide d_model ({self.limits})"
+        return [Problem(f"{path}.layer", message)]
 
 
 def _lines(data: Any, **options: Any) -> list[str]:

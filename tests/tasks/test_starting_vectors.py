@@ -291,7 +291,8 @@ def test_a_file_that_is_not_there_is_refused_before_anything_is_learnt(tmp_path:
 
 def test_a_shared_embedding_has_no_second_file() -> None:
     with pytest.raises(
-        SpecError, match=r"task: word_vectors\.target is given, but .* shares the source's embedding"
+        SpecError,
+        match=r"task\.word_vectors: word_vectors\.target is given, but .* shares the source's embedding",
     ):
         run_of(word_vectors={"source": "en.vec", "target": "de.vec"})
     with pytest.raises(

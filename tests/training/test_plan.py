@@ -11,7 +11,7 @@ import torch
 import torch.testing
 
 import presets
-from registry import parse
+from registry import check, parse
 from zoo import hardware
 from zoo.assembly.build import build
 from zoo.errors import RunError
@@ -178,7 +178,7 @@ def test_a_schedule_ends_where_it_was_told_to_though_its_warm_up_does_not(toy: M
     assert run.training.last_step == 5
     schedule = SCHEDULE.build(run.training.schedule, d_model=8, max_steps=50)
     assert [schedule(step) for step in (5, 6, 9)] == pytest.approx([5e-3 / 9, 0.0, 0.0])
-    assert not run.training.problems("training")
+    assert not check(run.training, "training")
 
 
 def test_a_few_slow_batches_do_not_make_the_estimate(

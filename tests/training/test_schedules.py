@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from registry import SpecError, check_part, parse
+from registry import SpecError, check, parse
 from zoo.kinds import SCHEDULE
 from zoo.training.spec import TrainingSpec
 
@@ -98,4 +98,4 @@ def test_a_floor_above_the_peak_is_refused_with_its_path() -> None:
 def test_the_examples_pass_their_own_check() -> None:
     for name in SCHEDULE.names():
         for spec in SCHEDULE.examples(name):
-            assert check_part(spec, name) == []
+            assert check(spec, name) == []

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from registry import Spec
-from zoo.assembly.parts import Part
+from registry import Place, Spec
+from zoo.assembly.parts import Part, counted_parts
 from zoo.kinds import MODEL
 
 
 def parts_of(model: Spec, path: str = "model") -> list[Part]:
-    """The parts of a model; one of a plugin's, which lists none, is a part itself."""
-    listed: Any = getattr(model, "parts", None)
-    return [Part(path, MODEL, model, {})] if listed is None else list(listed(path))
+    """The parts of a model; one that does not say that it is no more than their sum is a part itself."""
+    if not getattr(model, "is_sum_of_parts", False):
+        return [Part(path, MODEL, model, {})]
+    return list(counted_parts(Place(path, model, context={})))
 
 
 def n_parameters(model: Spec) -> int:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from registry import Problem, Spec, check_part
+from registry import Problem, Spec
 from zoo.assembly.cache import StackCache
-from zoo.assembly.parts import Part
-from zoo.assembly.stack import Stack, StackSpec
+from zoo.assembly.stack import Stack, StackSpec, inherited_positions, stack_context
 from zoo.assembly.usage import model_position_problems, writer_problems
 from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
@@ -20,6 +18,7 @@ from zoo.masks import Mask
 class DecoderOnlySpec(Spec):
     type: Literal["decoder_only"] = "decoder_only"
     writes: ClassVar[str] = "tokens"
+    is_sum_of_parts: ClassVar[bool] = True
     d_model: int = Field(512, ge=1, le=1_000_000)
     """Width of every vector between sublayers."""
     tokens: Annotated[Spec, EMBEDDING]
@@ -38,31 +37,19 @@ class DecoderOnlySpec(Spec):
         """The embedding of each input: see zoo.kinds.model."""
         return {"tokens": self.tokens}
 
-    def problems(self, path: str) -> list[Problem]:
-        found = check_part(self.tokens, f"{path}.tokens", d_model=self.d_model)
-        found += check_part(self.head, f"{path}.head", d_model=self.d_model, embeddings=self.slots)
-        found += writer_problems(f"{path}.tokens", self.tokens)
-        found += model_position_problems(self, path, {"decoder": self.decoder})
-        return found + self.decoder.problems_in(
-            f"{path}.decoder",
-            d_model=self.d_model,
-            position=self.position,
-            position_path=f"{path}.position",
-            is_causal=True,
-            has_memory=False,
-        )
+    def contexts(self) -> dict[str, Any]:
+        width = {"d_model": self.d_model}
+        return {
+            "tokens": width,
+            "position": inherited_positions(self, decoder=True),
+            "decoder": stack_context(self, is_causal=True),
+            "head": {**width, "embeddings": self.slots},
+            "initialization": {},
+        }
 
-    def parts(self, path: str) -> Iterator[Part]:
-        """The parts of the model, for counting."""
-        yield Part(f"{path}.tokens", EMBEDDING, self.tokens, {"d_model": self.d_model})
-        yield from self.decoder.parts(
-            f"{path}.decoder",
-            d_model=self.d_model,
-            position=self.position,
-            position_path=f"{path}.position",
-        )
-        context = {"d_model": self.d_model, "embeddings": self.slots}
-        yield Part(f"{path}.head", HEAD, self.head, context)
+    def problems(self, path: str) -> list[Problem]:
+        found = writer_problems(f"{path}.tokens", self.tokens)
+        return found + model_position_problems(self, path, {"decoder": self.decoder})
 
 
 @MODEL.register("decoder_only", spec=DecoderOnlySpec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -16,11 +16,10 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 from torch import Tensor, nn
 
-from registry import Problem, Spec, check_part, partial
+from registry import Problem, Spec, partial
 from zoo.assembly.cache import StackCache
 from zoo.assembly.merging import merged, with_layers
-from zoo.assembly.parts import Part
-from zoo.assembly.stack import Stack, StackSpec
+from zoo.assembly.stack import Stack, StackSpec, inherited_positions, stack_context
 from zoo.assembly.usage import length_problems, model_position_problems, writer_problems
 from zoo.kinds import ATTENTION, EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
@@ -42,6 +41,7 @@ def _share_or_embedding(value: Any, handler: ValidatorFunctionWrapHandler) -> An
 class EncoderDecoderSpec(Spec):
     type: Literal["encoder_decoder"] = "encoder_decoder"
     writes: ClassVar[str] = "target"
+    is_sum_of_parts: ClassVar[bool] = True
     d_model: int = Field(512, ge=1, le=1_000_000)
     """Width of every vector between sublayers."""
     source: Annotated[Spec, EMBEDDING]
@@ -99,47 +99,31 @@ class EncoderDecoderSpec(Spec):
         target = self.source if isinstance(self.target, Share) else self.target
         return {"source": self.source, "target": target}
 
+    def contexts(self) -> dict[str, Any]:
+        width = {"d_model": self.d_model}
+        return {
+            "source": width,
+            "target": width,
+            "position": inherited_positions(self, encoder=False, decoder=True),
+            "encoder": stack_context(self, is_causal=False),
+            "decoder": stack_context(self, is_causal=True, has_memory=True),
+            "head": {**width, "embeddings": self.slots},
+            "initialization": {},
+        }
+
     def problems(self, path: str) -> list[Problem]:
-        found = check_part(self.source, f"{path}.source", d_model=self.d_model)
-        if not isinstance(self.target, Share):
-            found += check_part(self.target, f"{path}.target", d_model=self.d_model)
-        found += check_part(self.head, f"{path}.head", d_model=self.d_model, embeddings=self.slots)
-        found += writer_problems(f"{path}.target", self.slots["target"])
+        found = writer_problems(f"{path}.target", self.slots["target"])
         found += model_position_problems(self, path, {"encoder": self.encoder, "decoder": self.decoder})
         place = f"{path}.encoder.position" if self.encoder.position else f"{path}.position"
         found += length_problems(place, self.source, self.encoder.position or self.position)
-        crossings = [layer.cross_attention for _, layer, *_ in self.decoder.forms("")]
+        crossings = [layer.cross_attention for _, layer in self.decoder.forms("")]
         if all(getattr(crossing, "gives_nothing", False) for crossing in crossings):
             message = (
                 "no layer reads the encoder, whose weights would never learn: give one a cross_attention that is not "
                 "none, or take decoder_only"
             )
             found.append(Problem(f"{path}.decoder", message))
-        for name, stack in (("encoder", self.encoder), ("decoder", self.decoder)):
-            found += stack.problems_in(
-                f"{path}.{name}",
-                d_model=self.d_model,
-                position=self.position,
-                position_path=f"{path}.position",
-                is_causal=name == "decoder",
-                has_memory=name == "decoder",
-            )
         return found
-
-    def parts(self, path: str) -> Iterator[Part]:
-        """The parts of the model, for counting; a shared embedding stands once."""
-        width = {"d_model": self.d_model}
-        yield Part(f"{path}.source", EMBEDDING, self.source, width)
-        if not isinstance(self.target, Share):
-            yield Part(f"{path}.target", EMBEDDING, self.target, width)
-        for name, stack in (("encoder", self.encoder), ("decoder", self.decoder)):
-            yield from stack.parts(
-                f"{path}.{name}",
-                d_model=self.d_model,
-                position=self.position,
-                position_path=f"{path}.position",
-            )
-        yield Part(f"{path}.head", HEAD, self.head, {**width, "embeddings": self.slots})
 
 
 @MODEL.register("encoder_decoder", spec=EncoderDecoderSpec)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from registry import Problem, Spec, check_part
-from zoo.assembly.parts import Part
-from zoo.assembly.stack import Stack, StackSpec
+from registry import Problem, Spec
+from zoo.assembly.stack import Stack, StackSpec, inherited_positions, stack_context
 from zoo.assembly.usage import length_problems, model_position_problems
 from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
@@ -19,6 +17,7 @@ from zoo.masks import Mask
 class EncoderOnlySpec(Spec):
     type: Literal["encoder_only"] = "encoder_only"
     writes: ClassVar[None] = None
+    is_sum_of_parts: ClassVar[bool] = True
     d_model: int = Field(512, ge=1, le=1_000_000)
     """Width of every vector between sublayers."""
     inputs: Annotated[Spec, EMBEDDING]
@@ -37,33 +36,20 @@ class EncoderOnlySpec(Spec):
         """The embedding of each input: see zoo.kinds.model."""
         return {"inputs": self.inputs}
 
-    def problems(self, path: str) -> list[Problem]:
-        found = check_part(self.inputs, f"{path}.inputs", d_model=self.d_model)
-        found += check_part(self.head, f"{path}.head", d_model=self.d_model, embeddings=self.slots)
-        found += model_position_problems(self, path, {"encoder": self.encoder})
-        place = f"{path}.encoder.position" if self.encoder.position else f"{path}.position"
-        found += length_problems(place, self.inputs, self.encoder.position or self.position)
-        return found + self.encoder.problems_in(
-            f"{path}.encoder",
-            d_model=self.d_model,
-            position=self.position,
-            position_path=f"{path}.position",
-            is_causal=False,
-            has_memory=False,
-            names_global_tokens=True,
-        )
+    def contexts(self) -> dict[str, Any]:
+        width = {"d_model": self.d_model}
+        return {
+            "inputs": width,
+            "position": inherited_positions(self, encoder=False),
+            "encoder": stack_context(self, is_causal=False, names_global_tokens=True),
+            "head": {**width, "embeddings": self.slots},
+            "initialization": {},
+        }
 
-    def parts(self, path: str) -> Iterator[Part]:
-        """The parts of the model, for counting."""
-        yield Part(f"{path}.inputs", EMBEDDING, self.inputs, {"d_model": self.d_model})
-        yield from self.encoder.parts(
-            f"{path}.encoder",
-            d_model=self.d_model,
-            position=self.position,
-            position_path=f"{path}.position",
-        )
-        context = {"d_model": self.d_model, "embeddings": self.slots}
-        yield Part(f"{path}.head", HEAD, self.head, context)
+    def problems(self, path: str) -> list[Problem]:
+        found = model_position_problems(self, path, {"encoder": self.encoder})
+        place = f"{path}.encoder.position" if self.encoder.position else f"{path}.position"
+        return found + length_problems(place, self.inputs, self.encoder.position or self.position)
 
 
 @MODEL.register("encoder_only", spec=EncoderOnlySpec)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from registry import Kind, Problem, Spec, check_part
+from registry import Problem, Spec, Within
 from zoo.assembly.cache import LayerCache
-from zoo.assembly.parts import Part
 from zoo.assembly.usage import is_unread, needless, unused
 from zoo.components.heads import has_hook
 from zoo.kinds import ATTENTION, FFN, LAYOUT, NORM, POSITION, LayoutSpec, Position
@@ -54,29 +53,31 @@ class LayerSpec(Spec):
         """The norm of each sublayer, in order."""
         return tuple(norm for _, norm in self.sublayers)
 
-    def problems_in(
-        self, path: str, *, d_model: int, position: Spec, is_causal: bool, has_memory: bool
-    ) -> list[Problem]:
-        """Everything that is wrong with this layer in a stack of width d_model, position being the stack's.
-
-        has_memory is whether there is an encoder's output to attend to.
-        """
-        role = "causal" if is_causal else "self"
-        own = self.position or position
-        found = check_part(self.norm, f"{path}.norm", d_model=d_model)
-        if self.attention_norm is not None:
-            found += check_part(self.attention_norm, f"{path}.attention_norm", d_model=d_model)
-        found += self._unused(path)
-        found += check_part(self.layout, f"{path}.layout", norms=self.norms)
-        found += self.layout.problems(f"{path}.layout")
-        found += check_part(
-            self.self_attention, f"{path}.self_attention", d_model=d_model, role=role, position=own
-        )
-        found += check_part(self.ffn, f"{path}.ffn", d_model=d_model)
-        where = f"{path}.position" if self.position else f"{path}.self_attention"
+    def contexts(self, *, d_model: int, position: Spec, is_causal: bool) -> dict[str, Within]:
+        """What the parts of a layer in a stack of width d_model work in, position being the stack's."""
+        role, own = "causal" if is_causal else "self", self.position or position
+        width = {"d_model": d_model}
         n_heads, d_k = heads(self.self_attention), head_size(self.self_attention, d_model)
-        found += check_part(own, where, d_model=d_model, n_heads=n_heads, d_k=d_k, role=role)
+        return {
+            "norm": Within(width, n_times=0),  # the layout has them
+            "attention_norm": Within(width, n_times=0),
+            "layout": Within({**width, "norms": self.norms}),
+            "self_attention": Within({**width, "role": role, "position": own}),
+            "cross_attention": Within({**width, "role": "cross", "position": None}),
+            "ffn": Within(width),
+            "position": Within(
+                {**width, "n_heads": n_heads, "d_k": d_k, "role": role},
+                n_times=1 if self.position else 0,
+                inherited=position,
+                told_at="self_attention",
+            ),
+        }
+
+    def problems(self, path: str, *, d_model: int, has_memory: bool) -> list[Problem]:
+        """What is wrong with the parts together; has_memory is whether there is an encoder's output to attend to."""
+        found = self._unused(path)
         adds_only = not (has_hook(self.position, "rotate") or has_hook(self.position, "bias"))
+        n_heads = heads(self.self_attention)
         if has_hook(self.position, "embed") and adds_only:
             message = "adds to the embeddings only, which a layer does not; set it for the stack or the model"
             found.append(Problem(f"{path}.position", message))
@@ -84,18 +85,11 @@ class LayerSpec(Spec):
             self.position, [self.self_attention], d_model=d_model, n_heads=n_heads
         ):
             found.append(unused(f"{path}.position", self.position))
-        if self.cross_attention is not None:
-            found += check_part(
-                self.cross_attention, f"{path}.cross_attention", d_model=d_model, role="cross", position=None
-            )
-            if not has_memory:
-                found.append(
-                    Problem(f"{path}.cross_attention", "there is no memory here to attend to; remove it")
-                )
-        elif has_memory:
-            found.append(
-                Problem(f"{path}.cross_attention", "missing: a decoder's layers must attend to the encoder")
-            )
+        place = f"{path}.cross_attention"
+        if self.cross_attention is not None and not has_memory:
+            found.append(Problem(place, "there is no memory here to attend to; remove it"))
+        elif self.cross_attention is None and has_memory:
+            found.append(Problem(place, "missing: a decoder's layers must attend to the encoder"))
         return found
 
     def _unused(self, path: str) -> list[Problem]:
@@ -121,22 +115,6 @@ class LayerSpec(Spec):
             return []
         why = "nothing uses it: there is no self-attention; leave it out"
         return needless([(f"{path}.attention_norm", self.attention_norm, None, why)])
-
-    def parts(self, path: str, *, d_model: int, n_times: int, times_key: str) -> Iterator[Part]:
-        """The parts of n_times layers of this form, times_key being the key that says how many."""
-        slots: list[tuple[str, Kind, Spec | None]] = [
-            ("self_attention", ATTENTION, self.self_attention),
-            ("cross_attention", ATTENTION, self.cross_attention),
-            ("ffn", FFN, self.ffn),
-        ]
-        width = {"d_model": d_model}
-        for name, kind, spec in slots:
-            if spec is not None:
-                yield Part(f"{path}.{name}", kind, spec, width, n_times, times_key)
-        yield Part(f"{path}.layout", LAYOUT, self.layout, {**width, "norms": self.norms}, n_times, times_key)
-        if self.position is not None:
-            context = {**width, "n_heads": heads(self.self_attention)}
-            yield Part(f"{path}.position", POSITION, self.position, context, n_times, times_key)
 
 
 def head_size(attention: Spec, d_model: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
@@ -10,11 +10,10 @@ from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 from torch import Tensor, nn
 
-from registry import Problem, Spec, check_part, partial
+from registry import Problem, Spec, Within, partial
 from zoo.assembly.cache import StackCache
 from zoo.assembly.layer import Layer, LayerSpec, head_size, heads
 from zoo.assembly.merging import merged, with_layers
-from zoo.assembly.parts import Part
 from zoo.assembly.usage import has_weights, is_unread, unused
 from zoo.components.heads import has_hook
 from zoo.kernels.dropout import dropout as drop
@@ -52,6 +51,10 @@ class LayerGroupSpec(Spec):
         if self.layer is not None:
             return {"layer": self.layer}
         return {f"cycle.{i}": layer for i, layer in enumerate(self.cycle or ())}
+
+    def contexts(self, **own: Any) -> dict[str, Within]:
+        """The stack's own, for as many layers."""
+        return {field: Within(own, self.repeat, "repeat") for field in ("layer", "cycle")}
 
 
 def _given(field: str, **schema: Any) -> dict[str, Any]:
@@ -152,12 +155,12 @@ class StackSpec(Spec):
         assert self.n_layers is not None
         return [self.layer] * self.n_layers
 
-    def forms(self, path: str) -> list[tuple[str, LayerSpec, int, str]]:
-        """Each form of layer in this stack at `path`: its place, its spec, how many there are, the key that says so."""
+    def forms(self, path: str) -> list[tuple[str, LayerSpec]]:
+        """Each form of layer in this stack at `path`: its place and its spec."""
         if self.layer is not None:
-            return [(f"{path}.layer", self.layer, self.n_layers or 1, f"{path}.n_layers")]
+            return [(f"{path}.layer", self.layer)]
         return [
-            (f"{path}.layers.{i}.{place}", layer, group.repeat, f"{path}.layers.{i}.repeat")
+            (f"{path}.layers.{i}.{place}", layer)
             for i, group in enumerate(self.layers or ())
             for place, layer in group.each_form().items()
         ]
@@ -172,20 +175,38 @@ class StackSpec(Spec):
         """The first layer's heads, which are those of the stack's positions."""
         return heads(self.first_layer.self_attention)
 
-    def parts(self, path: str, *, d_model: int, position: Spec, position_path: str) -> Iterator[Part]:
-        """The parts of this stack, position being the model's, at position_path."""
-        place = position_path if self.position is None else f"{path}.position"
-        context = {"d_model": d_model, "n_heads": self.n_heads}
-        yield Part(place, POSITION, self.position or position, context)
-        for name in ("input_norm", "final_norm"):
-            if (norm := getattr(self, name)) is not None:
-                yield Part(f"{path}.{name}", NORM, norm, {"d_model": d_model})
-        for where, layer, n_times, key in self.forms(path):
-            yield from layer.parts(where, d_model=d_model, n_times=n_times, times_key=key)
+    def contexts(
+        self, *, d_model: int, position: Spec, is_causal: bool, has_memory: bool, **rest: Any
+    ) -> dict[str, Within]:
+        """What the parts of this stack of width d_model work in, position being the model's."""
+        own = self.position or position
+        layer = {"d_model": d_model, "position": own, "is_causal": is_causal, "has_memory": has_memory}
+        return {
+            "layer": Within(layer, self.n_layers or 1, "n_layers"),
+            "layers": Within(layer),
+            "position": self.position_within(own, d_model=d_model, is_causal=is_causal),
+            "input_norm": Within({"d_model": d_model}),
+            "final_norm": Within({"d_model": d_model}),
+        }
+
+    def position_within(self, position: Spec, *, d_model: int, is_causal: bool) -> Within:
+        """What the stack's positions work in. Each layer that uses them looks at their limits; if none does, but the
+        stack adds them all the same, they are looked at as those of the first layer.
+        """
+        return Within(
+            {
+                "d_model": d_model,
+                "n_heads": self.n_heads,
+                "d_k": head_size(self.first_layer.self_attention, d_model),
+                "role": "causal" if is_causal else "self",
+            },
+            is_checked=has_hook(position, "embed")
+            and all(layer.position is not None for _, layer in self.forms("")),
+        )
 
     def uses(self, position: Spec, *, d_model: int) -> bool:
         """Whether anything here uses these positions as the stack's; ones that do nothing need no use."""
-        attentions = [layer.self_attention for _, layer, *_ in self.forms("") if layer.position is None]
+        attentions = [layer.self_attention for _, layer in self.forms("") if layer.position is None]
         return not is_unread(position, attentions, d_model=d_model, n_heads=self.n_heads)
 
     def learns_in_vain(self, position: Spec, *, d_model: int) -> bool:
@@ -193,43 +214,19 @@ class StackSpec(Spec):
         is_used = self.uses(position, d_model=d_model)
         return not is_used and has_weights(position, d_model=d_model, n_heads=self.n_heads)
 
-    def problems_in(
-        self,
-        path: str,
-        *,
-        d_model: int,
-        position: Spec,
-        position_path: str,
-        is_causal: bool,
-        has_memory: bool,
-        names_global_tokens: bool = False,
+    def problems(
+        self, path: str, *, d_model: int, position: Spec, names_global_tokens: bool
     ) -> list[Problem]:
-        """Everything wrong with this stack at width d_model, position being the model's.
+        """What is wrong with the layers and positions together, position being the model's.
 
         names_global_tokens is whether the model is told at each call which tokens are global.
         """
         own = self.position or position
-        place = position_path if self.position is None else f"{path}.position"
         found: list[Problem] = []
-        is_inherited = (
-            self.position is None
-        )  # by another stack too, perhaps, which may use what has no weights
-        if not self.uses(own, d_model=d_model) and (
-            not is_inherited or self.learns_in_vain(own, d_model=d_model)
-        ):
-            found.append(unused(place, own, path))
-        if has_hook(own, "embed") and all(layer.position is not None for _, layer, *_ in self.forms(path)):
-            d_k = head_size(self.first_layer.self_attention, d_model)
-            role = "causal" if is_causal else "self"  # no layer asks, but the stack adds them all the same
-            found += check_part(own, place, d_model=d_model, n_heads=self.n_heads, d_k=d_k, role=role)
-        for name in ("input_norm", "final_norm"):
-            if (norm := getattr(self, name)) is not None:
-                found += check_part(norm, f"{path}.{name}", d_model=d_model)
+        if self.position is not None and not self.uses(self.position, d_model=d_model):
+            found.append(unused(f"{path}.position", self.position, path))
         first = self.n_heads
-        for where, layer, *_ in self.forms(path):
-            found += layer.problems_in(
-                where, d_model=d_model, position=own, is_causal=is_causal, has_memory=has_memory
-            )
+        for where, layer in self.forms(path):
             if getattr(layer.self_attention, "needs_global_tokens", False) and not names_global_tokens:
                 message = (
                     "nothing uses the projections for global tokens: this model is not told which those are, and "
@@ -244,6 +241,29 @@ class StackSpec(Spec):
                 )
                 found.append(Problem(f"{where}.self_attention", message))
         return found
+
+
+def stack_context(
+    model: Any, *, is_causal: bool, has_memory: bool = False, names_global_tokens: bool = False
+) -> dict[str, Any]:
+    """The context of a stack of a model's spec; the rest is what `LayerSpec.problems` and the stack's ask."""
+    return {
+        "d_model": model.d_model,
+        "position": model.position,
+        "is_causal": is_causal,
+        "has_memory": has_memory,
+        "names_global_tokens": names_global_tokens,
+    }
+
+
+def inherited_positions(model: Any, **is_causal: bool) -> tuple[Within, ...]:
+    """A model's positions in each of its stacks, given by name, that has none of its own: each has a copy."""
+    stacks = {name: getattr(model, name) for name in is_causal}
+    return tuple(
+        stack.position_within(model.position, d_model=model.d_model, is_causal=is_causal[name])
+        for name, stack in stacks.items()
+        if stack.position is None
+    )
 
 
 class Stack(nn.Module):

@@ -37,33 +37,34 @@ def unused(path: str, position: Spec, where: str = "") -> Problem:
     """The problem of a position that nothing uses, of the layers `where` or of its own, with who would."""
     examples = {name: ATTENTION.examples(name)[:1] for name in ATTENTION.names()}
     able = [name for name, specs in examples.items() if specs and reads(specs[0], position)]
-    name = getattr(position, "type", "?")
     who = f"no attention of {where}, in a layer without its own," if where else "this layer's attention never"
     known = f"the attentions {', '.join(able)} do" if able else "no attention does"
     return Problem(
         path,
-        f"nothing uses {name} positions: {who} reads them ({known}); take another attention or other positions, such "
-        "as none",
+        f"nothing uses {position.type} positions: {who} reads them ({known}); take another attention or other "
+        "positions, such as none",
     )
 
 
 def model_position_problems(model: Any, path: str, stacks: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with a model's positions as far as none of its StackSpecs can tell: that all do without."""
+    """What is wrong with a model's positions as its stacks use them: one that has its own says so of those itself."""
     position: Spec = model.position
+    heirs = {name: stack for name, stack in stacks.items() if stack.position is None}
+    # A stack may inherit, without using them, positions that another uses: if they have no weights.
+    in_vain = [name for name, stack in heirs.items() if stack.learns_in_vain(position, d_model=model.d_model)]
+    if in_vain:
+        return [unused(f"{path}.position", position, f"{path}.{name}") for name in in_vain]
     default = type(model).model_fields["position"].default
     if position == POSITION.entry(default).spec():  # what nobody said needs no use
         return []
-    heirs = [stack for stack in stacks.values() if stack.position is None]
     if not heirs:
         first = next(iter(stacks.values()))
         if not has_weights(position, d_model=model.d_model, n_heads=first.n_heads):
             return []
         message = "nothing uses it: every stack has positions of its own; leave it out"
         return [Problem(f"{path}.position", message)]
-    if any(stack.uses(position, d_model=model.d_model) for stack in heirs):
+    if any(stack.uses(position, d_model=model.d_model) for stack in heirs.values()):
         return []
-    if any(stack.learns_in_vain(position, d_model=model.d_model) for stack in heirs):
-        return []  # each stack says so of its own copy
     return [unused(f"{path}.position", position, " and ".join(f"{path}.{name}" for name in stacks))]
 
 
@@ -71,8 +72,7 @@ def writer_problems(path: str, embedding: Spec) -> list[Problem]:
     """What is wrong with the embedding of what a decoder writes: it reads its own output, which is tokens."""
     if hasattr(embedding, "vocab_size"):
         return []
-    name = getattr(embedding, "type", "?")
-    message = f"a decoder reads the tokens that it writes, and {name} embeds none; take tokens here"
+    message = f"a decoder reads the tokens that it writes, and {embedding.type} embeds none; take tokens here"
     return [Problem(path, message)]
 
 
@@ -81,8 +81,11 @@ def length_problems(path: str, embedding: Spec, position: Spec) -> list[Problem]
     length, max_len = (getattr(embedding, "length", None), getattr(position, "max_len", None))
     if length is None or max_len is None or length <= max_len:
         return []
-    name = getattr(embedding, "type", "?")
-    return [Problem(path, f"has places for {max_len}, and {name} gives {length} vectors; make it longer")]
+    return [
+        Problem(
+            path, f"has places for {max_len}, and {embedding.type} gives {length} vectors; make it longer"
+        )
+    ]
 
 
 def needless(parts: Iterable[tuple[str, Spec | None, Spec | None, str]]) -> list[Problem]:

@@ -168,5 +168,5 @@ def has_hook(position: Spec | None, name: str) -> bool:
     """Whether a position does anything by the method of that name: "rotate", "bias" or one of its own."""
     if position is None:
         return False
-    own = getattr(POSITION.entry(getattr(position, "type", "")).builder, name, None)
+    own = getattr(POSITION.entry(position.type).builder, name, None)
     return own is not None and own is not getattr(Position, name, None)

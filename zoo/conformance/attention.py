@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from registry import Spec, check_part
+from registry import Spec, check
 from zoo.assembly.layer import heads
 from zoo.conformance.modules import any_vectors, module_laws
 from zoo.conformance.trials import B, D, Law, S, T, randomised, require, same, seeded, vectors
@@ -39,7 +39,7 @@ def attention_laws(spec: Spec) -> list[Law]:
 
 def fits(spec: Spec, role: str, position: Spec | None) -> bool:
     """Whether an attention may have this role at these sizes, and meet that position."""
-    return not check_part(spec, "", d_model=D, role=role, position=position)
+    return not check(spec, "", d_model=D, role=role, position=position)
 
 
 def partner(attention: Spec) -> Spec:
@@ -59,7 +59,7 @@ class _Attention(nn.Module):
         positions = partner(spec)
         self.attention = ATTENTION.build(spec, d_model=D)
         self.position = None
-        if positions.type != "none":  # type: ignore[attr-defined]
+        if positions.type != "none":
             self.position = POSITION.build(positions, d_model=D, n_heads=heads(spec))
 
     def forward(

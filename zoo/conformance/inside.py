@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 
-from registry import Kind, Spec
+from registry import Kind, Spec, check
 from zoo.assembly.build import build
 from zoo.conformance.attention import partner
 from zoo.conformance.trials import B, D, Law, S, V, randomised, require, same, seeded
@@ -20,7 +20,7 @@ def laws_inside(kind: Kind, spec: Spec) -> list[tuple[str, Law]]:
     if kind.name not in _SLOTS:
         return []
     found: list[Callable[[Kind, Spec], None]] = [in_an_encoder_padding_is_ignored]
-    if not _decoder_spec(kind, spec).problems("model"):
+    if not check(_decoder_spec(kind, spec), "model"):
         found += [in_a_decoder_the_future_is_hidden, in_a_decoder_cached_equals_full]
     return [(law.__name__, partial(law, kind)) for law in found]
 
@@ -46,7 +46,7 @@ def _with(kind: Kind, spec: Spec) -> dict[str, Any]:
 
 
 def _needs_position(attention: Spec) -> bool:
-    return partner(attention).type != "none"  # type: ignore[attr-defined]
+    return partner(attention).type != "none"
 
 
 def _decoder_spec(kind: Kind, spec: Spec) -> Spec:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from registry import Spec, check_part
+from registry import Spec, check
 from zoo.conformance.trials import B, D, H, Law, S, T, randomised, require, same, seeded, vectors
 from zoo.kinds import POSITION
 from zoo.masks import Mask
@@ -15,7 +15,7 @@ from zoo.masks import Mask
 
 def position_laws(spec: Spec) -> list[Law]:
     """Those that apply; a cache needs positions that may stand in a causal stack."""
-    is_causal = not check_part(spec, "", d_model=D, n_heads=H, d_k=D // H, role="causal")
+    is_causal = not check(spec, "", d_model=D, n_heads=H, d_k=D // H, role="causal")
     return [hooks_keep_their_shapes, *([later_positions_alone_equal_those_of_the_whole] if is_causal else [])]
 
 

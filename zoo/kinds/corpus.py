@@ -50,6 +50,7 @@ CORPUS = Kind(
     "corpus",
     package="zoo.data.corpora",
     context=(),
+    check=(),
     summary="where examples come from",
     contract=Corpus,
 )

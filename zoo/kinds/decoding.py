@@ -31,6 +31,7 @@ DECODING = Kind(
     "decoding",
     package="zoo.generation.strategies",
     context=(),
+    check=(),
     summary="how output is searched for",
     contract=Decoding,
 )

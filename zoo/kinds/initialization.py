@@ -30,6 +30,7 @@ INITIALIZATION = Kind(
     "initialization",
     package="zoo.components.initialization",
     context=(),
+    check=(),
     summary="sets a new model's weights",
     contract=Initialization,
 )

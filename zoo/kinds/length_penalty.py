@@ -23,6 +23,7 @@ LENGTH_PENALTY = Kind(
     "length_penalty",
     package="zoo.generation.penalties",
     context=(),
+    check=(),
     summary="what a hypothesis's log probability is divided by",
     contract=LengthPenalty,
 )

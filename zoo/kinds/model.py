@@ -17,7 +17,8 @@ class Model(Protocol):
     hidden, called alike -> vectors [B, T, D] and which of them stand for real input, bool [B, T] | None. The output is
     head(vectors, mask=). `slots`: the embedding of each named input; `writes`: the slot whose next token is predicted
     from those before it, None where the model writes nothing; `initialize`: what sets its weights when it is new. The
-    spec has `slots` and `writes` too.
+    spec has `slots` and `writes` too, and perhaps `is_sum_of_parts`: whether its parameters are those of its parts, by
+    which it is then counted; a model that does not say so is built to be counted.
     """
 
     __call__: Callable[..., Tensor]
@@ -54,6 +55,7 @@ MODEL = Kind(
     "model",
     package="zoo.assembly",
     context=(),
+    check=(),
     summary="an architecture: stacks, embeddings and a head put together",
     contract=Model,
 )

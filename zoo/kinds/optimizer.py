@@ -35,6 +35,7 @@ OPTIMIZER = Kind(
     "optimizer",
     package="zoo.training.optimizers",
     context=("parameters", "lr"),
+    check=(),
     summary="updates the weights",
     contract=Optimizer,
 )

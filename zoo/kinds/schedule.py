@@ -19,6 +19,7 @@ SCHEDULE = Kind(
     "schedule",
     package="zoo.training.schedules",
     context=("d_model", "max_steps"),
+    check=(),
     summary="the learning rate of each step",
     contract=Schedule,
 )

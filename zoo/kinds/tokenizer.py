@@ -49,6 +49,7 @@ TOKENIZER = Kind(
     "tokenizer",
     package="zoo.data.tokenizers",
     context=(),
+    check=(),
     summary="text to token ids and back",
     contract=TokenizerKind,
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import presets
-from registry import Problem, Spec, SpecError, check_part, dotted_keys, dump, load_plugin, parse, suggest_key
+from registry import Problem, Spec, SpecError, dotted_keys, dump, inner, load_plugin, parse, suggest_key
 from zoo.generation.max_length import LengthLimit
 from zoo.kinds import DECODING, MODEL, TASK
 from zoo.training.plugins import missing_plugins, warn_of_changes
@@ -32,27 +32,20 @@ class RunSpec(Spec):
         """Whether the model writes an output, token by token, so that there is something to search for."""
         return getattr(self.model, "writes", None) is not None
 
+    def contexts(self) -> dict[str, dict[str, Any]]:
+        return {"model": {}, "task": {"model": self.model}, "training": {}, "generation": {}}
+
     def problems(self, path: str) -> list[Problem]:
-        """What is wrong with each part, and with the parts together."""
+        """What is wrong with the parts together."""
         prefix = f"{path}." if path else ""
-        found = self.model.problems(f"{prefix}model")
-        if self.task is not None:
-            found += [
-                *check_part(self.task, f"{prefix}task", model=self.model),
-                *self.task.problems(f"{prefix}task"),
-            ]
-        if self.training is not None:
-            found += self.training.problems(f"{prefix}training")
+        found: list[Problem] = []
         if self.generation is not None:
-            found += check_part(self.generation, f"{prefix}generation")
-            found += self.generation.problems(f"{prefix}generation")
+            head: Spec | None = getattr(self.model, "head", None)
             if not self.writes:
-                message = f"a model of type {self.model.type} has no decoder to search with; remove this"  # type: ignore[attr-defined]
+                message = f"a model of type {self.model.type} has no decoder to search with; remove this"
                 found.append(Problem(f"{prefix}generation", message))
-            elif not hasattr(self.model.head, "predicts"):  # type: ignore[attr-defined]
-                message = (
-                    f"a head of type {self.model.head.type} predicts no tokens to search for; remove this"  # type: ignore[attr-defined]
-                )
+            elif head is not None and not hasattr(head, "predicts"):
+                message = f"a head of type {head.type} predicts no tokens to search for; remove this"
                 found.append(Problem(f"{prefix}generation", message))
         return found + self._short_positions(prefix)
 
@@ -62,7 +55,7 @@ class RunSpec(Spec):
         rule: int | str | None = getattr(self.generation, "max_length", None)
         longest_output = 0 if not longest_input or rule is None else LengthLimit(rule)(longest_input - 1) + 1
         found = []
-        for path, part in _parts(self.model, f"{prefix}model"):
+        for path, part in inner(self.model, f"{prefix}model"):
             is_read_only = path.startswith(f"{prefix}model.encoder.")
             needed = longest_input if is_read_only else max(longest_input, longest_output)
             max_len: int = getattr(part, "max_len", None) or needed
@@ -154,14 +147,3 @@ def _explained(
 def to_yaml(run: RunSpec) -> str:
     """A run's spec as YAML, every default written out; `load` reads it back to an equal spec."""
     return presets.to_yaml({key: value for key, value in dump(run).items() if value is not None})
-
-
-def _parts(spec: Spec, path: str) -> Iterator[tuple[str, Spec]]:
-    """The specs within a spec, each with its path."""
-    for name in type(spec).model_fields:
-        value = getattr(spec, name)
-        items = {f".{i}": item for i, item in enumerate(value)} if isinstance(value, tuple) else {"": value}
-        for index, item in items.items():
-            if isinstance(item, Spec):
-                yield f"{path}.{name}{index}", item
-                yield from _parts(item, f"{path}.{name}{index}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import presets
-from registry import check_part
+from registry import check
 from zoo import hardware
 from zoo.amounts import amount
 from zoo.analysis.size import n_parameters
@@ -56,7 +56,7 @@ def how_to_give(run: RunSpec, key: str) -> str:
     if key != "task":
         return f"; {key}: {'{}' if key == 'training' else 'beam'} takes every default"
     found = {
-        name: check_part(spec, "model", model=run.model)
+        name: check(spec, "model", model=run.model)
         for name in TASK.names()
         for spec in TASK.examples(name)[:1]
     }

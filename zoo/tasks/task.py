@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from registry import Problem, Spec, check_part
+from registry import Problem, Spec
 from zoo.assembly.auxiliary import auxiliary_loss
 from zoo.data.arrangement import Arrangement, ByLength
 from zoo.data.bad_lines import Policy
@@ -49,17 +49,15 @@ class TaskSpec(Spec):
     """Folder for the encoded data, which many runs may share; null: one in the run folder."""
 
     def problems(self, path: str) -> list[Problem]:
-        found = check_part(self.data, f"{path}.data")
-        given = self.data.fields if isinstance(self.data, CorpusSpec) else None
-        missing = [] if given is None else [name for name in self.reads if name not in given]
-        if missing:
-            message = (
-                f"rows of {', '.join(given or ())} are given, and this task reads {', '.join(self.reads)}: "
-                f"{', '.join(missing)} is missing"
-            )
-            found.append(Problem(f"{path}.data", message))
-        metric = getattr(self, "metric", None)
-        return found if metric is None else found + check_part(metric, f"{path}.metric")
+        given = self.data.fields if isinstance(self.data, CorpusSpec) else self.reads
+        missing = [name for name in self.reads if name not in given]
+        if not missing:
+            return []
+        message = (
+            f"rows of {', '.join(given)} are given, and this task reads {', '.join(self.reads)}: "
+            f"{', '.join(missing)} is missing"
+        )
+        return [Problem(f"{path}.data", message)]
 
 
 @dataclass(frozen=True)

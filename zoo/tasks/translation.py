@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
 
-from registry import Problem, Spec, SpecError, check_part
+from registry import Problem, Spec, SpecError
 from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
@@ -70,11 +70,9 @@ class TranslationSpec(TaskSpec):
 
     def check(self, *, model: Spec) -> None:
         _vocabularies(model)
-        if self.word_vectors is not None:
-            self.word_vectors.check(is_joint=_is_joint(model))
 
-    def problems(self, path: str) -> list[Problem]:
-        return [*super().problems(path), *check_part(self.tokenizer, f"{path}.tokenizer")]
+    def contexts(self, *, model: Spec) -> dict[str, dict[str, Any]]:
+        return {"word_vectors": {"is_joint": _is_joint(model)}}
 
     @property
     def is_scored(self) -> bool:
@@ -326,10 +324,8 @@ def _vocabularies(model: Spec) -> tuple[int, int]:
     slots = getattr(model, "slots", {})
     sizes = [getattr(slots.get(side), "vocab_size", None) for side in ("source", "target")]
     if None in sizes:
-        name = getattr(model, "type", "?")
-        raise SpecError(
-            [Problem("model", f"translation needs source and target tokens; {name} has not both")]
-        )
+        message = f"translation needs source and target tokens; {model.type} has not both"
+        raise SpecError([Problem("model", message)])
     return cast(tuple[int, int], tuple(sizes))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from registry import Problem, Spec, check_part
+from registry import Spec
 from zoo.kinds import OPTIMIZER, SCHEDULE, ScheduleSpec
 
 
@@ -75,13 +75,6 @@ class TrainingSpec(Spec):
             raise ValueError(
                 "out_of_memory 'split' needs devices 1: other devices would wait for this one's halves"
             )
-
-    def problems(self, path: str) -> list[Problem]:
-        return [
-            *check_part(self, path),
-            *check_part(self.optimizer, f"{path}.optimizer"),
-            *check_part(self.schedule, f"{path}.schedule"),
-        ]
 
     @property
     def last_step(self) -> int:

@@ -59,7 +59,7 @@ class DisentangledAttentionSpec(HeadsSpec):
         if len(set(self.position_terms)) < len(self.position_terms):
             raise ValueError(f"position_terms names one twice: {', '.join(self.position_terms)}")
         if self.position_terms and not (has_hook(position, "vectors") and has_hook(position, "buckets")):
-            given = "none" if position is None else getattr(position, "type", "")
+            given = "none" if position is None else position.type
             raise ValueError(
                 f"position_terms ({', '.join(self.position_terms)}) read a table of relative positions: give the stack "
                 f"position: relative_embeddings, not {given}, or no position_terms"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -44,8 +44,9 @@ class MultiHeadSpec(HeadsSpec):
             raise ValueError(f"n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})")
         if self.soft_cap is not None and self.kernel == "sdpa":
             raise ValueError("the sdpa kernel caps no scores: leave kernel at auto, or soft_cap out")
-        if self.qk_norm is not None:
-            self.qk_norm.check(d_model=self.d_k or d_model // self.n_heads)
+
+    def contexts(self, *, d_model: int, **rest: Any) -> dict[str, dict[str, Any]]:
+        return {"qk_norm": {"d_model": self.head_sizes(d_model)[0]}}
 
     def n_in_heads(self, d_model: int) -> int:
         """The parameters of the projections and of the norms of queries and keys."""

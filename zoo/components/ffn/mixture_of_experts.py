@@ -41,12 +41,6 @@ class MixtureOfExpertsSpec(Spec):
                 f"{str(self.normalised).lower()} and balance {self.balance:g}: a single choice of weight 1, and no "
                 "loss, tell it nothing; give more experts, a balance or normalised: false"
             )
-        for name, part in (("expert", self.expert), ("shared_expert", self.shared_expert)):
-            try:
-                if part is not None:
-                    part.check(d_model=d_model)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
 
     def n_parameters(self, *, d_model: int) -> int:
         found = linear_size(d_model, self.n_experts, bias=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -32,9 +32,8 @@ class MaskedLanguageModelSpec(VocabularySpec):
     bias: bool = True
     """Whether a learned bias per word is added."""
 
-    def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
-        super().check(d_model=d_model, embeddings=embeddings)
-        self.norm.check(d_model=getattr(embeddings[self.predicts], "d_embedding", None) or d_model)
+    def contexts(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> dict[str, dict[str, Any]]:
+        return {"norm": {"d_model": self.shape(d_model, embeddings)[1]}}
 
     def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
         V, E = self.shape(d_model, embeddings)

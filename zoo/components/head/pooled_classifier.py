@@ -42,8 +42,6 @@ class PooledClassifierSpec(Spec):
     def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
         if self.activation is None and (not self.dense_bias or self.pooled_dropout):
             raise ValueError("dense_bias and pooled_dropout belong to a dense layer: give its activation")
-        if self.norm is not None:
-            self.norm.check(d_model=d_model)
 
     def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
         found = d_model if self.pool == "attention" else 0

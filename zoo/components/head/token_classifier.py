@@ -36,8 +36,6 @@ class TokenClassifierSpec(Spec):
     def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
         if self.activation is None and not self.dense_bias:
             raise ValueError("dense_bias belongs to a dense layer: give its activation")
-        if self.norm is not None:
-            self.norm.check(d_model=d_model)
 
     def n_parameters(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> int:
         found = linear_size(d_model, self.n_classes, bias=self.bias)

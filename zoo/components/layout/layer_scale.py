@@ -32,19 +32,14 @@ class LayerScaleSpec(LayoutSpec):
         """As the layout within."""
         return self.layout.leaves_out
 
-    def check(self, *, norms: Sequence[Spec]) -> None:
-        self.layout.check(norms=norms)
-
     def problems(self, path: str) -> list[Problem]:
-        """What is wrong with the layout within, and whether a gain does anything in it."""
-        where = f"{path}.layout"
-        found = self.layout.problems(where)
+        """Whether a gain does anything in the layout within."""
         if self.layout.norms_branches:
             text = (
                 "normalises what a sublayer gives, which undoes a gain on it; take a layout such as pre_norm"
             )
-            found.append(Problem(where, text))
-        return found
+            return [Problem(f"{path}.layout", text)]
+        return []
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return n_parameters(LAYOUT, self.layout, d_model=d_model, norms=norms) + len(norms) * d_model

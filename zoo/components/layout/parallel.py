@@ -23,7 +23,7 @@ class ParallelSpec(LayoutSpec):
 
     def check(self, *, norms: Sequence[Spec]) -> None:
         if self.shared_norm and any(norm != norms[0] for norm in norms):
-            given = " and ".join(getattr(norm, "type", "?") for norm in norms)
+            given = " and ".join(norm.type for norm in norms)
             raise ValueError(f"shared_norm takes one form of norm for all sublayers, got {given}")
 
     def own(self, norms: Sequence[Spec]) -> Sequence[Spec]:

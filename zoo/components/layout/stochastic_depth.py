@@ -36,17 +36,12 @@ class StochasticDepthSpec(LayoutSpec):
         """As the layout within."""
         return self.layout.scales_branches
 
-    def check(self, *, norms: Sequence[Spec]) -> None:
-        self.layout.check(norms=norms)
-
     def problems(self, path: str) -> list[Problem]:
-        """What is wrong with the layout within, and whether a sublayer can be skipped in it."""
-        where = f"{path}.layout"
-        found = self.layout.problems(where)
+        """Whether a sublayer can be skipped in the layout within."""
         if self.layout.norms_branches:
             text = "normalises what a sublayer gives, so none can be skipped; take a layout such as pre_norm"
-            found.append(Problem(where, text))
-        return found
+            return [Problem(f"{path}.layout", text)]
+        return []
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return n_parameters(LAYOUT, self.layout, d_model=d_model, norms=norms)

@@ -32,10 +32,6 @@ class RelativeEmbeddingsSpec(PositionSpec):
             )
         return self
 
-    def check(self, *, d_model: int, n_heads: int, d_k: int, role: str) -> None:
-        if self.norm is not None:
-            self.norm.check(d_model=d_model)
-
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
         found = 2 * self.span * d_model
         return found if self.norm is None else found + n_parameters(NORM, self.norm, d_model=d_model)

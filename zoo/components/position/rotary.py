@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -35,8 +35,9 @@ class RotarySpec(PositionSpec):
             raise ValueError(
                 f"rotary turns features in pairs: the head size d_k ({d_k}){share} must be even and at least 2"
             )
-        if self.scaling is not None:
-            self.scaling.check(size=size)
+
+    def contexts(self, *, d_k: int, **rest: Any) -> dict[str, dict[str, Any]]:
+        return {"scaling": {"size": int(d_k * self.fraction)}}
 
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
         return 0 if self.scaling is None else n_parameters(ROTARY_SCALING, self.scaling)
