@@ -6,6 +6,7 @@ that what is no such file is refused at once.
 
 from presets.document import TOP_LEVEL_KEYS, Document, DocumentError, names, read
 from presets.errors import PresetError, UnknownKeyError
+from presets.merging import merged
 from presets.yaml12 import to_yaml
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DocumentError",
     "PresetError",
     "UnknownKeyError",
+    "merged",
     "names",
     "read",
     "to_yaml",

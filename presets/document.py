@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from presets.errors import PresetError, UnknownKeyError, guess, short
+from presets.merging import Keys, merged, replaces, with_keys
 from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text, read_value
 
 TOP_LEVEL_KEYS = ("model", "task", "training", "generation", "scales", "extends")
 SETTABLE_KEYS = TOP_LEVEL_KEYS[:4]
 
-Keys = tuple[str, ...]
 Result = TypeVar("Result")
 
 
@@ -129,8 +129,8 @@ class _Draft:
         node: Any = self.data
         for depth, key in enumerate(keys[:-1], start=1):
             child = _get(node, key, keys[:depth], place)
-            if isinstance(child, str):  # a component by its name
-                child = node[_index(node, key)] = {"type": child}
+            if isinstance(child, str):
+                child = node[_index(node, key)] = with_keys(child)
             elif child is None:
                 child = node[_index(node, key)] = {}
                 self.places[keys[:depth]] = place
@@ -141,7 +141,7 @@ class _Draft:
                 )
             node = child
         old = _get(node, keys[-1], keys, place)
-        if keys[-1] == "type" and isinstance(node, dict) and node.get("type", value) != value:
+        if isinstance(node, dict) and replaces({keys[-1]: value}, node):
             self._forget(node, keys[:-1])
             node.clear()
             self.places[keys[:-1]] = place
@@ -277,31 +277,21 @@ def _extended(draft: _Draft) -> _Draft:
             "extend that one and write the difference out"
         )
     replaced: set[Keys] = set()
-    _merge(base.data, draft.data, (), replaced)
-    kept = {
-        keys: place
-        for keys, place in base.places.items()
-        if not any(keys[:length] in replaced for length in range(1, len(keys) + 1))
+    over = {
+        key: merged(base.data.get(key), value, keys=(key,), replaced=replaced)
+        for key, value in draft.data.items()
     }
-    draft.data, draft.places = base.data, {**kept, **draft.places}
+    draft.data, draft.places = {**base.data, **over}, {**_kept(base.places, replaced), **draft.places}
     return draft
 
 
-def _merge(base: dict[str, Any], over: dict[str, Any], keys: Keys, replaced: set[Keys]) -> None:
-    """Lays one mapping over another, in place; where the type changes, nothing of the old component stays."""
-    for key, value in over.items():
-        old = base.get(key)
-        if isinstance(value, dict) and isinstance(old, str):
-            old = base[key] = {"type": old}
-        if (
-            isinstance(value, dict)
-            and isinstance(old, dict)
-            and value.get("type", old.get("type")) == old.get("type")
-        ):
-            _merge(old, value, (*keys, key), replaced)
-        else:
-            base[key] = value
-            replaced.add((*keys, key))
+def _kept(places: Mapping[Keys, str], replaced: set[Keys]) -> dict[Keys, str]:
+    """The places that stand after others were laid over them."""
+    return {
+        keys: place
+        for keys, place in places.items()
+        if not any(keys[:length] in replaced for length in range(1, len(keys) + 1))
+    }
 
 
 def _borrowed(draft: _Draft, value: Any, keys: Keys) -> Any:
@@ -322,8 +312,7 @@ def _borrowed(draft: _Draft, value: Any, keys: Keys) -> Any:
         found: Any = source.data
         for key in path.split("."):
             found = found.get(key) if isinstance(found, dict) else None
-        if isinstance(found, str):
-            found = {"type": found}
+        found = with_keys(found)
         if not isinstance(found, dict):
             raise PresetError(
                 f"{place}: like: there is no part at '{short(path)}' in the preset {preset}; "
@@ -331,18 +320,11 @@ def _borrowed(draft: _Draft, value: Any, keys: Keys) -> Any:
             )
         further = {key: child for key, child in value.items() if key != "like"}
         replaced: set[Keys] = set()
-        parts = {"": found}
-        _merge(parts, {"": further}, (), replaced)
+        value = merged(found, further, keys=keys, replaced=replaced)
         start = tuple(path.split("."))
-        inherited = {("", *below[len(start) :]): origin for below, origin in source.places.items()
+        inherited = {(*keys, *below[len(start) :]): origin for below, origin in source.places.items()
                      if below[: len(start)] == start}  # fmt: skip
-        kept = {
-            (*keys, *below[1:]): origin
-            for below, origin in inherited.items()
-            if not any(below[:length] in replaced for length in range(1, len(below) + 1))
-        }
-        draft.places = {**kept, **draft.places}
-        value = parts[""]
+        draft.places = {**_kept(inherited, replaced), **draft.places}
     return {key: _borrowed(draft, child, (*keys, key)) for key, child in value.items()}
 
 

@@ -1,6 +1,7 @@
 """Names to components: kinds and specs, how they are read, written, extended, described. Imports no torch."""
 
 from registry.describe import describe, describe_fields, describe_spec, inner_specs
+from registry.differences import Difference, differences
 from registry.keys import dotted_keys, suggest_key
 from registry.kind import Entry, Kind, kinds, made_kinds
 from registry.parsing import dump, parse
@@ -11,6 +12,7 @@ from registry.spec import Spec, Within
 from registry.walk import Place, check, inner, walk
 
 __all__ = [
+    "Difference",
     "Entry",
     "Kind",
     "Place",
@@ -24,6 +26,7 @@ __all__ = [
     "describe",
     "describe_fields",
     "describe_spec",
+    "differences",
     "dotted_keys",
     "dump",
     "inner",

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import presets
 from registry import Spec, dump
 
 
 def merged(base: Any, changes: Any) -> Any:
-    """`base` with `changes` on top, mapping by mapping; a changed `type` replaces the whole mapping."""
-    if isinstance(base, Spec):
-        base = dump(base)
-    if not isinstance(changes, Mapping):
-        return changes
-    if isinstance(base, str) and "type" not in changes:
-        return {"type": base, **changes}
-    if not isinstance(base, Mapping) or ("type" in changes and changes["type"] != base.get("type")):
-        return changes
-    return {**base, **{key: merged(base.get(key), value) for key, value in changes.items()}}
+    """`base`, in which parts may be specs already, with `changes` on top: see presets.merging."""
+    return presets.merged(_plain(base), changes)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Spec):
+        return dump(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return value
 
 
 def with_layers(stack: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from registry import Spec, dump, parse
+from registry import Spec, differences, dump, parse
 from zoo.kinds import FFN, MODEL
 
 _WITHOUT_EFFECT = ("initialization", "kernel")
@@ -118,7 +118,13 @@ def differences_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Dif
     n_layers = {
         name: len(one[name]["layers"]) for name in ("encoder", "decoder") if name in one and name in other
     }
-    found = list(_differences(one, other, "model"))
+    mine, its = _of_one_length(one, other)
+    found = [Difference(*each.of_type()) for each in differences(mine, its, "model")]
+    found += [
+        Difference(f"the number of model.{name}.layers", *numbers)
+        for name in n_layers
+        if len(set(numbers := (len(one[name]["layers"]), len(other[name]["layers"])))) == 2
+    ]
     common: dict[tuple[str, str, str], list[Difference]] = {}
     for each in found:
         path = re.sub(r"\.layers\.\d+\.", ".layers.*.", each.path)
@@ -149,19 +155,13 @@ def with_parts_of(one: Any, other: Any, *, kept: Container[str] = (), path: str 
     return other if (one is None or other is None) and path not in kept else one
 
 
-def _differences(one: Any, other: Any, path: str) -> Iterator[Difference]:
-    """Of parts of different types only the type."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        keys = ["type"] if one.get("type") != other.get("type") else {**one, **other}
-        for key in keys:
-            yield from _differences(one.get(key), other.get(key), f"{path}.{key}")
-    elif isinstance(one, list) and isinstance(other, list) and path.endswith(".layers"):
-        if len(one) != len(other):
-            yield Difference(f"the number of {path}", len(one), len(other))
-        for i, (mine, its) in enumerate(zip(one, other, strict=False)):
-            yield from _differences(mine, its, f"{path}.{i}")
-    elif one != other:
-        yield Difference(path, one, other)
+def _of_one_length(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Both with as many layers as the shorter stack of a name has, for their number is a difference of its own."""
+    stacks = [name for name in ("encoder", "decoder") if name in one and name in other]
+    n_layers = {name: min(len(each[name]["layers"]) for each in (one, other)) for name in stacks}
+    for each in (one, other):
+        cut = {name: {**each[name], "layers": each[name]["layers"][:n]} for name, n in n_layers.items()}
+        yield {**each, **cut}
 
 
 def _short(value: Any) -> str:

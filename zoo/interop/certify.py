@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import presets
-from registry import dump, parse
+from registry import differences, parse
 from zoo.amounts import amount
 from zoo.assembly.build import build, n_parameters
 from zoo.interop.canonical import canonical
@@ -164,9 +164,7 @@ def _compare_defaults(family: Family, found: Certificate) -> None:
         ours = spec_of(family, {"model_type": family.name}, architecture=architecture)
         theirs = spec_of(family, {**said, "architectures": [architecture]})
         if ours != theirs:
-            found.failures.append(
-                f"{architecture}: defaults differ: {_first_difference(dump(ours), dump(theirs))}"
-            )
+            found.failures.append(f"{architecture}: defaults differ: {_first_difference(ours, theirs)}")
 
 
 def _compare(family: Family, example: Mapping[str, Any], found: Certificate, *, seed: int) -> None:
@@ -412,16 +410,7 @@ def _compare_published(family: Family, published: Published, found: Certificate)
         )
 
 
-def _first_difference(one: Any, other: Any, path: str = "model") -> str:
-    return next(_all_differences(one, other, path), "")
-
-
-def _all_differences(one: Any, other: Any, path: str) -> Iterator[str]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in {**one, **other}:
-            yield from _all_differences(one.get(key), other.get(key), f"{path}.{key}")
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for i, (mine, its) in enumerate(zip(one, other, strict=True)):
-            yield from _all_differences(mine, its, f"{path}.{i}")
-    elif one != other:
-        yield f"{path} is {one!r}, not {other!r}"
+def _first_difference(one: Any, other: Any) -> str:
+    for path, mine, its in (each.of_type() for each in differences(one, other, "model")):
+        return f"{path} is {mine!r}, not {its!r}"
+    return ""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
-from registry import Spec, dump
+from registry import Spec, differences, dump
 from zoo.errors import RunError
 
 FREE = frozenset(
@@ -38,7 +37,7 @@ def check_identity(saved: Mapping[str, str], now: Mapping[str, str]) -> None:
     )
     changed = [
         f"{key}: {old!r} when it was saved, now {new!r}"
-        for key, old, new in _differences(before, after)
+        for key, old, new in (each.of_type() for each in differences(before, after))
         if key not in FREE and not key.startswith(("task.data.", "generation."))
     ]
     if n_before != n_after:
@@ -47,14 +46,3 @@ def check_identity(saved: Mapping[str, str], now: Mapping[str, str]) -> None:
         changed.append("the text or the tokenizer: not the one it was saved with")
     if changed:
         raise RunError("this run cannot be resumed, for it was changed: " + "; ".join(changed))
-
-
-def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = dict.fromkeys([*old, *new])
-        return [
-            found
-            for key in keys
-            for found in _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-        ]
-    return [] if old == new else [(path, old, new)]

@@ -1,0 +1,59 @@
+"""Where two specs differ: the one comparison of specs that everything that tells of differences goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from registry.parsing import dump
+from registry.spec import Spec
+
+
+class Difference(NamedTuple):
+    """A key at which two specs differ, or a part in whose place another stands."""
+
+    path: str
+    before: Any
+    """As plain data; None where there was nothing."""
+    after: Any
+
+    def of_type(self) -> Difference:
+        """The difference of type alone where one part replaces another; else itself."""
+        if isinstance(self.before, Mapping) and isinstance(self.after, Mapping):
+            return Difference(f"{self.path}.type", self.before.get("type"), self.after.get("type"))
+        return self
+
+
+def differences(before: Spec | Any, after: Spec | Any, path: str = "") -> list[Difference]:
+    """The differences of two specs, or of two dumps of specs, in the order of the first's keys.
+
+    A part of another type is one difference, whatever it holds. Of lists of parts each item is compared with the one
+    at its place, and what one list has more is missing in the other; a list of values is a value.
+    """
+    return list(_differences(_plain(before), _plain(after), path))
+
+
+def _plain(value: Any) -> Any:
+    return dump(value) if isinstance(value, Spec) else value
+
+
+def _differences(before: Any, after: Any, path: str) -> Iterator[Difference]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and before.get("type") == after.get("type"):
+        pairs = {str(key): (before.get(key), after.get(key)) for key in {**before, **after}}
+    elif _holds_parts(before) and _holds_parts(after):
+        n = max(len(before), len(after))
+        pairs = {str(i): (_item(before, i), _item(after, i)) for i in range(n)}
+    else:
+        if before != after:
+            yield Difference(path, before, after)
+        return
+    for key, pair in pairs.items():
+        yield from _differences(*pair, f"{path}.{key}" if path else key)
+
+
+def _holds_parts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, Mapping) for item in value)
+
+
+def _item(parts: list[Any], i: int) -> Any:
+    return parts[i] if i < len(parts) else None
