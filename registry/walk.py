@@ -33,7 +33,7 @@ class Place:
     times_key: str = ""
     """The path of the key that says how many; empty where they are not repeated."""
     is_checked: bool = True
-    """Whether its limits are looked at here."""
+    """Whether its limits are looked at here, and those of what stands in it."""
     is_inherited: bool = False
     """Whether it only works here and stands elsewhere, so that nothing inside it has a path of its own here."""
 
@@ -71,13 +71,17 @@ class Place:
 
     def problems(self) -> list[Problem]:
         """What the spec says of its parts together. Raises: as `complaint`."""
-        own = self._call(self.spec.problems, self.path)
+        own = self._call(self.spec.problems, self.path) if self.is_checked else None
         return [] if own is None else own
 
     def _contexts(self) -> Mapping[str, Any] | None:
         if type(self.spec).contexts is Spec.contexts:
             return None if self.context is None else {}
         found: Mapping[str, Any] | None = self._call(self.spec.contexts)
+        if unknown := sorted(set(found or ()) - set(type(self.spec).model_fields)):
+            raise TypeError(
+                f"{type(self.spec).__name__}.contexts names {', '.join(unknown)}, no field of its own"
+            )
         return found
 
     def _call(self, method: Callable[..., Any], *given: Any) -> Any:
@@ -108,7 +112,7 @@ class Place:
             within.context,
             self.n_times * within.n_times,
             f"{prefix}{within.times_key}" if within.times_key else self.times_key,
-            within.is_checked,
+            self.is_checked and within.is_checked,
             is_inherited,
         )
 

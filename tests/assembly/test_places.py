@@ -9,6 +9,7 @@ import zoo
 from registry import SpecError, inner, walk
 from zoo.components.norm.layer_norm import LayerNormSpec
 from zoo.components.position.rotary import RotarySpec
+from zoo.components.rotary_scaling.ntk import NTKScalingSpec
 from zoo.generation.penalties.gnmt import GnmtPenaltySpec
 
 
@@ -54,6 +55,13 @@ def test_a_norm_of_queries_is_told_at_its_own_path(monkeypatch: pytest.MonkeyPat
 
 
 def test_positions_are_looked_at_for_each_layer_that_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(NTKScalingSpec, monkeypatch)
+    scaled = "model.position={type: rotary, scaling: {type: ntk, factor: 2.0}}"
+    assert refused(scaled) == [
+        (f"model.{stack}.layer.self_attention", "never with size") for stack in ("decoder", "encoder")
+    ]
+    own = "model.encoder.layer.position={type: rotary, scaling: {type: ntk, factor: 2.0}}"
+    assert ("model.encoder.layer.position.scaling", "never with size") in refused(own)
     refuse(RotarySpec, monkeypatch)
     assert refused("model.position=rotary") == [
         (f"model.{stack}.layer.self_attention", "never with d_model, n_heads, d_k, role")

@@ -156,6 +156,17 @@ def test_a_spec_that_asks_for_context_it_has_not_is_a_programming_error() -> Non
         check(GateSpec(), "here", width=3)
 
 
+def test_a_context_for_no_field_is_a_programming_error() -> None:
+    class LostSpec(Spec):
+        stone: Annotated[Spec, STONE] = StoneSpec()
+
+        def contexts(self) -> dict[str, Any]:
+            return {"stones": {"width": 3}}
+
+    with pytest.raises(TypeError, match=r"^LostSpec\.contexts names stones, no field of its own$"):
+        parse(LostSpec, {})
+
+
 def test_a_part_read_without_its_whole_says_what_it_can_alone() -> None:
     assert parse(WallSpec, {"top": {"size": 4}}).top == StoneSpec(size=4)
 
