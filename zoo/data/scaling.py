@@ -44,9 +44,7 @@ class Scaling(Coder):
         """The scaling of a series [T, V]."""
         deviation = series.std(0, dtype=np.float64)
         # Of a constant such as 0.1 the deviation is the rounding of its mean, by which nothing may be divided.
-        return cls(
-            series.mean(0, dtype=np.float64), np.where(series.min(0) < series.max(0), deviation, 0.0)
-        )
+        return cls(series.mean(0, dtype=np.float64), np.where(series.min(0) < series.max(0), deviation, 0.0))
 
     def scaled(self, series: NDArray[Any]) -> NDArray[np.float32]:
         """A series [..., V], standardised."""

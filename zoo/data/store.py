@@ -115,7 +115,9 @@ class _ColumnWriter:
         self._offsets.write(ends.astype("<i8").tobytes())
         values = np.concatenate(arrays)
         if values.shape[1:] != self.shape:
-            raise ValueError(f"an array has items of shape {values.shape[1:]}, and the first one {self.shape}")
+            raise ValueError(
+                f"an array has items of shape {values.shape[1:]}, and the first one {self.shape}"
+            )
         self._values.write(values.astype(self.dtype, casting="safe").tobytes())
 
 
