@@ -152,7 +152,7 @@ class Translation(Task):
         }
 
     def check_coders(self, folder: Path) -> None:
-        wanted: str = self.tokenizer.type  # type: ignore[attr-defined]
+        wanted: str = self.tokenizer.type
         for name, tokenizer, size in zip(
             self.coder_names, dict.fromkeys(self.tokenizers), _vocabularies(self.model), strict=False
         ):
