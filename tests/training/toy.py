@@ -145,6 +145,9 @@ class Toy(Task):
     def lengths(self, store: ExampleStore) -> Any:
         raise AssertionError("arranged otherwise")
 
+    def length(self, example: Example) -> int:
+        return len(example["words"])
+
     def arranged(
         self,
         store: ExampleStore,

@@ -16,6 +16,8 @@ from zoo.storage.files import write_bytes
 from zoo.storage.hashing import sha256
 from zoo.storage.records import read_record, write_record
 
+STEMS = ("tokenizer", "labels", "scaling")
+"""What the names of coders begin with, and so those of their files."""
 _KEYS = ("type", "file", "sha256")
 
 

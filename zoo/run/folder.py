@@ -11,6 +11,7 @@ from registry import Problem, SpecError, dump
 from zoo.errors import RunError
 from zoo.run.spec import RunSpec, load
 from zoo.storage.hashing import sha256_of_json
+from zoo.tasks.task import TaskSpec
 
 RUNS_FOLDER = Path("runs")
 SPEC_FILE = "spec.yaml"
@@ -65,9 +66,10 @@ def require(
 ) -> None:
     """Raises: SpecError naming the sections that a run goes without but needs for this, each with how to give it.
 
-    generation is needed of a model that writes only: of another it is for the task to say what it goes without.
+    generation is needed of a task whose answers are searched for only, and where there is none of a model that writes.
     """
-    needed = [key for key in keys if key != "generation" or run.writes]
+    searches = run.task.searches if isinstance(run.task, TaskSpec) else run.writes
+    needed = [key for key in keys if key != "generation" or searches]
     missing = [key for key in needed if getattr(run, key) is None]
     if missing:
         raise SpecError(

@@ -210,7 +210,7 @@ def _rates(run: RunSpec) -> _Rates:
     training = settle_precision(run)[0].training
     assert training is not None
     inputs = next(iter(getattr(run.model, "slots", {}).values()), None)
-    length = getattr(run.task, "max_length", None) or getattr(inputs, "length", None) or _LONGEST
+    length = getattr(run.task, "longest", 0) or getattr(inputs, "length", None) or _LONGEST
     n_tokens = training.tokens_per_batch
     is_on_cpu = training.accelerator == "cpu" or not torch.cuda.is_available()
     batch = Batch(

@@ -10,6 +10,7 @@ import presets
 from registry import Problem, Spec, SpecError, dotted_keys, dump, inner, load_plugin, parse, suggest_key
 from zoo.generation.max_length import LengthLimit
 from zoo.kinds import DECODING, MODEL, TASK
+from zoo.tasks.task import TaskSpec
 from zoo.training.plugins import missing_plugins, warn_of_changes
 from zoo.training.spec import TrainingSpec
 
@@ -51,7 +52,7 @@ class RunSpec(Spec):
 
     def _short_positions(self, prefix: str) -> list[Problem]:
         """Positions that end before the text does, which training would meet at its first long sentence."""
-        longest_input: int = getattr(self.task, "max_length", 0)
+        longest_input = self.task.longest if isinstance(self.task, TaskSpec) else 0
         rule: int | str | None = getattr(self.generation, "max_length", None)
         longest_output = 0 if not longest_input or rule is None else LengthLimit(rule)(longest_input - 1) + 1
         found = []

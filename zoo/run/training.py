@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from registry import SpecError
+from zoo.data.coder import STEMS
 from zoo.errors import DataError
 from zoo.run.folder import SPEC_FILE, is_first_process, new_folder, require, run_in
 from zoo.run.memory import check_memory
@@ -99,7 +100,7 @@ def _remove_attempt(folder: Path) -> None:
         if folder.is_dir()
         else set()
     )
-    is_bare = all(name in _OF_AN_ATTEMPT or name.startswith("tokenizer") for name in names)
+    is_bare = all(name in _OF_AN_ATTEMPT or name.startswith(STEMS) for name in names)
     has_begun = any((folder / CHECKPOINTS_FOLDER).glob("step-*"))
     if names and is_bare and not has_begun:
         shutil.rmtree(folder, ignore_errors=True)

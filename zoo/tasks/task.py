@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -40,6 +40,9 @@ class TaskSpec(Spec):
     reads: ClassVar[tuple[str, ...]]
     """The fields that a row must have."""
 
+    searches: ClassVar[bool] = False
+    """Whether its answers are searched for, so that a run of it needs `generation`."""
+
     data: Annotated[Spec, CORPUS]
     """Where the examples come from."""
     bad_lines: Literal["error", "skip"] = "error"
@@ -47,6 +50,11 @@ class TaskSpec(Spec):
     counted."""
     cache: str | None = None
     """Folder for the encoded data, which many runs may share; null: one in the run folder."""
+
+    @property
+    def longest(self) -> int:
+        """Most tokens of an input; 0 where the spec bounds it by nothing."""
+        return 0
 
     def problems(self, path: str) -> list[Problem]:
         given = self.data.fields if isinstance(self.data, CorpusSpec) else self.reads
@@ -156,7 +164,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def coder_names(self) -> tuple[str, ...]:
-        """The coders that a run of this task has, by the stems of their files."""
+        """The coders that a run of this task has, by the stems of their files: each begins as zoo.data.coder.STEMS."""
 
     @abstractmethod
     def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
@@ -212,9 +220,9 @@ class Task(ABC):
         plan = BatchPlan(lengths, tokens_per_batch=tokens_per_batch, rows_per_batch=rows_per_batch, seed=seed)
         return ByLength(store, plan)
 
+    @abstractmethod
     def length(self, example: Example) -> int:
         """Tokens of an example to answer, for batches of like lengths."""
-        return max(len(array) for array in example.values())
 
     def vary(self, example: Example, random: np.random.Generator, *, is_training: bool) -> Example:
         """An example as it is met this time: masked, cropped, noised. A function of example and random numbers."""
@@ -270,6 +278,30 @@ class Task(ABC):
     @abstractmethod
     def shown(self, row: Row) -> str:
         """A row on one line, for the user to see that it is the right one."""
+
+
+def require(
+    model: Spec, *, learns: Collection[str], reads_tokens: bool | None = None, writes: bool | None = None
+) -> None:
+    """Raises: ValueError for a model whose head does not learn so (see zoo.losses.Learns), whose first input is
+    tokens or is not, or that writes or does not, where that is asked."""
+    name, slots = model.type, model.slots  # type: ignore[attr-defined]
+    head = model.head  # type: ignore[attr-defined]
+    if head.learns not in learns:
+        of = f"learns from {head.learns} labels" if head.learns else "learns nothing"
+        raise ValueError(
+            f"this task needs a head that learns from {' or '.join(sorted(learns))} labels; {head.type} {of}"
+        )
+    if reads_tokens is not None and reads_tokens != hasattr(
+        first := next(iter(slots.values())), "vocab_size"
+    ):
+        wanted = "tokens" if reads_tokens else "something else than tokens"
+        raise ValueError(f"this task needs a model that reads {wanted}; this one reads {first.type}")
+    if writes is not None and writes != (model.writes is not None):  # type: ignore[attr-defined]
+        raise ValueError(
+            f"this task needs a model that {'writes' if writes else 'writes nothing'}; {name} "
+            f"{'writes nothing' if writes else 'writes'}"
+        )
 
 
 def total(sums: Sums, model: nn.Module, batch: Batch, **further: float) -> Loss:

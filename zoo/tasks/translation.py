@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 class TranslationSpec(TaskSpec):
     reads: ClassVar = ("source", "target")
+    searches: ClassVar = True
 
     type: Literal["translation"] = "translation"
     tokenizer: Annotated[Spec, TOKENIZER] = Field(cast(Any, "sentencepiece"))
@@ -75,9 +76,8 @@ class TranslationSpec(TaskSpec):
         return {"word_vectors": {"is_joint": _is_joint(model)}}
 
     @property
-    def is_scored(self) -> bool:
-        """Whether a validation has a score."""
-        return self.validation_sentences > 0
+    def longest(self) -> int:
+        return self.max_length
 
 
 @TASK.register(

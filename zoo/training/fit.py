@@ -19,6 +19,7 @@ import presets
 from registry import Spec, dump, parse
 from zoo import hardware
 from zoo.assembly.build import build
+from zoo.data.coder import STEMS
 from zoo.errors import RunError
 from zoo.kinds import SCHEDULE
 from zoo.progress import Bar, Report
@@ -265,7 +266,7 @@ class _Session:
             raise RunError(
                 f"{self.folder}: no run, but not empty: it holds {others[0]}; choose another folder"
             )
-        for leftover in self.folder.glob("tokenizer*"):
+        for leftover in (path for path in self.folder.iterdir() if path.name.startswith(STEMS)):
             leftover.unlink()  # of an attempt that failed before its first step, perhaps on other text
 
     def _write_spec(self) -> None:
