@@ -43,7 +43,7 @@ class Column:
         return len(self._offsets) - 1
 
     def __getitem__(self, number: int) -> NDArray[Any]:
-        return self._values[self._offsets[number] : self._offsets[number + 1]]  # type: ignore[no-any-return]
+        return self._values[self._offsets[number] : self._offsets[number + 1]]
 
     def lengths(self) -> NDArray[np.int32]:
         """Items in each array [N]."""

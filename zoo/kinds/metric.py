@@ -74,6 +74,7 @@ METRIC = Kind(
     "metric",
     package="zoo.metrics",
     context=(),
+    check=(),
     summary="how good answers are",
     contract=Metric,
 )
