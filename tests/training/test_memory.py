@@ -113,6 +113,33 @@ def test_a_batch_too_large_for_the_measuring_before_the_first_step_is_named_as_a
         fit(toy.toy_run(task={"n_pairs": 4}), tmp_path, resume=False, progress=True)
 
 
+def test_a_validation_that_the_memory_does_not_hold_is_measured_in_halves(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = toy.toy_run(task={"n_pairs": 5, "draws": False}, out_of_memory="split", max_steps=2)
+    fit(run, tmp_path / "whole", resume=False, progress=False)
+    original, sizes = toy.Toy.predict, []
+
+    def predict(self: Any, model: Any, batch: Any, **more: Any) -> Any:
+        sizes.append(len(batch["source"]))
+        if sizes[-1] > 2:
+            raise RuntimeError(REFUSAL)
+        return original(self, model, batch, **more)
+
+    monkeypatch.setattr(toy.Toy, "predict", predict)
+    fit(run, tmp_path / "halves", resume=False, progress=False)
+    assert sizes == 2 * [5, 2, 3, 1, 2]
+    whole, halves = (
+        [r for r in read(tmp_path / name) if r["kind"] == "validation"] for name in ("whole", "halves")
+    )
+    for key in ("loss", "bleu"):
+        assert [record[key] for record in halves] == pytest.approx(
+            [record[key] for record in whole], rel=1e-5
+        )
+    with pytest.raises(RunError, match="out of memory between two batches"):
+        fit(toy.toy_run(task={"n_pairs": 5}, max_steps=2), tmp_path / "error", resume=False, progress=False)
+
+
 def test_a_single_row_that_does_not_fit_is_an_error(
     toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,7 +178,8 @@ class PreparedTask:
         middle = len(key.rows) // 2
         if not middle:
             return [batch]
-        return [self.batch(key._replace(rows=rows)) for rows in (key.rows[:middle], key.rows[middle:])]
+        keys = [key._replace(rows=rows) for rows in (key.rows[:middle], key.rows[middle:])]
+        return [self._batch(half, is_training=key.split == "train") for half in keys]
 
     def example(self) -> str:
         task = self.task

@@ -213,9 +213,21 @@ class TrainingModule(LightningModule):
     # Measuring
 
     def measure(self, batch: Any) -> None:
-        """Measures the model on a part of a split, on its device; random numbers drawn are as if not drawn."""
-        with untouched():
-            self._measured.append(self.task.measure(self.model, batch, decoding=self.decoding))
+        """Measures the model on a part of a split, on its device; random numbers drawn are as if not drawn.
+
+        What the memory does not hold is measured in halves, where the spec says so for training.
+        """
+        try:
+            with untouched():
+                self._measured.append(self.task.measure(self.model, batch, decoding=self.decoding))
+            return
+        except RuntimeError as error:
+            halves = self.task.halves(batch) if self.spec.out_of_memory == "split" else [batch]
+            if not is_out_of_memory(error) or len(halves) == 1:
+                raise
+        free(self.device)
+        for half in halves:
+            self.measure(half.to(self.device))
 
     def measured(self, *, is_wanted: bool = True) -> list[Measured] | None:
         """What has been measured since the last call, on all ranks; None if it is not wanted on any."""
