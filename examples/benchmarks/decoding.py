@@ -28,10 +28,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from zoo.generation.translate import length_batches
 
 from zoo.assembly.build import build
 from zoo.data.bad_lines import BadLines
+from zoo.data.collate import length_batches
 from zoo.generation.penalties.power import PowerPenaltySpec
 from zoo.generation.strategies.beam import BeamSpec
 from zoo.kinds import CORPUS, DECODING

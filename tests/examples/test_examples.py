@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -34,3 +35,25 @@ def test_it_runs_and_says_what_it_promises(script, tmp_path):
     assert done.returncode == 0, done.stderr
     for text in promised:
         assert text in done.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_a_gpu_works_at_toy_size_and_resumes(tmp_path):
+    script = EXAMPLES / "benchmarks" / "gpu.py"
+    command = [sys.executable, str(script), "--toy", "--out", "toy.json"]
+    first = subprocess.run(
+        [*command, "--cases", "transformer_base", "vit_base"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert first.returncode == 0, first.stderr
+    before = json.loads((tmp_path / "toy.json").read_text())["cases"]
+    assert set(before) == {"transformer_base", "vit_base"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    after = json.loads((tmp_path / "toy.json").read_text())["cases"]
+    assert set(after) > set(before)
+    assert {name: after[name] for name in before} == before
+    assert not [row for rows in after.values() for row in rows if "failed" in row]
