@@ -27,6 +27,7 @@ COUNTS = {
     "transformer_restricted": 63_045_632,  # a radius has no weights
     "multi30k_small": 7_568_384,
     "quickstart": 1_178_624,
+    "parser_paper": 134_168_576,
 }
 
 
@@ -36,7 +37,10 @@ def by_formula(model):
     ffn = 2 * D * F + F + D
     encoder_layer = 4 * D * D + ffn + 2 * 2 * D
     decoder_layer = 8 * D * D + ffn + 3 * 2 * D
-    return model.source.vocab_size * D + N * (encoder_layer + decoder_layer)
+    n_words = model.source.vocab_size + getattr(
+        model.target, "vocab_size", 0
+    )  # none of its own where it is shared
+    return n_words * D + N * (encoder_layer + decoder_layer)
 
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "specs"

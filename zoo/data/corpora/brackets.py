@@ -1,0 +1,85 @@
+"""Constituency trees in files, one on each line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from zoo.data.bad_lines import BadLines
+from zoo.data.brackets import parse
+from zoo.data.corpora.text import TextFilesSpec
+from zoo.data.lines import hash_files, read_lines
+from zoo.errors import DataError
+from zoo.kinds import CORPUS, Row
+
+
+class BracketsSpec(TextFilesSpec):
+    fields: ClassVar = ("tree",)
+
+    type: Literal["brackets"] = "brackets"
+    train: str
+    """File to train on, plain or gzipped: on each line a tree such as `(ROOT (S (NP (DT the) ...) ...))`."""
+    dev: str
+    """File to validate on."""
+    test: str | None = None
+    """File to test on; null for none."""
+    column: int = Field(1, ge=1, le=1000)
+    """Column of the tree, of lines with tabs between columns; the first one is 1."""
+
+
+@CORPUS.register(
+    "brackets", spec=BracketsSpec, examples=[{"train": "train.tsv.gz", "dev": "dev.tsv", "column": 2}]
+)
+class Brackets:
+    """One file for each split, a tree in Penn Treebank brackets on each line."""
+
+    def __init__(self, *, train: str, dev: str, test: str | None, column: int, max_characters: int) -> None:
+        named = {"train": train, "dev": dev, "test": test}
+        self._paths = {split: Path(path).expanduser() for split, path in named.items() if path is not None}
+        self._column = column
+        self._max_characters = max_characters
+
+    def splits(self) -> list[str]:
+        """The splits that the spec names."""
+        return list(self._paths)
+
+    def where(self, split: str) -> str:
+        """The file, for messages."""
+        return str(self._paths[split])
+
+    def rows(self, split: str, *, bad_lines: BadLines) -> Iterator[Row]:
+        """The trees of a split. Raises: DataError as `read_lines`, and where a line is bad and may not be."""
+        path, number = self._paths[split], 0
+        for number, line in enumerate(read_lines(path, max_characters=self._max_characters), 1):
+            bad_lines.line = number
+            reason, detail, tree = line.reason, line.detail, ""
+            if not reason:
+                cells = line.text.split("\t")
+                if len(cells) < self._column:
+                    reason, detail = "missing column", f"column {self._column} of {len(cells)}"
+                else:
+                    tree = cells[self._column - 1]
+                    reason, detail = _fault(tree)
+            if reason:
+                bad_lines.report(f"{path}:{number}", reason, detail)
+                continue
+            yield {"tree": tree}
+        if number == 0:
+            raise DataError(f"{path}: the file is empty")
+
+    def fingerprint(self, split: str) -> str:
+        """SHA-256 of the file's bytes and of what decides how they are read."""
+        return hash_files([self._paths[split]], self._column, self._max_characters)
+
+
+def _fault(tree: str) -> tuple[str, str]:
+    if not tree.strip():
+        return "empty line", ""
+    try:
+        parse(tree)
+    except ValueError as error:
+        return "no tree", str(error)
+    return "", ""

@@ -1,0 +1,140 @@
+"""What the tasks have in common whose model reads something and writes tokens: an encoder-decoder's loss and search."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.data.cache import Rejected
+from zoo.data.collate import padded
+from zoo.data.store import Example
+from zoo.data.tokenizer import Tokenizer
+from zoo.generation.output import Output, outputs
+from zoo.kinds import DECODING, mask_name
+from zoo.kinds.model import read_slots
+from zoo.special_ids import SpecialIds
+from zoo.tasks.task import Batch, Loss, Task, TaskSpec, ids, perplexity, total
+
+TOO_LONG = "over max_length"
+
+
+class WritingSpec(TaskSpec):
+    searches: ClassVar = True
+
+    max_length: int = Field(256, ge=2, le=10**6)
+    """Most tokens that are written in training, the end included."""
+    too_long: Literal["drop", "error"] = "drop"
+    """What happens to a longer row: left out and counted, or an error that names it."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """Share of the target probability that is spread over the vocabulary."""
+    validation_sentences: int = Field(500, ge=0, le=10**9)
+    """Validation rows whose output is searched for, as `generation` says, for the score; 0 for none."""
+
+
+def check_writer(model: Spec) -> None:
+    """Raises: ValueError for a model that does not read one input and write another."""
+    slots: Mapping[str, Spec] = model.slots  # type: ignore[attr-defined]
+    if model.writes is None or len(slots) != 2:  # type: ignore[attr-defined]
+        name: str = model.type
+        raise ValueError(f"this task needs a model that reads one input and writes another; {name} does not")
+
+
+class WritingTask(Task):
+    """Examples have what is read, and `target`, the ids to be written with their end.
+
+    Batches, on top of what is read (`source` and `source_mask`, as the model's slot is called): target int64 [B, T],
+    the start and then what is written before each place, labels int64 [N] and places int64 [N], where they stand in a
+    flattened [B, T].
+    """
+
+    size_keys: ClassVar = ("training.tokens_per_batch", "task.max_length")
+
+    special: SpecialIds
+    max_length: int
+    too_long: str
+    label_smoothing: float
+    validation_sentences: int
+
+    @abstractmethod
+    def sources(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor | None, int]:
+        """What is read, as a tensor [B, S, ...] with its mask bool [B, S], and its real places."""
+
+    @property
+    @abstractmethod
+    def target_tokenizer(self) -> Tokenizer:
+        """That of what is written."""
+
+    def rejection(self, length: int) -> Rejected | None:
+        """Why there is no example of a row whose longest side, its end included, has so many tokens."""
+        if length <= self.max_length:
+            return None
+        detail = (
+            f"{length} tokens with the end, over max_length {self.max_length} (task.too_long=drop leaves such rows out "
+            "and counts them)"
+        )
+        return Rejected(TOO_LONG, detail)
+
+    def target_of(self, tokens: Sequence[int]) -> NDArray[Any]:
+        """What is to be written, its end included."""
+        end = self.special.ends[0]
+        return ids([*tokens, end], max(self.target_tokenizer.vocab_size, end + 1))
+
+    @property
+    def is_strict(self) -> bool:
+        return self.too_long == "error"
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        source, mask, n_source = self.sources(examples)
+        B = len(examples)
+        N = source.shape[1] if mask is None else mask.shape[1]
+        tensors: dict[str, Tensor | None] = {"source": source, "source_mask": mask}
+        if "target" not in examples[0]:
+            return Batch(tensors, size=f"{B} × {N} source tokens", n_processed=n_source)
+        special = self.special
+        labels, real = padded([example["target"] for example in examples], fill=special.pad)
+        T = labels.shape[1]
+        target = labels.roll(1, 1)
+        target[:, 0] = special.start
+        if real is not None:
+            target[~real] = special.pad  # the ends of shorter rows among them
+        # What a GPU would have to be waited for, which positions are real, is found out here, on the CPU.
+        places = torch.arange(B * T) if real is None else real.flatten().nonzero().squeeze(1)
+        labels = labels.flatten()[places]
+        tensors |= {"target": target, "places": places, "labels": labels}
+        size = f"{B} × {N} source and {B} × {T} target tokens"
+        return Batch(tensors, size=size, n_processed=n_source + len(labels))
+
+    def loss(self, model: nn.Module, batch: Batch, *, is_training: bool) -> Loss:
+        """Cross-entropy of the tokens to be written and their end, and what the model's parts add to it in training.
+
+        Only places with a label reach the vocabulary. The decoder is given no target mask: padding stands after every
+        real token, where causal attention does not look.
+        """
+        writer = cast(Any, model)
+        masks = {mask_name(writer, read_slots(writer)[0]): batch.get("source_mask")}
+        hidden, _ = writer.hidden(batch["source"], batch["target"], **masks)  # [B, T, D]
+        hidden = hidden.flatten(0, 1).index_select(0, batch["places"])  # [N, D]
+        smoothing = self.label_smoothing if is_training else 0.0
+        return total(writer.head.loss(hidden, batch["labels"], label_smoothing=smoothing), model, batch)
+
+    @property
+    def n_scored(self) -> int:
+        return self.validation_sentences
+
+    def written_outputs(self, model: nn.Module, batch: Batch, decoding: Spec | None) -> list[list[Output]]:
+        """What the search finds for each row, best first."""
+        assert decoding is not None
+        tokenizer = self.target_tokenizer
+        is_token = torch.tensor(tokenizer.is_token(), dtype=torch.bool)
+        found = DECODING.build(decoding)(model, batch["source"], batch.get("source_mask"), is_token=is_token)
+        return [outputs(hypotheses, tokenizer) for hypotheses in found]
+
+    def derived(self, mean_nll: float, sums: Mapping[str, float]) -> dict[str, float]:
+        return {"loss": mean_nll, "perplexity": perplexity(mean_nll)}

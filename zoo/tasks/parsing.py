@@ -1,0 +1,244 @@
+"""Constituency parsing as writing: words in, a line of brackets out; labelled bracket F1 on the validation set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.data import brackets
+from zoo.data.bad_lines import Policy
+from zoo.data.brackets import Leaf
+from zoo.data.cache import Rejected
+from zoo.data.coder import Coder
+from zoo.data.collate import padded
+from zoo.data.store import Example, ExampleStore, text_array, text_of
+from zoo.data.tokenizer import Tokenizer
+from zoo.errors import RunError
+from zoo.generation.output import Output
+from zoo.generation.search import n_positions
+from zoo.kinds import METRIC, TASK, TOKENIZER, Metric, Row
+from zoo.progress import Report, counted
+from zoo.special_ids import EOS, PAD, SpecialIds
+from zoo.tasks._writing import WritingSpec, WritingTask, check_writer
+from zoo.tasks.task import Batch, Refusal, Rows, broken_text, ids, require, shortened
+
+
+class ParsingSpec(WritingSpec):
+    reads: ClassVar = ("tree",)
+
+    type: Literal["parsing"] = "parsing"
+    tokenizer: Annotated[Spec, TOKENIZER] = Field(cast(Any, "sentencepiece"))
+    """How the words, joined by spaces, become tokens, learnt from the training text; of the brackets each is a token.
+    The vocabularies' sizes are the model's."""
+    metric: Annotated[Spec, METRIC] = Field(cast(Any, "brackets"))
+    """How trees are scored, and which score chooses the best checkpoint."""
+
+    def check(self, *, model: Spec) -> None:
+        check_writer(model)
+        require(model, learns={"token"}, reads_tokens=True, writes=True)
+        if len({id(slot) for slot in model.slots.values()}) < 2:  # type: ignore[attr-defined]
+            raise ValueError(
+                "this task reads words and writes brackets: the model's target needs its own embedding"
+            )
+
+    @property
+    def longest(self) -> int:
+        return self.max_length
+
+
+@dataclass(frozen=True)
+class Parse:
+    """What was written for a sentence."""
+
+    tree: str | None
+    """Brackets on a line; None where what was written is no tree over the words."""
+    symbols: str
+    """What was written."""
+    score: float
+    """Log probability divided by the length penalty."""
+
+
+@TASK.register(
+    "parsing",
+    spec=ParsingSpec,
+    examples=[
+        {"data": {"type": "grammar_trees", "n_train": 23, "n_dev": 5, "n_test": 7}, "tokenizer": "words"}
+    ],
+)
+class Parsing(WritingTask):
+    """Learns to write the tree of a sentence as a line of symbols: `(S (NP XX XX )NP (VP XX )VP )S`.
+
+    Words are XX in it, whatever their part of speech, and labels have no functions: see zoo.data.brackets.symbols.
+    Source: Vinyals et al. 2015, "Grammar as a Foreign Language"; Vaswani et al. 2017, section 6.3.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Spec,
+        coders: Mapping[str, Coder],
+        data: Spec,
+        bad_lines: Policy,
+        cache: str | None,
+        max_length: int,
+        too_long: Literal["drop", "error"],
+        label_smoothing: float,
+        validation_sentences: int,
+        tokenizer: Spec,
+        metric: Spec,
+    ) -> None:
+        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
+        self.special = SpecialIds()
+        self.max_length = max_length
+        self.too_long = too_long
+        self.label_smoothing = label_smoothing
+        self.validation_sentences = validation_sentences
+        self.tokenizer = tokenizer
+        self.metric_spec = metric
+
+    coder_names = ("tokenizer.source", "tokenizer.target")
+
+    @property
+    def source_tokenizer(self) -> Tokenizer:
+        """That of the words."""
+        return cast(Tokenizer, self.coders["tokenizer.source"])
+
+    @property
+    def target_tokenizer(self) -> Tokenizer:
+        return cast(Tokenizer, self.coders["tokenizer.target"])
+
+    def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
+        trees = [
+            brackets.parse(row["tree"])
+            for row in counted(rows(), report, "reading trees for the tokenizer", n_rows)
+        ]
+        builders = (self.tokenizer, TOKENIZER.entry("symbols").spec())
+        lines = ((_words(tree) for tree in trees), (_line(tree) for tree in trees))
+        return {
+            name: TOKENIZER.build(spec).train(text, vocab_size=size)
+            for name, spec, text, size in zip(self.coder_names, builders, lines, self._sizes, strict=True)
+        }
+
+    def check_coders(self, folder: Path) -> None:
+        for name, wanted, size in zip(
+            self.coder_names, (self.tokenizer.type, "symbols"), self._sizes, strict=True
+        ):
+            found = cast(Tokenizer, self.coders[name])
+            record = folder / f"{name}.json"
+            if found.type != wanted:
+                raise RunError(f"{record}: holds a {found.type} tokenizer; the spec asks for {wanted}")
+            if found.vocab_size > size:
+                raise RunError(f"{record}: holds {found.vocab_size} ids; the model has room for {size}")
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [slot.vocab_size for slot in cast(Any, self.model).slots.values()]
+
+    @property
+    def recipe(self) -> str:
+        return f"parsing {self.max_length} {[self.coders[name].sha256 for name in self.coder_names]}"
+
+    def encode(self, rows: Sequence[Row], *, is_scored: bool) -> Sequence[Example | Rejected]:
+        trees = [brackets.parse(row["tree"]) for row in rows]
+        sources = self.source_tokenizer.encode([_words(tree) for tree in trees])
+        targets = self.target_tokenizer.encode([_line(tree) for tree in trees])
+        return [
+            self._example(row, source, target, is_scored=is_scored)
+            for row, source, target in zip(rows, sources, targets, strict=True)
+        ]
+
+    def _example(
+        self, row: Row, source: list[int], target: list[int], *, is_scored: bool
+    ) -> Example | Rejected:
+        if why := self.rejection(1 + max(len(source), len(target))):
+            return why
+        example = {"source": self._source(source), "target": self.target_of(target)}
+        return {**example, **self.compared(row)} if is_scored else example
+
+    def _source(self, tokens: Sequence[int]) -> NDArray[np.integer]:
+        return ids([*tokens, EOS], self.source_tokenizer.vocab_size)
+
+    def compared(self, row: Row) -> Example:
+        return {"tree": text_array(row["tree"])}
+
+    def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
+        """Of rows with a tree, or with a `text` whose words have spaces between them."""
+        longest = n_positions(cast(Any, model).encoder)
+        return [self._read(row, longest) for row in rows]
+
+    def _read(self, row: Row, longest: int | None) -> Example | Refusal:
+        if "tree" in row:
+            words, further = _words(brackets.parse(row["tree"])), self.compared(row)
+        else:
+            words, further = " ".join(row["text"].split()), {}
+            if why := broken_text(words) or ("" if words else "no word in it"):
+                return Refusal(why)
+        source = self._source(self.source_tokenizer.encode([words])[0])
+        if longest is not None and len(source) > longest:
+            return Refusal(
+                f"{len(source)} tokens, its end included, but the model has positions for {longest}"
+            )
+        return {"source": source, "words": text_array(words), **further}
+
+    def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
+        return np.stack([store.columns[side].lengths() for side in ("source", "target")], axis=1)
+
+    def length(self, example: Example) -> int:
+        return len(example["source"])
+
+    def sources(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor | None, int]:
+        source, mask = padded([example["source"] for example in examples], fill=PAD)
+        return source, mask, source.numel() if mask is None else int(mask.sum())
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        batch = super().collate(examples)
+        if not {"tree", "words"}.isdisjoint(examples[0]):
+            batch.examples = examples  # of their words the answers are trees
+        return batch
+
+    def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[Parse]:
+        """The tree of each sentence."""
+        found = self.written_outputs(model, batch, decoding)
+        return [
+            _parse(hypotheses[0], example) for hypotheses, example in zip(found, batch.examples, strict=True)
+        ]
+
+    def written(self, answer: Any) -> dict[str, Any]:
+        return {"tree": answer.tree, "symbols": answer.symbols, "score": answer.score}
+
+    def metric(self) -> Metric:
+        metric: Metric = METRIC.build(self.metric_spec)
+        return metric
+
+    def shown(self, row: Row) -> str:
+        tree = brackets.parse(row["tree"])
+        return f"{shortened(_words(tree))} → {shortened(_line(tree))}"
+
+
+def _words(trees: Sequence[brackets.Tree | Leaf]) -> str:
+    return " ".join(leaf.word for leaf in brackets.leaves(trees))
+
+
+def _line(trees: Sequence[brackets.Tree | Leaf]) -> str:
+    return " ".join(brackets.symbols(trees))
+
+
+def _parse(found: Output, example: Example) -> Parse:
+    if "tree" in example:
+        words = brackets.leaves(brackets.parse(text_of(example["tree"])))
+    else:
+        words = [Leaf(brackets.WORD, word) for word in text_of(example["words"]).split(" ")]
+    line = found.text.split()
+    try:
+        tree = brackets.bracketed(brackets.with_words(line, words))
+    except ValueError:
+        tree = None
+    return Parse(tree, " ".join(line), found.score)
