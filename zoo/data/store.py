@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -144,6 +145,18 @@ class ExampleStore:
 
     def __reduce__(self) -> tuple[type[ExampleStore], tuple[Path]]:
         return ExampleStore, (self.folder,)  # a data process maps the files itself instead of getting a copy
+
+
+@contextmanager
+def temporary_store(examples: Sequence[Example]) -> Iterator[ExampleStore]:
+    """A store of these examples, in a folder that goes away again."""
+    with TemporaryDirectory(prefix="zoo-examples-") as name:
+        folder = Path(name)
+        with ExampleWriter(folder) as writer:
+            writer.add(examples)
+            columns = writer.about()
+        (folder / ABOUT).write_text(json.dumps({"columns": columns, "counts": {}}), encoding="utf-8")
+        yield ExampleStore(folder)
 
 
 def _mapped(path: Path, dtype: str) -> NDArray[Any]:

@@ -156,7 +156,8 @@ def kept_results(folder: str | Path) -> dict[str, Any] | None:
     except (OSError, ValueError, AttributeError):  # AttributeError: no mapping
         return None
     writes_text: bool = TASK.entry(run.task.type).builder.writes_text  # type: ignore[attr-defined, union-attr]
-    is_whole = not writes_text or (folder / label.join(HYPOTHESES)).is_file()
+    has_texts = writes_text and bool(results.get("samples"))  # one that was measured by its loss has none
+    is_whole = not has_texts or (folder / label.join(HYPOTHESES)).is_file()
     return results if is_same and is_whole else None
 
 

@@ -106,10 +106,14 @@ def generate(
 
 
 def require_writing(trained: TrainedRun) -> None:
-    """Raises: SpecError for a run whose task writes no text."""
+    """Raises: SpecError for a run whose task writes no text, or that does not say how it is searched for."""
     if not trained.task.writes_text:
         message = f"{trained.run.task.type} writes no text"  # type: ignore[union-attr]
         raise SpecError([Problem("task", message)])
+    if trained.run.generation is None:
+        raise SpecError(
+            [Problem("generation", "missing key; say how text is written, such as generation=greedy")]
+        )
 
 
 def _device(name: str) -> torch.device:

@@ -22,7 +22,7 @@ from zoo.data.bad_lines import BadLines
 from zoo.data.cache import Rejected, encoded
 from zoo.data.coders import load_coder
 from zoo.data.collate import length_batches
-from zoo.data.store import Example, ExampleStore
+from zoo.data.store import Example, ExampleStore, temporary_store
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, TASK, Corpus, Row
 from zoo.progress import Report, counted
@@ -332,8 +332,9 @@ def encode(
 def measured_alone(
     task: Task, model: nn.Module, rows: Sequence[Row], *, report: Report | None = None
 ) -> tuple[Validation, Counter[str]]:
-    """What the loss says of some rows, in memory, by one process, and how many give no example for which reason.
+    """What the loss says of some rows, by one process, and how many give no example for which reason.
 
+    They are dealt out to batches as those of a validation are, from a store that lies on disk meanwhile.
     Raises: DataError where none gives one.
     """
     found = task.encode(rows, is_scored=True)
@@ -343,12 +344,20 @@ def measured_alone(
         raise DataError(f"no row can be measured; left out: {dict(left_out)}")
     device = next(model.parameters()).device
     loss: list[Measured] = []
-    for number, batch in enumerate(_batches(task, examples)):
-        if report is not None:
-            report("measuring, batches", number, None)
-        some = [task.vary(examples[i], _random(0, 0, i), is_training=False) for i in batch]
-        part = task.loss(model, task.collate(some).to(device), is_training=False)
-        loss.append(Measured(float(part.nll), part.n_predicted, part.sums, None))
+    with temporary_store(examples) as store:
+        tokens = max(PREDICTED_TOKENS, int(task.lengths(store).max()))
+        arrangement = task.arranged(
+            store, is_training=False, tokens_per_batch=tokens, rows_per_batch=None, seed=0
+        )
+        for number, batch in enumerate(arrangement.epoch(0)):
+            if report is not None:
+                report("measuring, batches", number, None)
+            some = [
+                task.vary(arrangement.example(int(i)), _random(0, 0, int(i)), is_training=False)
+                for i in batch
+            ]
+            part = task.loss(model, task.collate(some).to(device), is_training=False)
+            loss.append(Measured(float(part.nll), part.n_predicted, part.sums, None))
     return _by_loss(task, loss), left_out
 
 
