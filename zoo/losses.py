@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Learns = Literal["token", "value", "sequence", "transcript"]
+Learns = Literal["token", "value", "sequence", "numbers", "transcript"]
 """What a head learns from, said by its spec's `learns`, and so how its loss is called.
 
 token: a label for each place, loss(hidden [N, D] of the places, labels int64 [N], *, label_smoothing).
 value: numbers for each place, loss(hidden [N, D] of the places, values [N, n_outputs]).
 sequence: a label for each sequence, or one number where there is one class:
     loss(hidden [B, T, D], labels int64 [B] or values [B], *, mask, label_smoothing).
+numbers: several numbers for each sequence, in units of its own where a scale is given,
+    loss(hidden [B, T, D], values [B, n_outputs], *, mask, scale [B]).
 transcript: labels of each sequence without their places,
     loss(hidden [B, T, D], labels int64 [B, L], *, mask, label_mask).
 """

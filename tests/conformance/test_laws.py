@@ -12,6 +12,7 @@ from zoo.components.attention.multi_head import MultiHeadAttention
 from zoo.components.embedding.tokens import TokenEmbedding
 from zoo.components.ffn.mlp import MLP
 from zoo.components.head.ctc import CTC
+from zoo.components.head.flattened_regression import FlattenedRegression
 from zoo.components.head.language_model import LanguageModelHead
 from zoo.components.head.pooled_classifier import PooledClassifier
 from zoo.components.head.regression import Regression
@@ -228,6 +229,7 @@ def graph_of_nll(true, given, targets, **named):
         (PooledClassifier, CLASSIFIER | {"n_classes": 1}),
         (CTC, {"type": "ctc", "vocab_size": 5}),
         (Regression, {"type": "regression", "n_outputs": 3}),
+        (FlattenedRegression, {"type": "flattened_regression", "n_places": 5, "n_outputs": 3}),
     ],
 )
 def test_loss_law_catches_sums_that_do_not_add_up(monkeypatch, cls, data, spoilt):

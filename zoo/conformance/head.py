@@ -65,6 +65,7 @@ def the_loss_adds_up(spec: Spec) -> None:
         "token": {"label_smoothing": 0.0},
         "value": {},
         "sequence": {"mask": None, "label_smoothing": 0.0},
+        "numbers": {"mask": None, "scale": None},
         "transcript": {"mask": None, "label_mask": None},
     }
     further = named[spec.learns]  # type: ignore[attr-defined]
@@ -87,7 +88,7 @@ def _targets(spec: Any) -> tuple[Tensor, Tensor]:
     """Random vectors of six places or sequences, and what a head is to learn of them."""
     hidden = torch.randn(6, D) if spec.learns in ("token", "value") else torch.randn(6, T, D)
     n_labels: int = getattr(spec, "n_classes", getattr(spec, "vocab_size", V))
-    if spec.learns == "value":
+    if spec.learns in ("value", "numbers"):
         return hidden, torch.randn(6, spec.n_outputs)
     if spec.learns == "transcript":
         possible = [label for label in range(n_labels) if label != spec.blank]
