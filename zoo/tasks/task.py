@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -201,6 +201,10 @@ class Task(ABC):
     def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
         """An example of each row to answer, with what the row has of what answers are compared with; or why the model
         cannot take it."""
+
+    def questions(self, row: Row) -> Iterable[Row]:
+        """The rows to answer by which an evaluation measures a row of the corpus: itself, unless it holds many."""
+        return (row,)
 
     @abstractmethod
     def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
