@@ -1,0 +1,144 @@
+"""One series of several variables in a file of comma-separated values, cut by time."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from registry import suggest
+from zoo.amounts import amount
+from zoo.data.bad_lines import BadLines
+from zoo.data.corpora._series import Cuts, TimeSplitSpec, cut_series
+from zoo.data.lines import hash_files, read_lines
+from zoo.errors import DataError
+from zoo.kinds import CORPUS, Row
+
+MAX_CHARACTERS = 1_000_000
+
+
+class SeriesCsvSpec(TimeSplitSpec):
+    type: Literal["series_csv"] = "series_csv"
+    path: str
+    """The file, plain or gzipped: a heading, and a line for each time, in order."""
+    ignore: tuple[str, ...] = ("date",)
+    """Columns that are no variables, such as the time."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """What stands between columns; a cell in double quotes may contain it."""
+
+
+@CORPUS.register(
+    "series_csv",
+    spec=SeriesCsvSpec,
+    examples=[{"path": "ETTh1.csv", "n_train": 8640, "n_dev": 2880, "n_test": 2880}],
+)
+class SeriesCsv:
+    """A variable a column and a time a line, the first lines to learn from, the next to validate on, the next to test.
+
+    A line with a cell that is no finite number, or too few or too many cells, is bad; where such lines are left out,
+    those around them become neighbours in time. Lines after the last split are not read.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        ignore: tuple[str, ...],
+        delimiter: str,
+        n_train: int,
+        n_dev: int,
+        n_test: int,
+    ) -> None:
+        self._path = Path(path).expanduser()
+        self._ignore = ignore
+        self._delimiter = delimiter
+        self._cuts = Cuts(n_train, n_dev, n_test)
+
+    def splits(self) -> list[str]:
+        """Train, dev and, unless it has no lines, test."""
+        return self._cuts.splits()
+
+    def where(self, split: str) -> str:
+        """The file, for messages."""
+        return f"{self._path} ({split})"
+
+    def rows(self, split: str, *, bad_lines: BadLines) -> Iterator[Row]:
+        """One row: the series to the end of the split, and how much of it lies before the split.
+
+        Raises: DataError for a heading without variables, and for fewer lines than the splits need.
+        """
+        yield cut_series(self._series(self._cuts.end(split), bad_lines), self._cuts, split)
+
+    def fingerprint(self, split: str) -> str:
+        """SHA-256 of the file's bytes and of what decides how they are read."""
+        return hash_files([self._path], self._ignore, self._delimiter, tuple(self._cuts), split)
+
+    def _series(self, n: int, bad_lines: BadLines) -> NDArray[np.float64]:
+        lines = read_lines(self._path, max_characters=MAX_CHARACTERS)
+        heading = next(lines, None)
+        if heading is None:
+            raise DataError(f"{self._path}: the file is empty")
+        if heading.reason:
+            raise DataError(f"{self._path}:1: {heading.reason}: {heading.detail}")
+        names = self._cells(heading.text)
+        self._check_heading(names)
+        kept = [i for i, name in enumerate(names) if name not in self._ignore]
+        values: list[list[float]] = []
+        for number, line in enumerate(lines, start=2):
+            bad_lines.line = number
+            found = (line.reason, line.detail) if line.reason else self._values(line.text, names, kept)
+            if isinstance(found, tuple):
+                bad_lines.report(f"{self._path}:{number}", *found)
+                continue
+            values.append(found)
+            if len(values) == n:
+                return np.array(values)
+        needed = " + ".join(f"{count:,}" for count in self._cuts)
+        raise DataError(
+            f"{self._path}: {amount(len(values), 'good line')}, but n_train, n_dev and n_test need {needed}"
+        )
+
+    def _check_heading(self, names: list[str]) -> None:
+        unknown = [name for name in self._ignore if name not in names]
+        if unknown and self._ignore != ("date",):  # the default is of no column in particular
+            raise DataError(
+                f"{self._path}:1: there is no column '{unknown[0]}' to ignore; "
+                f"{suggest(unknown[0], names, listed=True)}"
+            )
+        if not set(names) - set(self._ignore):
+            raise DataError(f"{self._path}:1: no variable in the heading: {', '.join(names)}")
+        if numeric := [name for name in names if _number(name) is not None]:
+            raise DataError(f"{self._path}:1: no heading: '{numeric[0]}' is a number, no name of a column")
+
+    def _cells(self, text: str) -> list[str]:
+        try:
+            cells = next(csv.reader([text], delimiter=self._delimiter), [])
+        except csv.Error:
+            return []
+        return [cell.strip() for cell in cells]
+
+    def _values(self, text: str, names: list[str], kept: list[int]) -> list[float] | tuple[str, str]:
+        cells = self._cells(text)
+        if len(cells) != len(names):
+            return "wrong number of columns", f"{len(cells)}, but the heading has {len(names)}"
+        found = [_number(cells[i]) for i in kept]
+        values = [value for value in found if value is not None]
+        if len(values) < len(found):
+            i = kept[found.index(None)]
+            return "no number", f"'{cells[i]}' in column {names[i]}"
+        return values
+
+
+def _number(text: str) -> float | None:
+    """The finite number that a cell holds."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
