@@ -47,7 +47,7 @@ def by_formula(model):
 EXAMPLES = Path(__file__).parents[2] / "examples" / "specs"
 FAMILIES = [name for name in presets.names() if name not in COUNTS]
 TRAINED = [name for name in presets.names() if "task" in presets.read(name).data]
-OWN = {"char_gpt": 804_608, "patch_tst": 81_728}  # by the sum that its file writes out
+OWN = {"char_gpt": 804_608, "patch_tst": 81_728, "vit_small_fashion": 306_826}  # by the sum that its file writes out
 
 
 def test_every_preset_is_counted_here_or_by_the_certificates_of_its_family():
