@@ -4,6 +4,7 @@
     build         a spec's model, a torch.nn.Module
     train         train a run in a folder of its own; gives the folder
     resume        go on with a run from its newest checkpoint
+    lightning     a run's LightningModule and LightningDataModule, for a Trainer of your own
     evaluate      score a run's model on a test set
     generate      a run's best output for each line of text
     TrainedRun    a run's trained model, its task and its device, to use more than once
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from zoo.interop.certify import certify
     from zoo.interop.hugging_face import from_hf, to_hf
     from zoo.run.evaluating import evaluate
+    from zoo.run.lightning import lightning
     from zoo.run.spec import RunSpec, load, to_yaml
     from zoo.run.training import resume, train
     from zoo.run.using import TrainedRun, generate
@@ -70,6 +72,7 @@ __all__ = [
     "evaluate",
     "from_hf",
     "generate",
+    "lightning",
     "load",
     "load_coder",
     "n_parameters",
@@ -90,6 +93,7 @@ _HOMES = {
     "zoo.interop.hugging_face": ("from_hf", "to_hf"),
     "zoo.errors": ("DataError", "DivergedError", "PreemptedError", "RunError"),
     "zoo.run.evaluating": ("evaluate",),
+    "zoo.run.lightning": ("lightning",),
     "zoo.run.spec": ("RunSpec", "load", "to_yaml"),
     "zoo.run.training": ("resume", "train"),
     "zoo.run.using": ("TrainedRun", "generate"),

@@ -64,7 +64,7 @@ def train(
         return _fit(run, folder, is_resumed=False, progress=progress)
     except (SpecError, DataError):
         if is_new and is_first_process():
-            _remove_attempt(folder)
+            remove_attempt(folder)
         raise
 
 
@@ -93,7 +93,7 @@ def _fit(run: RunSpec, folder: Path, *, is_resumed: bool, progress: bool) -> Pat
     return folder
 
 
-def _remove_attempt(folder: Path) -> None:
+def remove_attempt(folder: Path) -> None:
     """Removes the folder of a training that never began, if nothing lies in it but what such a one leaves."""
     names = (
         {path.name for path in folder.iterdir() if not path.name.startswith(".")}

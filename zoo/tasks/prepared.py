@@ -124,6 +124,10 @@ class Prepared(Protocol):
         """The answer for each row of a batch."""
         ...
 
+    def written(self, answer: Any) -> dict[str, Any]:
+        """An answer as plain data."""
+        ...
+
     def validation(self, measured: Iterable[Measured], *, is_report: bool = False) -> Validation:
         """What all parts of a split, measured, say together, in whatever order; a report has all scores."""
         ...
@@ -224,6 +228,9 @@ class PreparedTask:
 
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> Sequence[Any]:
         return self.task.predict(model, batch, decoding=decoding)
+
+    def written(self, answer: Any) -> dict[str, Any]:
+        return self.task.written(answer)
 
     def validation(self, measured: Iterable[Measured], *, is_report: bool = False) -> Validation:
         parts = list(measured)

@@ -22,8 +22,11 @@ _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>: the signal to get when the parent d
 class TrainingData(LightningDataModule):
     """Batches to train on, epoch by epoch or from a place on, and the parts of the splits to measure and predict.
 
-    Each loader gives whole batches of the task; without a Trainer, those of the only rank.
+    Each loader gives whole batches of the task; without a Trainer, those of the only rank. Its state is the place of
+    the next batch, so that a Trainer that is given a checkpoint goes on with what would have come.
     """
+
+    allow_zero_length_dataloader_with_multiple_devices = True  # a rank may have no part of a small split
 
     def __init__(
         self, task: Prepared, spec: TrainingSpec, *, start: Position | None = None, n: int | None = None
@@ -38,7 +41,14 @@ class TrainingData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._ranks
-        sampler = RankSampler(self.batches.order, self.start, n=self.n, rank=rank, world_size=world_size)
+        sampler = RankSampler(
+            self.batches.order,
+            self.start,
+            n=self.n,
+            rank=rank,
+            world_size=world_size,
+            repeats=getattr(self.trainer, "overfit_batches", 0) > 0,
+        )
         return self._loader(self.batches, sampler, n_workers=self.spec.data_workers)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -49,6 +59,17 @@ class TrainingData(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Any]:
         return self._parts("test")
+
+    def state_dict(self) -> dict[str, Any]:
+        assert self.trainer is not None
+        loop: Any = self.trainer.fit_loop
+        epoch, n = loop.epoch_progress.current.ready - 1, loop.epoch_loop.batch_progress.current.processed
+        if n >= self.trainer.num_training_batches:
+            epoch, n = epoch + 1, 0
+        return {"epoch": epoch, "batch": n * self.trainer.world_size}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.start = Position(state_dict["epoch"], state_dict["batch"])
 
     @property
     def _ranks(self) -> tuple[int, int]:
@@ -61,7 +82,7 @@ class TrainingData(LightningDataModule):
 
     def _loader(self, batches: Dataset[Any], sampler: Sampler[Any], *, n_workers: int) -> DataLoader[Any]:
         is_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return DataLoader(
+        return _Loader(
             batches,
             sampler=sampler,
             batch_size=None,  # the task makes whole batches
@@ -70,6 +91,16 @@ class TrainingData(LightningDataModule):
             pin_memory=is_cuda,
             generator=torch.Generator(),  # else making the iterator draws from the generator of the dropout
         )
+
+
+class _Loader(DataLoader[Any]):
+    """A loader that Lightning takes to go on where it was, as the data module sees to."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing: the sampler begins at the data module's start."""
 
 
 def _live_and_die_with_parent(worker: int) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment
@@ -18,10 +17,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 import presets
 from registry import Spec, dump, parse
 from zoo import hardware
-from zoo.assembly.build import build
 from zoo.data.coder import STEMS
 from zoo.errors import RunError
-from zoo.kinds import SCHEDULE
 from zoo.progress import Bar, Report
 from zoo.storage import files
 from zoo.storage.averaging import average
@@ -31,12 +28,13 @@ from zoo.storage.ownership import owned
 from zoo.storage.selection import weights_folder
 from zoo.tasks.prepared import PreparedTask, prepare
 from zoo.training.data import TrainingData
-from zoo.training.devices import compile_layers, torch_settings
+from zoo.training.devices import torch_settings
 from zoo.training.display import Display
 from zoo.training.environment import record_environment
 from zoo.training.identity import check_identity, identity
 from zoo.training.journal import Journal
 from zoo.training.keeper import Keeper
+from zoo.training.making import Run, make_module, make_schedule
 from zoo.training.memory import is_out_of_memory
 from zoo.training.module import TrainingModule
 from zoo.training.order import Position
@@ -44,7 +42,7 @@ from zoo.training.plan import MOST_BATCHES, Plan, seconds_a_batch
 from zoo.training.plugins import record_plugins
 from zoo.training.progress import Progress
 from zoo.training.quiet import quiet_lightning
-from zoo.training.randomness import seed_all, untouched
+from zoo.training.randomness import untouched
 from zoo.training.settling import (
     device_type,
     has_open_end,
@@ -60,19 +58,6 @@ SPEC_FILE = "spec.yaml"
 PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}  # our names to Lightning's
 
 log = logging.getLogger(__name__)
-
-
-class Run(Protocol):
-    """The parts of a run's spec that training reads; the whole is a Spec."""
-
-    @property
-    def model(self) -> Any: ...
-    @property
-    def task(self) -> Spec: ...
-    @property
-    def training(self) -> TrainingSpec: ...
-    @property
-    def generation(self) -> Spec | None: ...
 
 
 @dataclass(frozen=True)
@@ -109,7 +94,7 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True, opening:
     is_first = run.training.devices == 1 or getattr(rank_zero_only, "rank", 0) == 0
     with stop.listening(), untouched(), quiet_lightning(), torch_settings(run.training):
         device_type(run.training)  # before anything is made
-        _enter(folder, is_new=is_first and not resume)
+        enter(folder, is_new=is_first and not resume)
         with owned(folder) if is_first else nullcontext():
             with Bar(is_shown=progress and is_first) as bar:
                 session = _Session(run, folder, is_first=is_first, is_new=is_first and not resume, report=bar)
@@ -146,7 +131,7 @@ class _Session:
         self.is_first = is_first
         self.checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER)
         if is_new:
-            self._refuse_used_folder()
+            refuse_used_folder(folder)
             self._write_spec()
             record_plugins(folder, dump(cast(Spec, run)))
         if is_first:
@@ -237,7 +222,7 @@ class _Session:
         if is_open:
             self.run = settle_end(self.run, n_steps)
             self._write_spec()
-            module.spec, module.schedule = self.spec, self._schedule()
+            module.spec, module.schedule = self.spec, make_schedule(self.run)
 
     def _measured(self, module: TrainingModule, data: TrainingData) -> Plan | None:
         """What steps take; None where the memory does not hold a batch, which the first step then has to say."""
@@ -256,21 +241,8 @@ class _Session:
 
     # Before training
 
-    def _refuse_used_folder(self) -> None:
-        journal = self.folder / METRICS_FILE
-        if self.checkpoints.steps() or (journal.exists() and journal.stat().st_size):
-            raise RunError(f"{self.folder}: holds a run already; resume it, or choose another folder")
-        # Hidden files are the lock, what a kill left of spec.yaml, and what file managers strew about.
-        others = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
-        if others and SPEC_FILE not in others:
-            raise RunError(
-                f"{self.folder}: no run, but not empty: it holds {others[0]}; choose another folder"
-            )
-        for leftover in (path for path in self.folder.iterdir() if path.name.startswith(STEMS)):
-            leftover.unlink()  # of an attempt that failed before its first step, perhaps on other text
-
     def _write_spec(self) -> None:
-        files.write_text(self.folder / SPEC_FILE, presets.to_yaml(dump(cast(Spec, self.run))))
+        write_spec(self.folder, self.run)
 
     def _newest_state(self) -> dict[str, Any] | None:
         """training.pt of the newest intact checkpoint, the damaged ones being set aside; None without any."""
@@ -316,29 +288,15 @@ class _Session:
         )
 
     def _module(self) -> TrainingModule:
-        seed_all(self.spec.seed, 0, 0)  # the same initial weights on every rank
-        model = build(self.run.model)
-        if self.progress.step:
-            model.load_state_dict(self.checkpoints.weights(self.checkpoints.path(self.progress.step)))
-        elif self.is_first:
-            self.task.start(model)  # DistributedDataParallel hands its weights to the other processes
-        if self.spec.compile:
-            compile_layers(model)
-        return TrainingModule(
-            model=model,
-            task=self.task,
-            spec=self.spec,
-            schedule=self._schedule(),
-            decoding=self.run.generation,
+        step = self.progress.step
+        return make_module(
+            self.run,
+            self.task,
             progress=self.progress,
             logs=False,
+            starts=self.is_first,  # DistributedDataParallel hands its weights to the other processes
+            weights=self.checkpoints.weights(self.checkpoints.path(step)) if step else None,
         )
-
-    def _schedule(self) -> Callable[[int], float]:
-        schedule: Callable[[int], float] = SCHEDULE.build(
-            self.spec.schedule, d_model=self.run.model.d_model, max_steps=self.spec.max_steps
-        )
-        return schedule
 
     # After training
 
@@ -355,7 +313,25 @@ class _Session:
         )
 
 
-def _enter(folder: Path, *, is_new: bool) -> None:
+def refuse_used_folder(folder: Path) -> None:
+    """Raises: RunError for a folder that holds a run, or something else. Clears what a failed attempt left."""
+    journal = folder / METRICS_FILE
+    if Checkpoints(folder / CHECKPOINTS_FOLDER).steps() or (journal.exists() and journal.stat().st_size):
+        raise RunError(f"{folder}: holds a run already; resume it, or choose another folder")
+    # Hidden files are the lock, what a kill left of spec.yaml, and what file managers strew about.
+    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if others and SPEC_FILE not in others:
+        raise RunError(f"{folder}: no run, but not empty: it holds {others[0]}; choose another folder")
+    for leftover in (path for path in folder.iterdir() if path.name.startswith(STEMS)):
+        leftover.unlink()  # of an attempt that failed before its first step, perhaps on other text
+
+
+def write_spec(folder: Path, run: Run) -> None:
+    """Writes spec.yaml. Raises: RunError when it cannot be written."""
+    files.write_text(folder / SPEC_FILE, presets.to_yaml(dump(cast(Spec, run))))
+
+
+def enter(folder: Path, *, is_new: bool) -> None:
     """Makes the folder of a new run; that of another must be there."""
     if is_new:
         try:

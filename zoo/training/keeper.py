@@ -6,7 +6,6 @@ import math
 import signal
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -186,11 +185,9 @@ class Keeper(Callback):
     def _validate(self, trainer: Trainer, module: TrainingModule) -> bool:
         """Measures the model, each rank on its share; False when a signal asked to stop before it was done."""
         module.model.eval()
-        # Searching meets ever new shapes, each of which a compiled layer would be compiled anew for.
-        stance = torch.compiler.set_stance("force_eager") if self.spec.compile else nullcontext()
         parts = self.data.val_dataloader()
         try:
-            with stance, torch.no_grad(), trainer.precision_plugin.forward_context():
+            with torch.no_grad(), trainer.precision_plugin.forward_context():
                 for number, part in enumerate(parts):
                     if self.stop.received is not None:
                         break

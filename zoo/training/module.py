@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -14,13 +15,14 @@ from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
 
 from registry import Spec
-from zoo.errors import RunError
+from zoo.amounts import amount
+from zoo.errors import DivergedError, RunError
 from zoo.kinds import OPTIMIZER
 from zoo.tasks.prepared import Measured, Prepared, Validation
 from zoo.tasks.task import Batch, Loss
 from zoo.training.memory import free, is_out_of_memory, out_of_memory
 from zoo.training.progress import Progress
-from zoo.training.randomness import restore_random_state, seed_all, untouched
+from zoo.training.randomness import random_state, restore_random_state, seed_all, untouched
 from zoo.training.spec import TrainingSpec
 
 
@@ -42,6 +44,10 @@ class TrainingModule(LightningModule):
     The gradient of a step is that of the mean loss of a token over all batches and ranks of the step: each
     batch gives the gradient of its summed loss, and the sum is divided by the number of all their tokens.
     (The mean of the batches' means would give a token of a small batch more weight.)
+    A Trainer clips what is left of it then, if it is told to and the spec has no clip_norm.
+
+    Of the spec it goes by optimizer, schedule, seed, clip_norm, out_of_memory, max_skipped_steps and compile; devices,
+    steps, precision and accumulation are the Trainer's. Its checkpoints hold the random numbers of every rank.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class TrainingModule(LightningModule):
         self.progress = progress
         self.logs = logs
         self.random_state: dict[str, Any] | None = None  # that of a run that goes on; else one of the seed
+        self._start = progress.step  # what came before the Trainer's first step
         self._measured: list[Measured] = []
         self.losses: list[BatchLoss] = []
         self.gradient_norm = 0.0
@@ -82,8 +89,8 @@ class TrainingModule(LightningModule):
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         # The base rate is 1: the rate of a step is the schedule's, times what the optimizer gives a group.
         optimizer: torch.optim.Optimizer = OPTIMIZER.build(self.spec.optimizer, parameters=parameters, lr=1.0)
-        before = self.progress.step
-        scheduler = LambdaLR(optimizer, lambda n: self.schedule(before + n + 1))
+        start = self._start
+        scheduler = LambdaLR(optimizer, lambda n: self.schedule(start + n + 1))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:
@@ -91,6 +98,7 @@ class TrainingModule(LightningModule):
             seed_all(self.spec.seed, self.progress.step, self.global_rank)
         else:
             restore_random_state(self.random_state)
+            self.random_state = None
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         self._batch, self._is_too_large = batch, False
@@ -172,7 +180,7 @@ class TrainingModule(LightningModule):
 
     def _out_of_memory(self) -> RunError:
         return out_of_memory(
-            self.progress.step + 1,
+            self._step,
             self._batch,
             self.device,
             self.task.size_keys,
@@ -198,6 +206,9 @@ class TrainingModule(LightningModule):
                 parameter.grad = None
             self.progress.n_skipped += 1
             self.progress.n_skipped_in_a_row += 1
+            if self.logs and self.progress.n_skipped_in_a_row >= self.spec.max_skipped_steps:
+                n = amount(self.progress.n_skipped_in_a_row, "gradient")
+                raise DivergedError(f"training diverged at step {self._step}: {n} in a row not finite")
             return
         self.progress.n_skipped_in_a_row = 0
         if self.spec.clip_norm is not None and self.gradient_norm > self.spec.clip_norm:
@@ -206,9 +217,34 @@ class TrainingModule(LightningModule):
             torch._foreach_mul_(gradients, scale)
 
     @property
+    def _step(self) -> int:
+        """The step at work, the first being 1."""
+        return self._start + self.trainer.global_step + 1
+
+    @property
     def _is_one_batch(self) -> bool:
         """Whether a single batch makes a step: its tokens are then known before its backward pass."""
         return self.trainer.accumulate_grad_batches == 1 and self.trainer.world_size == 1
+
+    # In anybody's own Trainer
+
+    def on_fit_start(self) -> None:
+        """Raises: RunError for what spec and Trainer do not agree on."""
+        if self.spec.clip_norm is not None and self.trainer.gradient_clip_val is not None:
+            raise RunError(
+                f"training.clip_norm ({self.spec.clip_norm}) and the Trainer's gradient_clip_val "
+                f"({self.trainer.gradient_clip_val}) would both scale the gradient; leave one of them away"
+            )
+        if self.spec.out_of_memory == "split" and self.trainer.world_size > 1:
+            raise RunError("training.out_of_memory 'split' needs a Trainer of one device")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["random"] = self.from_all_ranks(random_state())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        states = checkpoint.get("random", [])
+        if len(states) == self.trainer.world_size:
+            self.random_state = states[self.global_rank]
 
     # Measuring
 
@@ -217,8 +253,10 @@ class TrainingModule(LightningModule):
 
         What the memory does not hold is measured in halves, where the spec says so for training.
         """
+        # Searching meets ever new shapes, each of which a compiled layer would be compiled anew for.
+        stance = torch.compiler.set_stance("force_eager") if self.spec.compile else nullcontext()
         try:
-            with untouched():
+            with untouched(), stance:
                 self._measured.append(self.task.measure(self.model, batch, decoding=self.decoding))
             return
         except RuntimeError as error:
@@ -249,15 +287,22 @@ class TrainingModule(LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log(self.task.validation(self.measured() or [], is_report=True), "test")
 
-    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[Any]:
-        """The answers to a batch's rows."""
-        return list(self.task.predict(self.model, batch, decoding=self.decoding))
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, Any]]:
+        """The answer to each row of a batch as plain data, with the row's number in its split."""
+        with untouched():
+            answers = self.task.predict(self.model, batch, decoding=self.decoding)
+        rows = (int(row) for row in batch.key.rows)
+        return [{"row": row, **self.task.written(each)} for row, each in zip(rows, answers, strict=True)]
 
     def _log(self, validation: Validation, prefix: str) -> None:
         for name, value in validation.metrics.items():
-            self.log(f"{prefix}_{name}", value, prog_bar=name == "loss")
+            self._log_value(f"{prefix}_{name}", value, is_shown=name == "loss")
         if validation.score is not None:
-            self.log(f"{prefix}_score", validation.score, prog_bar=True)
+            self._log_value(f"{prefix}_score", validation.score, is_shown=True)
+
+    def _log_value(self, name: str, value: float, *, is_shown: bool) -> None:
+        # All ranks have the same value, whose mean over them is itself; Lightning warns where it is not asked for.
+        self.log(name, value, prog_bar=is_shown, sync_dist=self.trainer.world_size > 1)
 
     def from_all_ranks(self, value: Any) -> list[Any]:
         """What each rank has, by rank."""

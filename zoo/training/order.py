@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import Dataset, DistributedSampler, SequentialSampler
 
 from zoo.tasks.prepared import Prepared
 from zoo.tasks.task import Batch
@@ -65,28 +65,45 @@ class Batches(Dataset[Batch]):
         return self.task.batch(self.order.key(position))
 
 
-class RankSampler(DistributedSampler[Position]):
-    """The positions of one rank's batches: every world_size-th of the list, from start + rank on.
-
-    n of them, whatever the epoch, as an exact resume needs it; or, where n is None, those of one epoch, which is
-    Lightning's to choose: as many on each rank, so that up to world_size - 1 batches of an epoch are left out.
-    A DistributedSampler by name only: Lightning puts one of its own in the place of any other.
+class _AsItIs(DistributedSampler[Any], SequentialSampler):
+    """Base of samplers that Lightning leaves alone: any that is not distributed it replaces where there are several
+    ranks, any that is not sequential where it overfits.
     """
 
-    def __init__(self, order: Order, start: Position, *, n: int | None, rank: int, world_size: int) -> None:
-        self.order, self.start, self.n = order, start, n
+
+class RankSampler(_AsItIs):
+    """The positions of one rank's batches: every world_size-th of the list, from start + rank on.
+
+    n of them, whatever the epoch, as an exact resume needs it; or, where n is None, what is left of one epoch, which is
+    Lightning's to choose: as many on each rank, so that up to world_size - 1 batches of an epoch are left out.
+    Its length is then that of the whole epoch, for Lightning counts the batches before start as well.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        start: Position,
+        *,
+        n: int | None,
+        rank: int,
+        world_size: int,
+        repeats: bool = False,
+    ) -> None:
+        """repeats: whether every epoch is as the first."""
+        self.order, self.start, self.n, self.repeats = order, start, n, repeats
         self.rank, self.world_size = rank, world_size
 
     def set_epoch(self, epoch: int) -> None:
-        if self.n is None:
+        if self.n is None and not self.repeats and epoch != self.start.epoch:
             self.start = Position(epoch, 0)
 
     def __len__(self) -> int:
         return len(self.order.epoch(self.start.epoch)) // self.world_size if self.n is None else self.n
 
-    def __iter__(self) -> Iterator[Position]:
+    def __iter__(self) -> Iterator[Any]:
+        n_taken = self.start.batch // self.world_size if self.n is None else 0
         position = self.order.after(self.start, self.rank)
-        for _ in range(len(self)):
+        for _ in range(len(self) - n_taken):
             yield position
             position = self.order.after(position, self.world_size)
 
@@ -105,7 +122,7 @@ class Parts(Dataset[Batch]):
         return self.task.part(self.keys[number])
 
 
-class ShareSampler(DistributedSampler[int]):
+class ShareSampler(_AsItIs):
     """The numbers of a rank's share of n parts: each part is one rank's, some have one more than others."""
 
     def __init__(self, n: int, *, rank: int, world_size: int) -> None:
