@@ -99,3 +99,23 @@ def test_the_examples_pass_their_own_check() -> None:
     for name in SCHEDULE.names():
         for spec in SCHEDULE.examples(name):
             assert check(spec, name) == []
+
+
+@pytest.mark.parametrize(("form", "halfway"), [("linear", 0.5), ("one_minus_sqrt", 1 - 0.5**0.5)])
+def test_warmup_stable_decay_goes_up_along_and_down(form: str, halfway: float) -> None:
+    spec = {
+        "type": "warmup_stable_decay",
+        "peak_lr": 2.0,
+        "warmup_steps": 4,
+        "floor_lr": 0.5,
+        "decay_share": 0.4,
+    }
+    rate = SCHEDULE.build(
+        parse(TrainingSpec, {"schedule": {**spec, "form": form, "total_steps": 20}}).schedule,
+        d_model=8,
+        max_steps=99,
+    )
+    assert [rate(step) for step in (1, 3, 4, 12)] == [0.5, 1.5, 2.0, 2.0]
+    assert rate(16) == pytest.approx(0.5 + 1.5 * halfway)
+    assert [rate(20), rate(21)] == pytest.approx([0.5, 0.5])
+    assert all(rate(step) < 2.0 for step in range(13, 21))

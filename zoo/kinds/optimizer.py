@@ -8,8 +8,8 @@ from registry import Kind
 
 
 class Optimizer(Protocol):
-    """A torch.optim.Optimizer over `parameters`, its rate scaled by the schedule; `n_state` of the spec: the numbers it
-    keeps for each weight, 2 where it says none.
+    """A torch.optim.Optimizer over `parameters`, its rate scaled by the schedule; `tables` are those of them whose rows
+    are looked up, as embeddings are. `n_state` of the spec: the numbers it keeps for each weight, 2 where it says none.
     """
 
     param_groups: list[dict[str, Any]]
@@ -34,7 +34,7 @@ class Optimizer(Protocol):
 OPTIMIZER = Kind(
     "optimizer",
     package="zoo.training.optimizers",
-    context=("parameters", "lr"),
+    context=("parameters", "tables", "lr"),
     check=(),
     summary="updates the weights",
     contract=Optimizer,

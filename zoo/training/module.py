@@ -21,6 +21,7 @@ from zoo.kinds import OPTIMIZER
 from zoo.tasks.prepared import Measured, Prepared, Validation
 from zoo.tasks.task import Batch, Loss
 from zoo.training.memory import free, is_out_of_memory, out_of_memory
+from zoo.training.optimizers.groups import tables_of
 from zoo.training.progress import Progress
 from zoo.training.randomness import random_state, restore_random_state, seed_all, untouched
 from zoo.training.spec import TrainingSpec
@@ -88,7 +89,9 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> Any:
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         # The base rate is 1: the rate of a step is the schedule's, times what the optimizer gives a group.
-        optimizer: torch.optim.Optimizer = OPTIMIZER.build(self.spec.optimizer, parameters=parameters, lr=1.0)
+        optimizer: torch.optim.Optimizer = OPTIMIZER.build(
+            self.spec.optimizer, parameters=parameters, tables=tables_of(self.model), lr=1.0
+        )
         start = self._start
         scheduler = LambdaLR(optimizer, lambda n: self.schedule(start + n + 1))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

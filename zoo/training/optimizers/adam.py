@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -27,7 +27,12 @@ class AdamSpec(Spec):
 
 @OPTIMIZER.register("adam", spec=AdamSpec, examples=[{}, {"betas": (0.8, 0.95), "eps": 1e-6}])
 def adam(
-    *, betas: tuple[float, float], eps: float, parameters: Iterable[nn.Parameter], lr: float
+    *,
+    betas: tuple[float, float],
+    eps: float,
+    parameters: Iterable[nn.Parameter],
+    tables: Sequence[nn.Parameter],
+    lr: float,
 ) -> torch.optim.Adam:
     """Adam without weight decay.
 

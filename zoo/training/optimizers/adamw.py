@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 from registry import Spec
 from zoo.kinds import OPTIMIZER
 from zoo.training.optimizers.adam import Beta, can_fuse
+from zoo.training.optimizers.groups import decay_groups
 
 
 class AdamWSpec(Spec):
@@ -23,7 +24,7 @@ class AdamWSpec(Spec):
     eps: float = Field(1e-8, gt=0, le=1)
     """Added to the root of the second mean."""
     weight_decay: float = Field(0.01, ge=0, le=1)
-    """Share of a weight taken off at each step, times the rate; biases and gains (one axis) are spared."""
+    """Share of a weight taken off at each step, times the rate; biases, norms and embeddings are spared."""
 
 
 @OPTIMIZER.register("adamw", spec=AdamWSpec, examples=[{}, {"weight_decay": 0.1}])
@@ -33,16 +34,13 @@ def adamw(
     eps: float,
     weight_decay: float,
     parameters: Iterable[nn.Parameter],
+    tables: Sequence[nn.Parameter],
     lr: float,
 ) -> torch.optim.AdamW:
     """Adam with weight decay apart from the gradient.
 
-    Source: Loshchilov and Hutter 2019. Differs: vectors (biases, norms' gains) do not decay.
+    Source: Loshchilov and Hutter 2019. Differs: what is no matrix does not decay: biases, norms, embeddings.
     """
     parameters = list(parameters)
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    groups = decay_groups(parameters, tables, weight_decay)
     return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=can_fuse(parameters))

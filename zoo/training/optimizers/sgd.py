@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -37,6 +37,7 @@ def sgd(
     nesterov: bool,
     weight_decay: float,
     parameters: Iterable[nn.Parameter],
+    tables: Sequence[nn.Parameter],
     lr: float,
 ) -> torch.optim.SGD:
     """Stochastic gradient descent.
