@@ -27,7 +27,6 @@ from zoo.generation.search import n_positions
 from zoo.kinds import DECODING, METRIC, TASK, TOKENIZER, Metric, Row
 from zoo.metrics.scripts import tokenizer_advice
 from zoo.progress import Report, counted
-from zoo.special_ids import BOS, EOS, PAD
 from zoo.tasks.task import (
     Batch,
     Loss,
@@ -90,7 +89,7 @@ class Translation(Task):
 
     Source: Vaswani et al. 2017, sections 5.1 and 5.4.
     Shapes: of a batch, source int64 [B, S], source_mask bool [B, S] or None where nothing is padded, target int64
-        [B, T] beginning with BOS; of the N labels that are no padding, labels int64 [N] and places int64 [N],
+        [B, T] beginning with the tokenizer's start; of the N labels that are no padding, labels int64 [N] and places int64 [N],
         where they stand in a flattened [B, T].
     """
 
@@ -132,7 +131,7 @@ class Translation(Task):
     def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
         """The source's and the target's, one and the same where it is joint."""
         found = [cast(Tokenizer, self.coders[name]) for name in self.coder_names]
-        return found[0], found[-1]
+        return found[0].for_side("source"), found[-1].for_side("target")
 
     def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
         """The tokenizers, a joint one from both sides' text."""
@@ -153,9 +152,9 @@ class Translation(Task):
 
     def check_coders(self, folder: Path) -> None:
         wanted: str = self.tokenizer.type
-        for name, tokenizer, size in zip(
-            self.coder_names, dict.fromkeys(self.tokenizers), _vocabularies(self.model), strict=False
-        ):
+        sizes = _vocabularies(self.model)
+        for name, size in zip(self.coder_names, sizes, strict=len(self.coder_names) == len(sizes)):
+            tokenizer = cast(Tokenizer, self.coders[name])
             record = folder / f"{name}.json"
             if tokenizer.type != wanted:
                 raise RunError(f"{record}: holds a {tokenizer.type} tokenizer; the spec asks for {wanted}")
@@ -207,7 +206,11 @@ class Translation(Task):
     def _example(
         self, row: Row, source: list[int], target: list[int], *, is_scored: bool
     ) -> Example | Rejected:
-        length = 1 + max(len(source), len(target))
+        wholes = [
+            tokenizer.whole(tokens)
+            for tokenizer, tokens in zip(self.tokenizers, (source, target), strict=True)
+        ]
+        length = max(map(len, wholes))
         if length > self.max_length:
             detail = (
                 f"{length} tokens with EOS or BOS, over max_length {self.max_length} (task.too_long=drop leaves "
@@ -215,10 +218,8 @@ class Translation(Task):
             )
             return Rejected(TOO_LONG, detail)
         example = {
-            side: ids([*tokens, EOS], tokenizer.vocab_size)
-            for side, tokens, tokenizer in zip(
-                ("source", "target"), (source, target), self.tokenizers, strict=True
-            )
+            side: ids(whole, tokenizer.vocab_size)
+            for side, whole, tokenizer in zip(("source", "target"), wholes, self.tokenizers, strict=True)
         }
         return {**example, **self.compared(row)} if is_scored else example
 
@@ -230,14 +231,16 @@ class Translation(Task):
         longest = n_positions(encoder) if isinstance(encoder, nn.Module) else None
         broken = [broken_text(row["source"]) for row in rows]
         readable = ["" if why else row["source"] for row, why in zip(rows, broken, strict=True)]
-        sources = self.tokenizers[0].encode(readable)
+        tokenizer = self.tokenizers[0]
+        sources = tokenizer.encode(readable)
         found: list[Example | Refusal] = []
         for row, source, is_broken in zip(rows, sources, broken, strict=True):
-            if why := is_broken or _refusal(len(source) + 1, longest):
+            whole = tokenizer.whole(source)
+            if why := is_broken or ("" if source else "no token in it") or _refusal(len(whole), longest):
                 found.append(Refusal(why))
             else:
                 further = self.compared(row) if "target" in row else {}
-                found.append({"source": ids([*source, EOS], self.tokenizers[0].vocab_size), **further})
+                found.append({"source": ids(whole, tokenizer.vocab_size), **further})
         return found
 
     def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
@@ -247,16 +250,18 @@ class Translation(Task):
         return len(example["source"])
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        source, mask = padded([example["source"] for example in examples], fill=PAD)
+        reader, writer = self.tokenizers
+        source, mask = padded([example["source"] for example in examples], fill=reader.pad)
         B, S = source.shape
         n_source = B * S if mask is None else int(mask.sum())
         tensors = {"source": source, "source_mask": mask}
         if "target" not in examples[0]:
             return Batch(tensors, size=f"{B} × {S} source tokens", n_processed=n_source)
-        labels, real = padded([example["target"] for example in examples], fill=PAD)
+        labels, real = padded([example["target"] for example in examples], fill=writer.pad)
         target = labels.roll(1, 1)
-        target[:, 0] = BOS
-        target[target == EOS] = PAD  # of rows shorter than the longest
+        target[:, 0] = writer.start
+        if real is not None:
+            target[:, 1:][~real[:, 1:]] = writer.pad  # the ends of rows shorter than the longest
         T = labels.shape[1]
         # What a GPU would have to be waited for, which positions are real, is found out here, on the CPU.
         places = torch.arange(B * T) if real is None else real.flatten().nonzero().squeeze(1)
@@ -313,8 +318,6 @@ class Translation(Task):
 
 def _refusal(length: int, longest: int | None) -> str:
     """Why a source of so many tokens, its end included, cannot be translated; "" if it can."""
-    if length == 1:
-        return "no token in it"
     if longest is not None and length > longest:
         return f"{length} tokens, its end included, but the model has positions for {longest}"
     return ""

@@ -1,0 +1,154 @@
+"""Tokenizers that come with a checkpoint of transformers: the ids and texts are its own."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import MarianTokenizer, PreTrainedTokenizerFast
+
+from zoo.data.coders import load_coder
+from zoo.data.tokenizers import hugging_face, marian
+from zoo.errors import DataError, RunError
+from zoo.kinds import TOKENIZER
+
+pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
+
+LINES = ["the dog sees the old house", "a cat sleeps", "the house is old"] * 9
+TEXTS = ["the cat sees [SEP] the dog", "Old HOUSE", "a zebra", ""]
+
+
+def write_bert(folder: Path) -> PreTrainedTokenizerFast:
+    """A tokenizer with BERT's shape: ids that are not ours, something before and after a text."""
+    words = sorted({word for line in LINES for word in line.split()})
+    tokens = ["[MASK]", *words, "[SEP]", "[CLS]", "[PAD]", "[UNK]"]
+    ids = {token: number for number, token in enumerate(tokens)}
+    inner = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
+    inner.normalizer = normalizers.Lowercase()
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])]
+    )
+    theirs = PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]",
+        mask_token="[MASK]",
+    )  # fmt: skip
+    theirs.save_pretrained(folder)
+    return theirs
+
+
+def write_marian(folder: Path, *, is_separate: bool = False) -> MarianTokenizer:
+    folder.mkdir(exist_ok=True)
+    pieces = {}
+    for side, lines in (("source", LINES), ("target", [line[::-1] for line in LINES])):
+        model = io.BytesIO()
+        SentencePieceTrainer.train(
+            sentence_iterator=iter(lines), model_writer=model, vocab_size=30, minloglevel=2, num_threads=1,
+            hard_vocab_limit=False,
+        )  # fmt: skip
+        (folder / f"{side}.spm").write_bytes(model.getvalue())
+        processor = SentencePieceProcessor(model_proto=model.getvalue())
+        pieces[side] = [processor.id_to_piece(i) for i in range(processor.get_piece_size())][3:]
+
+    def number(tokens: list[str]) -> str:
+        return json.dumps(
+            {token: i for i, token in enumerate(dict.fromkeys(["</s>", "<unk>", *tokens, "<pad>"]))}
+        )
+
+    if is_separate:
+        (folder / "vocab.json").write_text(number(pieces["source"]))
+        (folder / "target_vocab.json").write_text(number([*pieces["target"], "further"]))
+    else:
+        (folder / "vocab.json").write_text(number([">>deu<<", *pieces["source"], *pieces["target"]]))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"separate_vocabs": is_separate, "tokenizer_class": "MarianTokenizer"})
+    )
+    return MarianTokenizer.from_pretrained(folder)
+
+
+def test_a_tokenizer_json_gives_its_own_ids_and_special_ids(tmp_path: Path) -> None:
+    theirs = write_bert(tmp_path)
+    ours = hugging_face.read_folder(tmp_path, ids={})
+    assert ours is not None
+    rows = ours.encode(TEXTS)
+    assert [ours.whole(row) for row in rows] == theirs(TEXTS)["input_ids"]
+    assert (ours.pad, ours.start, ours.end, ours.unk, ours.mask) == (
+        theirs.pad_token_id, theirs.cls_token_id, theirs.sep_token_id, theirs.unk_token_id, 0)  # fmt: skip
+    assert ours.vocab_size == len(theirs)
+    shown = ours.decode([ours.whole(row) for row in rows])
+    assert shown == ["the cat sees the dog", "old house", "a [UNK]", ""]
+    assert ours.decode([[ours.vocab_size, -1]]) == ["[UNK] [UNK]"]
+
+
+def test_ids_that_the_model_names_go_before_those_of_the_tokenizer(tmp_path: Path) -> None:
+    write_bert(tmp_path)
+    ours = hugging_face.read_folder(tmp_path, ids={"start": 3})
+    assert ours is not None
+    assert ours.start == 3
+
+
+def test_it_is_the_same_after_saving_and_loading(tmp_path: Path) -> None:
+    write_bert(tmp_path / "bert")
+    write_marian(tmp_path / "marian")
+    found = [
+        hugging_face.read_folder(tmp_path / "bert", ids={"end": 5}),
+        marian.read_folder(tmp_path / "marian", ids={"pad": 2, "start": 2, "end": 0}),
+    ]
+    for tokenizer in found:
+        assert tokenizer is not None
+        tokenizer.save(tmp_path, "tokenizer")
+        again = load_coder(tmp_path, "tokenizer")
+        assert again.data == tokenizer.data
+        assert vars(again)["end"] == tokenizer.end
+
+
+def test_a_file_can_be_a_runs_tokenizer(tmp_path: Path) -> None:
+    theirs = write_bert(tmp_path)
+    spec = TOKENIZER.entry("hugging_face").spec(file=str(tmp_path / "tokenizer.json"))
+    ours = TOKENIZER.build(spec).train(iter([]), vocab_size=99)
+    assert ours.encode(TEXTS) == theirs(TEXTS, add_special_tokens=False)["input_ids"]
+    (tmp_path / "tokenizer.json").write_text('{"model": 1}')
+    with pytest.raises(DataError, match=r"tokenizer\.json: not a tokenizer of the tokenizers library"):
+        TOKENIZER.build(spec).train(iter([]), vocab_size=99)
+
+
+def test_byte_level_bpe_knows_every_text_and_takes_no_text_for_a_special_token() -> None:
+    builder = TOKENIZER.build(TOKENIZER.entry("hugging_face").spec())
+    ours = builder.train(iter(LINES), vocab_size=280)
+    texts = ["日本 </s> <pad>", "\x00\n  the", "⁇"]
+    rows = ours.encode(texts)
+    assert ours.decode(rows) == texts
+    assert min(map(min, rows)) >= 4
+    with pytest.raises(DataError, match="vocab_size 259 leaves no room: 4 special ids and 256 bytes"):
+        builder.train(iter(LINES), vocab_size=259)
+    with pytest.raises(DataError, match="lone surrogate"):
+        ours.encode(["\udc80"])
+
+
+@pytest.mark.parametrize("is_separate", [False, True])
+def test_marians_sides_are_cut_and_numbered_as_transformers_does(tmp_path: Path, is_separate: bool) -> None:
+    theirs = write_marian(tmp_path, is_separate=is_separate)
+    ids = {"pad": theirs.pad_token_id, "start": theirs.pad_token_id, "end": theirs.eos_token_id}
+    ours = marian.read_folder(tmp_path, ids=ids)
+    assert ours is not None
+    texts = [">>deu<< the dog", "the zebra is old", "sees"]
+    target = ours.for_side("target")
+    expected = theirs(texts, text_target=texts)
+    assert [ours.whole(row) for row in ours.encode(texts)] == expected["input_ids"]
+    assert [target.whole(row) for row in target.encode(texts)] == expected["labels"]
+    assert expected["input_ids"] != expected["labels"]
+    assert ours.unk in ours.encode(["the zebra"])[0]
+    rows = target.encode(LINES[:3])
+    assert target.decode(rows) == theirs.batch_decode(rows, skip_special_tokens=False)
+    assert "⁇" in target.decode(target.encode(["zebra"]))[0]
+
+
+def test_a_damaged_tokenizer_of_marian_is_an_error() -> None:
+    with pytest.raises(RunError, match="not a tokenizer of Marian"):
+        TOKENIZER.entry("marian").builder.restore(b"{}")  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match="comes with a model that was imported"):
+        TOKENIZER.build(TOKENIZER.entry("marian").spec()).train(iter(LINES), vocab_size=9)

@@ -1,0 +1,225 @@
+"""Tokenizers of the `tokenizers` library: tokenizer.json as a checkpoint has it, or byte-level BPE trained here.
+
+A tokenizer.json does not say which of its tokens pads, begins and ends: that stands in tokenizer_config.json, in older
+folders in special_tokens_map.json. Both are kept here in one file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from registry import Spec
+from zoo.data.tokenizer import Tokenizer
+from zoo.errors import DataError, RunError
+from zoo.kinds import TOKENIZER
+from zoo.special_ids import N_SPECIAL, UNKNOWN_TEXT
+from zoo.storage.records import read_json
+
+FILE = "tokenizer.json"
+_ROLES = {
+    "pad": ("pad_token",),
+    "start": ("bos_token", "cls_token"),
+    "end": ("eos_token", "sep_token"),
+    "unk": ("unk_token",),
+    "mask": ("mask_token",),
+}
+"""What an id means, and what tokenizer_config.json calls such a token."""
+_MARKS = ("Ġ", "▁")  # a space before a word: of byte-level BPE, of sentencepiece
+_OWN = ("<pad>", UNKNOWN_TEXT, "<s>", "</s>")  # the tokens of the ids of zoo.special_ids
+
+
+class HuggingFaceSpec(Spec):
+    type: Literal["hugging_face"] = "hugging_face"
+    file: str | None = None
+    """A tokenizer.json to be used as it is, its tokenizer_config.json beside it; null: byte-level BPE, learnt from the
+    text."""
+
+
+@TOKENIZER.register("hugging_face", spec=HuggingFaceSpec, examples=[{}])
+class HuggingFace:
+    """A tokenizer.json, or byte-level BPE, which knows every text, trained to at most the vocabulary size asked for.
+
+    Source: Radford et al. 2019, section 2.2; the `tokenizers` library.
+    """
+
+    def __init__(self, *, file: str | None) -> None:
+        self._file = None if file is None else Path(file).expanduser()
+
+    def train(self, lines: Iterable[str], *, vocab_size: int) -> TrainedHuggingFace:
+        """Learns the merges, or reads the file.
+
+        Raises: DataError where there is no text, no room for the 256 bytes, or a file that holds no tokenizer.
+        """
+        if self._file is not None:
+            return _from_file(self._file)
+        library = imported()
+        from tokenizers import decoders, models, pre_tokenizers, trainers
+
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        if vocab_size < N_SPECIAL + len(alphabet):
+            raise DataError(
+                f"vocab_size {vocab_size} leaves no room: {N_SPECIAL} special ids and {len(alphabet)} bytes are needed"
+            )
+        tokenizer = library.Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        counted = _Counted(lines)
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=list(_OWN),
+            initial_alphabet=sorted(alphabet),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(iter(counted), trainer)
+        if not counted.n:
+            raise DataError("a tokenizer cannot be trained without text")
+        about = {
+            "ids": {"pad": 0, "unk": 1, "start": 2, "end": 3},
+            "before": [],
+            "after": [3],
+            # In text of ours "</s>" is four characters, not the end.
+            "reads_special_tokens": False,
+        }
+        return TrainedHuggingFace.of(json.loads(tokenizer.to_str()), about)
+
+    @staticmethod
+    def restore(data: bytes) -> TrainedHuggingFace:
+        """The trained tokenizer of those bytes."""
+        return TrainedHuggingFace(data)
+
+
+class TrainedHuggingFace(Tokenizer):
+    """A tokenizer.json with what its special ids mean, in one file: {"about": ..., "tokenizer": ...}."""
+
+    type = "hugging_face"
+    suffix = ".hugging_face.json"
+
+    def __init__(self, data: bytes) -> None:
+        library = imported()
+        try:
+            found = json.loads(data)
+            about = found["about"]
+            self._tokenizer = library.Tokenizer.from_str(json.dumps(found["tokenizer"], ensure_ascii=False))
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
+            self._tokenizer.encode_special_tokens = not about["reads_special_tokens"]
+            known = {role: int(number) for role, number in about["ids"].items() if number is not None}
+            self.before, self.after = tuple(map(int, about["before"])), tuple(map(int, about["after"]))
+        except Exception as error:  # the library raises nothing narrower
+            raise RunError(f"not a tokenizer of the tokenizers library: {error}") from None
+        vocabulary: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
+        super().__init__(data, 1 + max(vocabulary.values(), default=-1))
+        used = set(vocabulary.values())
+        self._is_token = [number in used for number in range(self.vocab_size)]
+        self.end = known.get("end", known.get("pad", 0))
+        self.pad = known.get("pad", self.end)
+        self.start = known.get("start", self.end)
+        self.mask = known.get("mask")
+        # Byte-level vocabularies call their end unknown too, for they know everything.
+        self.unk = unk if (unk := known.get("unk")) not in (self.end, self.start, self.pad) else None
+        special = {
+            number for number, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
+        }
+        self._silent = special - {self.unk}
+
+    @classmethod
+    def of(cls, tokenizer: Mapping[str, Any], about: Mapping[str, Any]) -> TrainedHuggingFace:
+        """The tokenizer of a tokenizer.json, and what its ids mean."""
+        return cls(json.dumps({"about": about, "tokenizer": tokenizer}, ensure_ascii=False).encode())
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, without what stands before and after it. Raises: DataError for a lone surrogate."""
+        try:
+            found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        except TypeError:
+            raise DataError("text with a lone surrogate cannot be encoded; it is no valid Unicode") from None
+        return [each.ids for each in found]
+
+    def _texts(self, rows: list[list[int]]) -> list[str]:
+        shown = [[number for number in row if number not in self._silent] for row in rows]
+        texts: list[str] = self._tokenizer.decode_batch(shown, skip_special_tokens=False)
+        return texts
+
+    @property
+    def _unknown(self) -> list[int]:
+        return self.encode([UNKNOWN_TEXT])[0] if self.unk is None else [self.unk]
+
+    def words(self) -> list[str]:
+        """The word that each id stands for: of a token that begins one, what follows its mark, where that is ASCII."""
+        tokens = [self._tokenizer.id_to_token(number) or "" for number in range(self.vocab_size)]
+        return [token[1:] if token.startswith(_MARKS) and token[1:].isascii() else "" for token in tokens]
+
+
+def read_folder(folder: Path, *, ids: Mapping[str, int]) -> TrainedHuggingFace | None:
+    """The tokenizer of a checkpoint of transformers; None where it has no tokenizer.json.
+
+    ids are those that the model itself names, such as {"start": 0}, which go before the tokenizer's own.
+    Raises: DataError for a file that holds none; RunError for one that is no JSON.
+    """
+    return _from_file(folder / FILE, ids=ids) if (folder / FILE).is_file() else None
+
+
+def _from_file(path: Path, *, ids: Mapping[str, int] | None = None) -> TrainedHuggingFace:
+    library, data = imported(), read_json(path)
+    try:
+        tokenizer = library.Tokenizer.from_str(json.dumps(data, ensure_ascii=False))
+    except Exception as error:  # the library raises nothing narrower
+        raise DataError(f"{path}: not a tokenizer of the tokenizers library: {error}") from None
+    named: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (file := path.parent / name).is_file():
+            named |= read_json(file)
+    found = {role: _number(tokenizer, [named.get(name) for name in names]) for role, names in _ROLES.items()}
+    before, after = _around(tokenizer)
+    about = {
+        "ids": {**found, **(ids or {})},
+        "before": before,
+        "after": after,
+        "reads_special_tokens": not named.get("split_special_tokens", False),
+    }
+    return TrainedHuggingFace.of(data, about)
+
+
+def _number(tokenizer: Any, tokens: Sequence[Any]) -> int | None:
+    """The id of the first of these that is a token: a text, or an entry with a content."""
+    for token in tokens:
+        text = token.get("content") if isinstance(token, dict) else token
+        if isinstance(text, str) and (number := tokenizer.token_to_id(text)) is not None:
+            return int(number)
+    return None
+
+
+def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """What the tokenizer puts before and after a text."""
+    encoded = tokenizer.encode("a")
+    is_special = encoded.special_tokens_mask
+    inner = [place for place, special in enumerate(is_special) if not special] or [0]
+    return encoded.ids[: inner[0]], encoded.ids[inner[-1] + 1 :]
+
+
+def imported() -> Any:
+    """The library. Raises: DataError where it is not installed."""
+    try:
+        import tokenizers
+    except ModuleNotFoundError:
+        message = (
+            "tokenizers is not installed; this tokenizer needs it: pip install 'architecture-zoo[tokenizers]'"
+        )
+        raise DataError(message) from None
+    return tokenizers
+
+
+class _Counted:
+    """Lines, counted as they are read."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = lines
+        self.n = 0
+
+    def __iter__(self) -> Any:
+        for line in self._lines:
+            self.n += 1
+            yield line
