@@ -89,8 +89,8 @@ class Translation(Task):
 
     Source: Vaswani et al. 2017, sections 5.1 and 5.4.
     Shapes: of a batch, source int64 [B, S], source_mask bool [B, S] or None where nothing is padded, target int64
-        [B, T] beginning with the tokenizer's start; of the N labels that are no padding, labels int64 [N] and places int64 [N],
-        where they stand in a flattened [B, T].
+        [B, T] beginning with the tokenizer's start; of the N labels that are no padding, labels int64 [N] and places
+        int64 [N], where they stand in a flattened [B, T].
     """
 
     writes_text: ClassVar = True
