@@ -63,6 +63,8 @@ class Rejected:
     """What such rows are counted under, such as "over max_length"."""
     detail: str
     """What is said of this one."""
+    is_bad: bool = False
+    """Whether the row is bad data after all, which only the task can tell: it is treated as a bad line is."""
 
 
 def entry_name(corpus: Corpus, split: str, encoding: Encoding, bad_lines: Policy) -> str:
@@ -133,7 +135,13 @@ def _write(
     with ExampleWriter(folder) as writer:
         for rows, lines in _chunks(corpus.rows(split, bad_lines=bad_lines), bad_lines):
             found = encoding.encode(rows, is_scored=is_scored(split))
-            rejected = [(i, each) for i, each in enumerate(found) if isinstance(each, Rejected)]
+            rejected = []
+            for i, each in enumerate(found):
+                if isinstance(each, Rejected) and each.is_bad:
+                    where = place(corpus.where(split), lines[i], n_good + i)
+                    bad_lines.report(where, each.reason, each.detail)
+                elif isinstance(each, Rejected):
+                    rejected.append((i, each))
             if rejected and encoding.is_strict:
                 i, why = rejected[0]
                 raise DataError(f"{place(corpus.where(split), lines[i], n_good + i)}: {why.detail}")
