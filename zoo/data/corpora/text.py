@@ -18,6 +18,15 @@ class TextFilesSpec(CorpusSpec):
     """Longest line; a longer one is bad, and never wholly in memory."""
 
 
+class SplitFilesSpec(TextFilesSpec):
+    train: str
+    """File to train on, plain or gzipped."""
+    dev: str
+    """File to validate on."""
+    test: str | None = None
+    """File to test on; null for none."""
+
+
 class PairsSpec(TextFilesSpec):
     fields: ClassVar = ("source", "target")
 
@@ -47,3 +56,24 @@ class PairedFiles:
     def fingerprint(self, split: str) -> str:
         """SHA-256 of the files' bytes and of what decides how they are read."""
         return hash_files(self._paths[split], self._max_characters)
+
+
+class SplitFiles:
+    """Splits of a file each, read with some settings."""
+
+    def __init__(self, *settings: object, train: str, dev: str, test: str | None) -> None:
+        named = {"train": train, "dev": dev, "test": test}
+        self.paths = {split: Path(path).expanduser() for split, path in named.items() if path is not None}
+        self._settings = settings
+
+    def splits(self) -> list[str]:
+        """The splits that the spec names."""
+        return list(self.paths)
+
+    def where(self, split: str) -> str:
+        """The file, for messages."""
+        return str(self.paths[split])
+
+    def fingerprint(self, split: str) -> str:
+        """SHA-256 of the file's bytes and of what decides how they are read."""
+        return hash_files([self.paths[split]], *self._settings)
