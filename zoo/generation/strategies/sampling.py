@@ -1,0 +1,199 @@
+"""Sampling: each token drawn by the model's probabilities, narrowed as the spec says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.generation.max_length import LengthLimit, MaxLength
+from zoo.generation.search import (
+    Hypothesis,
+    checked,
+    kept_places,
+    length_limits,
+    never_written,
+    searchable,
+)
+from zoo.kinds import DECODING, read_slots
+from zoo.special_ids import SpecialIds
+from zoo.storage.hashing import sha256
+
+
+class SamplingSpec(Spec):
+    type: Literal["sampling"] = "sampling"
+    temperature: float = Field(1.0, gt=0, le=1000)
+    """What logits are divided by: below 1 the probable becomes more so."""
+    top_k: int | None = Field(None, ge=1, le=10**7)
+    """Drawn from so many most probable tokens; null: from all."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Drawn from the fewest most probable tokens that have this probability together."""
+    min_p: float = Field(0.0, ge=0, le=1)
+    """Drawn from tokens that have at least this share of the most probable one's probability."""
+    repetition_penalty: float = Field(1.0, gt=0, le=100)
+    """What the logit of a token that stands before is divided by, or multiplied by where it is below 0; 1: nothing."""
+    no_repeat_ngram: int = Field(0, ge=0, le=1000)
+    """Tokens of a sequence that may not come twice, prompt included; 0: any may."""
+    min_length: int = Field(0, ge=0, le=10**6)
+    """Tokens before which the output may not end."""
+    seed: int = Field(1, ge=0, le=2**32 - 1)
+    """Another seed, other outputs."""
+    max_length: MaxLength = "source + 50"
+    """The most tokens of an output, its end not counted: a number, or a rule such as `source * 2 + 10`."""
+    ids: SpecialIds = SpecialIds()
+    """The ids that begin and end an output; by default this project's own."""
+
+
+@DECODING.register(
+    "sampling",
+    spec=SamplingSpec,
+    examples=[
+        {"temperature": 0.8, "top_k": 5},
+        {"top_p": 0.9, "min_p": 0.05, "repetition_penalty": 1.2, "no_repeat_ngram": 2, "min_length": 3},
+    ],
+)
+class Sampling:
+    """Draws token after token until that is an end, or the maximum length is reached.
+
+    The logits pass, in this order: repetition penalty, n-grams that came before, minimum length, temperature, top-k,
+    top-p, min-p. What stands before is what was written and, of a decoder-only model, the prompt. What is drawn depends
+    on the seed and the input alone, not on the batch: equal inputs have equal outputs.
+    Source: Fan et al. 2018 (top-k), Holtzman et al. 2020 (top-p), Nguyen et al. 2024 (min-p), Keskar et al. 2019
+        (repetition penalty), in the order and details of transformers.
+    Shapes: source [B, S], source_mask bool [B, S] or None, is_token bool [n] or None: which ids there is a token
+        for, none from n on -> for each of B sentences a list of one Hypothesis, whose score is the log probability
+        that the model gives it. For a decoder-only model source is the prompt.
+    Raises: ValueError for a model in training mode or without a decoder; DivergedError when its logits are
+        not finite.
+    """
+
+    def __init__(
+        self,
+        *,
+        temperature: float,
+        top_k: int | None,
+        top_p: float,
+        min_p: float,
+        repetition_penalty: float,
+        no_repeat_ngram: int,
+        min_length: int,
+        seed: int,
+        max_length: int | str,
+        ids: SpecialIds,
+    ) -> None:
+        self.temperature, self.top_k, self.top_p, self.min_p = temperature, top_k, top_p, min_p
+        self.repetition_penalty, self.no_repeat_ngram = repetition_penalty, no_repeat_ngram
+        self.min_length, self.seed = min_length, seed
+        self.limit = LengthLimit(max_length)
+        self.ids = ids
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        model: nn.Module,
+        source: Tensor,
+        source_mask: Tensor | None = None,
+        *,
+        is_token: Tensor | None = None,
+    ) -> list[list[Hypothesis]]:
+        batch = searchable(model, source, source_mask, self.ids)
+        inputs = [row if source_mask is None else row[source_mask[i]] for i, row in enumerate(source)]
+        is_prompt = not read_slots(model)  # type: ignore[arg-type]
+        prompts: list[list[int]] = [row.tolist() if is_prompt else [] for row in inputs]
+        generators = [self._generator(row) for row in inputs]
+        found: list[Hypothesis | None] = [None] * len(inputs)
+        logits = batch.start()  # [B, V]
+        device = logits.device
+        never = never_written(self.ids, is_token, logits.shape[1], device)
+        sentences = list(range(len(inputs)))  # which sentence each row is
+        limits = length_limits(batch, self.limit)
+        written: list[list[int]] = [[] for _ in inputs]  # by sentence
+        totals = [0.0] * len(inputs)
+        while True:
+            log_probs = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+            scores = logits.to(log_probs.dtype).index_fill(1, never, -math.inf)
+            n_written = len(written[sentences[0]])
+            scores = self.narrowed(scores, [prompts[i] + written[i] for i in sentences], n_written=n_written)
+            tokens = _drawn(scores, [generators[i].random() for i in sentences]).tolist()
+            # At the limit only the end may follow, at its own probability.
+            tokens = [
+                self.ids.ends[0] if limits[i] <= n_written else token
+                for i, token in zip(sentences, tokens, strict=True)
+            ]
+            gained = log_probs.gather(1, torch.tensor(tokens, device=device)[:, None]).squeeze(1).tolist()
+            is_done = []
+            for i, token, log_prob in zip(sentences, tokens, gained, strict=True):
+                totals[i] += log_prob
+                is_done.append(token in self.ids.ends)
+                if is_done[-1]:
+                    found[i] = Hypothesis(written[i], score=totals[i], log_probability=totals[i])
+                else:
+                    written[i].append(token)
+            if any(is_done):
+                places = kept_places(torch.tensor(is_done, device=device))
+                if not len(places):
+                    return [checked([hypothesis] if hypothesis else []) for hypothesis in found]
+                kept = places.tolist()
+                sentences, tokens = [sentences[place] for place in kept], [tokens[place] for place in kept]
+                batch.reorder(places)
+                batch.select(places)
+            logits = batch.step(torch.tensor(tokens, device=device))
+
+    def narrowed(self, scores: Tensor, before: Sequence[Sequence[int]], *, n_written: int) -> Tensor:
+        """The logits that are drawn from, -inf where nothing is: scores [N, V] -> [N, V].
+
+        before are the tokens that stand before, by row; n_written is how many of them the output has.
+        """
+        scores = scores.clone()
+        for row, tokens in enumerate(before):
+            if self.repetition_penalty != 1.0 and tokens:
+                known = torch.tensor(sorted(set(tokens)), device=scores.device)
+                score = scores[row, known]
+                less = torch.where(
+                    score < 0, score * self.repetition_penalty, score / self.repetition_penalty
+                )
+                scores[row, known] = less
+            if self.no_repeat_ngram and (known_ends := _ends_of_ngrams(tokens, self.no_repeat_ngram)):
+                scores[row, known_ends] = -math.inf
+        if n_written < self.min_length:
+            scores[:, list(self.ids.ends)] = -math.inf
+        scores = scores / self.temperature
+        if self.top_k is not None and self.top_k < scores.shape[1]:
+            least = scores.topk(self.top_k).values[:, -1:]
+            scores = scores.masked_fill(scores < least, -math.inf)
+        if self.top_p < 1:
+            ordered, places = scores.sort(descending=False)
+            is_out = ordered.softmax(-1).cumsum(-1) <= 1 - self.top_p
+            is_out[:, -1] = False
+            scores = scores.masked_fill(is_out.scatter(1, places, is_out), -math.inf)
+        if self.min_p:
+            probabilities = scores.softmax(-1)
+            is_out = probabilities < self.min_p * probabilities.amax(-1, keepdim=True)
+            scores = scores.masked_fill(is_out, -math.inf)
+        return scores
+
+    def _generator(self, row: Tensor) -> np.random.Generator:
+        values = row.double() if row.is_floating_point() else row
+        digest = int(sha256(values.cpu().numpy().tobytes())[:16], 16)
+        return np.random.Generator(np.random.Philox(key=np.array([self.seed, digest], np.uint64)))
+
+
+def _drawn(scores: Tensor, numbers: Sequence[float]) -> Tensor:
+    """Of each row of logits [N, V] the token at which the probabilities sum up to a number in [0, 1): int64 [N]."""
+    sums = scores.double().softmax(-1).cumsum(-1)  # in float64: those of a large vocabulary add up to 1
+    wanted = torch.tensor(numbers, dtype=torch.float64, device=scores.device)[:, None] * sums[:, -1:]
+    return torch.searchsorted(sums, wanted, right=True).squeeze(1).clamp(max=scores.shape[1] - 1)
+
+
+def _ends_of_ngrams(tokens: Sequence[int], n: int) -> list[int]:
+    """The tokens that would end a sequence of n tokens that came before."""
+    last = list(tokens[len(tokens) - n + 1 :]) if n > 1 else []
+    if len(tokens) < n - 1:
+        return []
+    return [tokens[i + n - 1] for i in range(len(tokens) - n + 1) if list(tokens[i : i + n - 1]) == last]
