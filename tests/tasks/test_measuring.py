@@ -391,14 +391,14 @@ def test_measuring_alone_what_gives_no_example_is_an_error(tmp_path: Path) -> No
 def test_a_row_without_a_token_is_answered_like_any_other() -> None:
     rows: list[Row] = [{"numbers": [1.0, 2.0]}, {"numbers": []}, {"numbers": [3.0]}]
     with torch.no_grad():
-        found = list(answers(Guessing(), Model(), rows, decoding=None))
+        found = list(answers(Guessing(noise=0.0), Model(), rows, decoding=None))
     assert found == pytest.approx([0.9, 0.0, 0.9])
 
 
 def test_a_metric_counts_all_answers_and_what_refused_rows_were_to_be_compared_with() -> None:
     rows: list[Row | Refusal] = [{"numbers": [1.0] * n} for n in (2, 5, 0, 1)]
     rows.insert(1, Refusal("no row at all"))
-    task, metric = Guessing(longest=3), MeanError()
+    task, metric = Guessing(longest=3, noise=0.0), MeanError()
     with torch.no_grad():
         found = list(answers(task, Model(), rows, decoding=None, metric=metric, chunk_rows=2))
     assert [str(each.why) if isinstance(each, Refusal) else math.floor(10 * each) for each in found] == [
@@ -406,3 +406,22 @@ def test_a_metric_counts_all_answers_and_what_refused_rows_were_to_be_compared_w
     ]  # fmt: skip
     assert (metric.n_rows, metric.n_refused) == (4, 1)
     assert metric.scores(["error"]).values["error"] == pytest.approx((3.4 + 10 + 0 + 1.7) / 4)
+
+
+@pytest.mark.parametrize("chunk_rows", [5, 99])
+def test_a_row_is_answered_as_it_varies_in_a_validation(tmp_path: Path, chunk_rows: int) -> None:
+    task = Guessing(longest=7)
+    data, model, metric = prepared(task, tmp_path), Model(), task.metric()
+    assert metric is not None
+    rows = list(data._corpus.rows("dev", bad_lines=BadLines("error")))
+    with torch.no_grad():
+        found = list(answers(task, model, rows, decoding=None, chunk_rows=chunk_rows))
+    kept = [
+        (answer, task.compared(row))
+        for answer, row in zip(found, rows, strict=True)
+        if not isinstance(answer, Refusal)
+    ]
+    assert 3 < len(kept) < len(rows)
+    metric.update([answer for answer, _ in kept], [example for _, example in kept])
+    validated = data.validation(measured(data, model))
+    assert metric.scores(["error"]).values["error"] == pytest.approx(validated.score, rel=1e-6)

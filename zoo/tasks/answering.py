@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 from torch import nn
@@ -12,7 +12,7 @@ from registry import Spec
 from zoo.data.collate import length_batches
 from zoo.data.store import Example
 from zoo.kinds import Metric, Row
-from zoo.tasks.task import Refusal, Task
+from zoo.tasks.task import Refusal, Task, random_of
 
 Progress = Callable[[int, int | None], None]
 """Called with how many rows are done, and of how many where that is known."""
@@ -34,6 +34,7 @@ def answers(
 ) -> Iterator[Any]:
     """Yields the answer for each row, in order; for one that the model cannot take, or that came as one, a Refusal.
 
+    Of a task whose rows vary, each does as in a validation, by its number among those that the model can take.
     Rows are taken `chunk_rows` at a time, so an endless input is answered as it comes; within a chunk those of like
     length share a batch of at most batch_tokens tokens, padding included (a longer row is a batch of its own). What a
     row gives depends neither on its batch nor on its chunk, but for the rounding of floating-point sums.
@@ -42,35 +43,48 @@ def answers(
     """
     remaining = iter(rows)
     total = len(rows) if isinstance(rows, Sequence) else None
-    n_before = 0
+    n_before = n_good = 0
     while chunk := list(islice(remaining, chunk_rows)):
 
-        def count(n_done: int, n_before: int = n_before) -> None:
+        def done(n_done: int, n_before: int = n_before) -> None:
             if progress is not None:
                 progress(n_before + n_done, total)
 
-        yield from _chunk(task, model, chunk, decoding, batch_tokens, count, metric)
+        examples = _read(task, model, chunk, n_good)
+        n_good += sum(not isinstance(each, Refusal) for each in examples)
+        yield from _chunk(task, model, chunk, examples, decoding, batch_tokens, done, metric)
         n_before += len(chunk)
+
+
+def _read(task: Task, model: nn.Module, rows: list[Row | Refusal], n_before: int) -> list[Example | Refusal]:
+    """What each row is as it is answered; n_before of the rows before them were taken."""
+    read = iter(task.read([row for row in rows if not isinstance(row, Refusal)], model))
+    examples = [row if isinstance(row, Refusal) else next(read) for row in rows]
+    numbers = count(n_before)
+    return [
+        each
+        if isinstance(each, Refusal) or not task.varies
+        else task.vary(each, random_of(0, 0, next(numbers)), is_training=False)
+        for each in examples
+    ]
 
 
 def _chunk(
     task: Task,
     model: nn.Module,
     rows: list[Row | Refusal],
+    examples: list[Example | Refusal],
     decoding: Spec | None,
     batch_tokens: int,
-    count: Callable[[int], None],
+    done: Callable[[int], None],
     metric: Metric | None,
 ) -> list[Any]:
     device = next(model.parameters()).device
-    good = [row for row in rows if not isinstance(row, Refusal)]
-    read = iter(task.read(good, model))
-    examples: list[Example | Refusal] = [row if isinstance(row, Refusal) else next(read) for row in rows]
     found: list[Any] = list(examples)
     # What is left out has length 0; a row of nothing has an answer too.
     lengths = [0 if isinstance(each, Refusal) else max(1, task.length(each)) for each in examples]
     n_done = lengths.count(0)
-    count(n_done)
+    done(n_done)
     for batch in length_batches(lengths, batch_tokens):
         some = [each for i in batch if not isinstance(each := examples[i], Refusal)]
         for i, answer in zip(
@@ -78,7 +92,7 @@ def _chunk(
         ):
             found[i] = answer
         n_done += len(batch)
-        count(n_done)
+        done(n_done)
     if metric is not None:
         _count_in(metric, task, rows, examples, found)
     return found

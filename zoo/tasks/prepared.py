@@ -27,7 +27,7 @@ from zoo.errors import DataError
 from zoo.kinds import CORPUS, TASK, Corpus, Row
 from zoo.progress import Report, counted
 from zoo.storage.hashing import sha256_of_json
-from zoo.tasks.task import Batch, Loss, Task
+from zoo.tasks.task import Batch, Loss, Task, random_of
 
 CACHE_FOLDER = "examples"
 N_LOOKED_AT = 200  # validation rows that a task may look at before training
@@ -259,7 +259,7 @@ class PreparedTask:
         if task.varies:
             seed = self._seed if is_training else 0
             examples = [
-                task.vary(example, _random(seed, key.epoch, int(row)), is_training=is_training)
+                task.vary(example, random_of(seed, key.epoch, int(row)), is_training=is_training)
                 for example, row in zip(examples, key.rows, strict=True)
             ]
         batch = task.collate(examples)
@@ -360,7 +360,7 @@ def measured_alone(
             if report is not None:
                 report("measuring, batches", number, None)
             some = [
-                task.vary(arrangement.example(int(i)), _random(0, 0, int(i)), is_training=False)
+                task.vary(arrangement.example(int(i)), random_of(0, 0, int(i)), is_training=False)
                 for i in batch
             ]
             part = task.loss(model, task.collate(some).to(device), is_training=False)
@@ -403,7 +403,3 @@ def _slices(task: Task, examples: Sequence[Example]) -> Iterable[list[Example]]:
 
 def _batches(task: Task, examples: Sequence[Example]) -> list[list[int]]:
     return length_batches([max(1, task.length(example)) for example in examples], PREDICTED_TOKENS)
-
-
-def _random(seed: int, epoch: int, row: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=np.array([seed, epoch << 32 | row], np.uint64)))

@@ -321,6 +321,11 @@ def ids(tokens: Sequence[int], vocab_size: int) -> NDArray[np.integer]:
     return np.array(tokens, np.uint16 if vocab_size <= 1 << 16 else np.int32)
 
 
+def random_of(seed: int, epoch: int, row: int) -> np.random.Generator:
+    """What a row varies by in an epoch, whatever stands beside it; seed and epoch 0: in everything that measures."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, epoch << 32 | row], np.uint64)))
+
+
 def broken_text(text: str) -> str:
     """Why a line is no text; "" if it is. Broken bytes come as lone surrogates (the handler surrogateescape)."""
     try:
