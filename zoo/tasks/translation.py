@@ -18,7 +18,6 @@ from registry import Problem, Spec, SpecError
 from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
-from zoo.data.collate import padded
 from zoo.data.store import Example, ExampleStore, text_array
 from zoo.data.tokenizer import Tokenizer
 from zoo.errors import RunError
@@ -27,6 +26,7 @@ from zoo.generation.search import n_positions
 from zoo.kinds import DECODING, METRIC, TASK, TOKENIZER, Metric, Row
 from zoo.metrics.scripts import tokenizer_advice
 from zoo.progress import Report, counted
+from zoo.tasks._sequence_pairs import pair_batch, pair_loss
 from zoo.tasks.task import (
     Batch,
     Loss,
@@ -38,7 +38,6 @@ from zoo.tasks.task import (
     ids,
     perplexity,
     shortened,
-    total,
 )
 from zoo.tasks.word_vectors import WordVectorsSpec, check_widths, fill_embedding, sha256_of
 
@@ -88,9 +87,7 @@ class Translation(Task):
     """Learns to translate sentence pairs with an encoder-decoder over tokens.
 
     Source: Vaswani et al. 2017, sections 5.1 and 5.4.
-    Shapes: of a batch, source int64 [B, S], source_mask bool [B, S] or None where nothing is padded, target int64
-        [B, T] beginning with the tokenizer's start; of the N labels that are no padding, labels int64 [N] and places
-        int64 [N], where they stand in a flattened [B, T].
+    Shapes: of a batch as zoo.tasks._sequence_pairs.pair_batch has them.
     """
 
     writes_text: ClassVar = True
@@ -251,39 +248,12 @@ class Translation(Task):
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         reader, writer = self.tokenizers
-        source, mask = padded([example["source"] for example in examples], fill=reader.pad)
-        B, S = source.shape
-        n_source = B * S if mask is None else int(mask.sum())
-        tensors = {"source": source, "source_mask": mask}
-        if "target" not in examples[0]:
-            return Batch(tensors, size=f"{B} × {S} source tokens", n_processed=n_source)
-        labels, real = padded([example["target"] for example in examples], fill=writer.pad)
-        target = labels.roll(1, 1)
-        target[:, 0] = writer.start
-        if real is not None:
-            target[:, 1:][~real[:, 1:]] = writer.pad  # the ends of rows shorter than the longest
-        T = labels.shape[1]
-        # What a GPU would have to be waited for, which positions are real, is found out here, on the CPU.
-        places = torch.arange(B * T) if real is None else real.flatten().nonzero().squeeze(1)
-        labels = labels.flatten()[places]
-        size = f"{B} × {S} source and {B} × {T} target tokens"
-        tensors |= {"target": target, "places": places, "labels": labels}
-        return Batch(tensors, size=size, n_processed=n_source + len(labels))
+        return pair_batch(examples, source_pad=reader.pad, target_pad=writer.pad, start=writer.start)
 
     # Learning and predicting
 
     def loss(self, model: nn.Module, batch: Batch, *, is_training: bool) -> Loss:
-        """Cross-entropy of the target's tokens and its end, and what the model's parts add to it in training.
-
-        Only positions with a label reach the vocabulary. The decoder is given no target mask: padding stands
-        after every real token, where causal attention does not look.
-        """
-        translator, mask, labels = cast(Any, model), batch.get("source_mask"), batch["labels"]
-        memory = translator.encode(batch["source"], source_mask=mask)  # [B, S, D]
-        hidden = translator.decode(batch["target"], memory, source_mask=mask)  # [B, T, D]
-        hidden = hidden.flatten(0, 1).index_select(0, batch["places"])  # [N, D]
-        smoothing = self.label_smoothing if is_training else 0.0
-        return total(translator.head.loss(hidden, labels, label_smoothing=smoothing), model, batch)
+        return pair_loss(model, batch, label_smoothing=self.label_smoothing if is_training else 0.0)
 
     @property
     def n_scored(self) -> int:

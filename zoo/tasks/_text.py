@@ -1,0 +1,201 @@
+"""What the tasks have in common that hide something of a text and learn to say what it was.
+
+Ids at the end of the model's vocabulary are theirs: a mask, or the sentinels of spans. The tokenizer, which knows no
+such tokens, is trained to the rest. A user's text may hold them by the marks they are written as.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import nn
+
+from registry import Spec
+from zoo.data.bad_lines import Policy
+from zoo.data.cache import Rejected
+from zoo.data.coder import Coder
+from zoo.data.store import Example
+from zoo.data.tokenizer import Tokenizer
+from zoo.errors import RunError
+from zoo.kinds import TOKENIZER, Row
+from zoo.progress import Report, counted
+from zoo.special_ids import N_SPECIAL, UNK
+from zoo.tasks.task import Refusal, Rows, Task, TaskSpec, broken_text, ids, require, shortened
+
+Ids = NDArray[np.integer]
+
+
+class TextSpec(TaskSpec):
+    reads: ClassVar = ("text",)
+
+    tokenizer: Annotated[Spec, TOKENIZER] = Field(cast(Any, "sentencepiece"))
+    """How text becomes tokens. Learnt from the training text; its vocabulary is the model's without the ids that the
+    task needs for itself, which are the last ones."""
+    max_length: int = Field(512, ge=8, le=10**6)
+    """Most tokens of an input, begin and end included. A longer text gives a stretch of it: in training another one
+    each time, where it is measured its beginning."""
+    rate: float = Field(0.15, gt=0, lt=1)
+    """Share of a text's tokens that are hidden; at least one is."""
+
+    @property
+    def longest(self) -> int:
+        return self.max_length
+
+    @property
+    def n_reserved(self) -> int:
+        """Ids at the end of the vocabulary that the task needs for itself."""
+        return 1
+
+    def check_model(self, model: Spec, *, writes: bool) -> None:
+        """Raises: ValueError for a model that does not predict the vocabulary that it reads, or has no room in it."""
+        require(model, learns={"token"}, reads_tokens=True, writes=writes)
+        predicted = getattr(model.head, "predicts", None)  # type: ignore[attr-defined]
+        if predicted is None:
+            raise ValueError(f"this task needs a head that predicts a vocabulary; {model.head.type} does not")  # type: ignore[attr-defined]
+        slots: Mapping[str, Any] = model.slots  # type: ignore[attr-defined]
+        sizes = {slot.vocab_size for slot in slots.values() if hasattr(slot, "vocab_size")}
+        if len(sizes) > 1:
+            raise ValueError(
+                "this task needs one vocabulary for what is read and written, such as by {share: source}"
+            )
+        if min(sizes) <= (needed := N_SPECIAL + self.n_reserved):
+            raise ValueError(
+                f"this task needs {self.n_reserved} of the vocabulary's ids for itself, and {N_SPECIAL} are special: "
+                f"vocab_size ({min(sizes)}) must be above {needed}"
+            )
+
+
+class TextTask(Task):
+    """Examples are `text`: the ids of a whole text, without begin and end. What is hidden is drawn by `vary`."""
+
+    varies: ClassVar = True
+    coder_names: ClassVar = ("tokenizer",)
+    size_keys: ClassVar = ("training.tokens_per_batch", "task.max_length")
+    n_least: ClassVar[int] = 1
+    """The fewest tokens that an example can be made of."""
+    n_added: ClassVar[int]
+    """Tokens that stand before and after the text's own in an input."""
+
+    def __init__(
+        self,
+        *,
+        model: Spec,
+        coders: Mapping[str, Coder],
+        data: Spec,
+        bad_lines: Policy,
+        cache: str | None,
+        tokenizer: Spec,
+        max_length: int,
+        rate: float,
+        n_reserved: int,
+    ) -> None:
+        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
+        self.tokenizer_spec = tokenizer
+        self.max_length = max_length
+        self.rate = rate
+        self.vocab_size: int = next(iter(model.slots.values())).vocab_size  # type: ignore[attr-defined]
+        self.n_reserved = n_reserved
+
+    @property
+    def marks(self) -> Mapping[str, int]:
+        """The ids that are the task's own, by how they are written in a text."""
+        raise NotImplementedError
+
+    # What is learnt from the data before training
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return cast(Tokenizer, self.coders["tokenizer"])
+
+    def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
+        def texts() -> Iterator[str]:
+            for row in counted(rows(), report, "reading text for the tokenizer", n_rows):
+                yield row["text"]
+            if report is not None:
+                report("training the tokenizer", 0, None)
+
+        size = self.vocab_size - self.n_reserved
+        return {"tokenizer": TOKENIZER.build(self.tokenizer_spec).train(texts(), vocab_size=size)}
+
+    def check_coders(self, folder: Path) -> None:
+        record, wanted = folder / "tokenizer.json", self.tokenizer_spec.type
+        if self.tokenizer.type != wanted:
+            raise RunError(f"{record}: holds a {self.tokenizer.type} tokenizer; the spec asks for {wanted}")
+        if self.tokenizer.vocab_size > (room := self.vocab_size - self.n_reserved):
+            raise RunError(
+                f"{record}: holds {self.tokenizer.vocab_size} ids; the model has room for {room}, beside "
+                f"{self.n_reserved} that the task needs for itself"
+            )
+
+    # From rows to examples
+
+    @property
+    def recipe(self) -> str:
+        return f"text of at least {self.n_least} tokens {self.tokenizer.sha256}"
+
+    def encode(self, rows: Sequence[Row], *, is_scored: bool) -> Sequence[Example | Rejected]:
+        found = self.tokenizer.encode([row["text"] for row in rows])
+        return [self._example(tokens) for tokens in found]
+
+    def _example(self, tokens: Sequence[int]) -> Example | Rejected:
+        if len(tokens) < self.n_least:
+            return Rejected("too short", f"{len(tokens)} tokens, and the least is {self.n_least}")
+        return {"text": ids(tokens, self.vocab_size)}
+
+    def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
+        """What the task hides of a text, or where that has marks, those."""
+        return [self._read(row["text"]) for row in rows]
+
+    def _read(self, text: str) -> Example | Refusal:
+        if why := broken_text(text):
+            return Refusal(why)
+        if any(mark in text for mark in self.marks):
+            tokens = self._marked(text)
+            if len(tokens) + self.n_added > self.max_length:
+                detail = f"{len(tokens) + self.n_added} tokens, begin and end included"
+                return Refusal(f"{detail}, over task.max_length {self.max_length}")
+            return {"marked": ids(tokens, self.vocab_size)}
+        example = self._example(self.tokenizer.encode([text])[0])
+        return Refusal(f"{example.reason}: {example.detail}") if isinstance(example, Rejected) else example
+
+    def _marked(self, text: str) -> list[int]:
+        """The ids of a text with marks."""
+        found: list[int] = []
+        while text:
+            nearest = min(self.marks, key=lambda mark: (text.find(mark) % (len(text) + 1), -len(mark)))
+            piece, mark, text = text.partition(nearest)
+            found += self._piece(piece)
+            if mark:
+                found.append(self.marks[mark])
+        return found
+
+    def _piece(self, text: str) -> list[int]:
+        """The ids of what stands between marks: its outer spaces may belong to tokens, or be implied by them."""
+        forms = dict.fromkeys((text.rstrip(" "), text.strip(" ")))
+        encoded = self.tokenizer.encode([form for form in forms if form.strip()])
+        return min(encoded, key=lambda tokens: (tokens.count(UNK), len(tokens)), default=[])
+
+    def cropped(self, text: Ids, random: np.random.Generator, *, is_training: bool) -> NDArray[np.int64]:
+        """A text's ids, of too long a one a stretch."""
+        excess = len(text) + self.n_added - self.max_length
+        if excess <= 0:
+            return text.astype(np.int64)
+        first = int(random.integers(excess + 1)) if is_training else 0
+        return text[first : first + len(text) - excess].astype(np.int64)
+
+    @cached_property
+    def token_texts(self) -> tuple[list[str], list[str]]:
+        """What each id of the tokenizer says, alone and twice in a row, outer spaces left out."""
+        n = self.tokenizer.vocab_size
+        alone = self.tokenizer.decode([[number] for number in range(n)])
+        twice = self.tokenizer.decode([[number, number] for number in range(n)])
+        return [text.strip() for text in alone], [text.strip() for text in twice]
+
+    def shown(self, row: Row) -> str:
+        return shortened(row["text"], 120)
