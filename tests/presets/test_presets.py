@@ -47,7 +47,8 @@ def by_formula(model):
 EXAMPLES = Path(__file__).parents[2] / "examples" / "specs"
 FAMILIES = [name for name in presets.names() if name not in COUNTS]
 TRAINED = [name for name in presets.names() if "task" in presets.read(name).data]
-# Of our own, worked out by hand, where not in their files: V×D, per layer four D×D, two D×F with biases and two norms, a norm, and the head.
+# Of our own, worked out by hand, where not in their files: V×D, per layer four D×D, two D×F with biases and two
+# norms, a norm, and the head.
 OWN = {
     "char_gpt": 804_608,
     "patch_tst": 81_728,
@@ -62,6 +63,12 @@ OWN = {
     + 2 * 128
     + 128 * 4
     + 4,
+    # Two convolutions of three frames, per layer four D×D and two D×F with biases and two norms, a norm, the head.
+    "spoken_digits": (3 * 40 + 1) * 96
+    + (3 * 96 + 1) * 96
+    + 3 * (4 * (96 * 96 + 96) + 2 * 96 * 192 + 192 + 96 + 4 * 96)
+    + 2 * 96
+    + 97 * 7,
 }
 
 

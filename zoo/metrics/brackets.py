@@ -95,7 +95,8 @@ class Brackets(Metric):
             "exact": _percent(counts["exact"], counts["rows"]),
             "valid": _percent(counts["valid"], counts["rows"]),
         }
-        return Scores({name: values[name] for name in names}, counts["rows"], self.titles)
+        titles = {name: self.titles[name] for name in names}
+        return Scores({name: values[name] for name in names}, counts["rows"], titles)
 
 
 def _percent(part: int, whole: int) -> float:

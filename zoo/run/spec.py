@@ -10,6 +10,7 @@ import presets
 from registry import Problem, Spec, SpecError, dotted_keys, dump, inner, load_plugin, parse, suggest_key
 from zoo.generation.max_length import LengthLimit
 from zoo.kinds import DECODING, MODEL, TASK
+from zoo.special_ids import SpecialIds
 from zoo.tasks.task import TaskSpec
 from zoo.training.plugins import missing_plugins, warn_of_changes
 from zoo.training.spec import TrainingSpec
@@ -48,7 +49,21 @@ class RunSpec(Spec):
             elif head is not None and not hasattr(head, "predicts"):
                 message = f"a head of type {head.type} predicts no tokens to search for; remove this"
                 found.append(Problem(f"{prefix}generation", message))
+            found += self._other_ids(prefix)
         return found + self._short_positions(prefix)
+
+    def _other_ids(self, prefix: str) -> list[Problem]:
+        """A search that begins or ends its output with other ids than those that the task teaches."""
+        learnt, searched = getattr(self.task, "ids", None), getattr(self.generation, "ids", None)
+        if not isinstance(learnt, SpecialIds) or not isinstance(searched, SpecialIds):
+            return []
+        if (learnt.start, learnt.ends[0]) == (searched.start, searched.ends[0]):
+            return []
+        message = (
+            f"start {searched.start} and end {searched.ends[0]} must be those of task.ids, {learnt.start} and "
+            f"{learnt.ends[0]}"
+        )
+        return [Problem(f"{prefix}generation.ids", message)]
 
     def _short_positions(self, prefix: str) -> list[Problem]:
         """Positions that end before the text does, which training would meet at its first long sentence."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,8 @@ from zoo.sizes import Batch
 
 
 class MelFramesSpec(Spec):
+    hears: ClassVar[Literal["spectrogram"]] = "spectrogram"
+
     type: Literal["mel_frames"] = "mel_frames"
     n_mels: int = Field(80, ge=1, le=65536)
     """Bands of the spectrogram."""
@@ -25,6 +27,10 @@ class MelFramesSpec(Spec):
     def length(self) -> int | None:
         """S, where all spectrograms have one length."""
         return None if self.n_frames is None else -(-self.n_frames // 2)
+
+    def n_vectors(self, n: int) -> int:
+        """Vectors that so many frames give."""
+        return -(-n // 2)
 
     def example_inputs(self, batch: int) -> tuple[Tensor, Tensor | None]:
         """Random inputs for a trial and their mask; the last row is padded."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,8 @@ Sizes = Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(min_l
 
 
 class WaveformFramesSpec(Spec):
+    hears: ClassVar[Literal["waveform"]] = "waveform"
+
     type: Literal["waveform_frames"] = "waveform_frames"
     channels: Sizes = (512, 512, 512, 512, 512, 512, 512)
     """Channels that each convolution gives, first to last."""
@@ -56,6 +58,12 @@ class WaveformFramesSpec(Spec):
             raise ValueError(
                 f"channels, kernels and strides must have one number a convolution each, not {given}"
             )
+
+    def n_vectors(self, n: int) -> int:
+        """Vectors that so many samples give; 0 or less where they are too few for one."""
+        for kernel, stride in zip(self.kernels, self.strides, strict=True):
+            n = (n - kernel) // stride + 1
+        return n
 
     def example_inputs(self, batch: int) -> tuple[Tensor, Tensor | None]:
         """Random inputs for a trial and their mask; the last row is padded."""
