@@ -7,7 +7,9 @@
     lightning     a run's LightningModule and LightningDataModule, for a Trainer of your own
     evaluate      score a run's model on a test set
     generate      a run's best output for each line of text
-    TrainedRun    a run's trained model, its task and its device, to use more than once
+    predict       what a model answers to each row: labels, tags, texts, numbers; or a vector for each
+    open          a run folder or an imported checkpoint, to use more than once: model, tokenizer, task, spec
+    TrainedRun    what `open` gives
     from_hf       a transformers model or checkpoint folder as spec and model
     to_hf         a spec and its model as a transformers model
     certify       compare a family with transformers, number by number
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from zoo.run.lightning import lightning
     from zoo.run.spec import RunSpec, load, to_yaml
     from zoo.run.training import resume, train
-    from zoo.run.using import TrainedRun, generate
+    from zoo.run.using import TrainedRun, generate, open, predict
 
 __all__ = [
     "DataError",
@@ -76,6 +78,8 @@ __all__ = [
     "load",
     "load_coder",
     "n_parameters",
+    "open",
+    "predict",
     "resume",
     "to_hf",
     "to_yaml",
@@ -96,7 +100,7 @@ _HOMES = {
     "zoo.run.lightning": ("lightning",),
     "zoo.run.spec": ("RunSpec", "load", "to_yaml"),
     "zoo.run.training": ("resume", "train"),
-    "zoo.run.using": ("TrainedRun", "generate"),
+    "zoo.run.using": ("TrainedRun", "generate", "open", "predict"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

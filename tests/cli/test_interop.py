@@ -23,6 +23,7 @@ from zoo.interop.hugging_face import from_hf
 from zoo.interop.matching import spec_of
 from zoo.run.spec import load
 
+NO_TOKENIZER = "no tokenizer of a known form lies there, so that no task is written"
 SIZES = {"vocab_size": 31, "n_positions": 17, "n_embd": 12, "n_head": 3, "n_layer": 2, "n_inner": 29}
 
 Zoo = Callable[..., Any]
@@ -98,7 +99,8 @@ def test_what_generation_config_says_is_imported_and_exported_again(zoo: Zoo, fo
     result = zoo("import", folder, "mine")
     assert (result.exit_code, result.stderr) == (
         0,
-        f"{folder}/generation_config.json: a search of ours cannot express min_length 4; it is searched without\n",
+        f"{folder}/generation_config.json: a search of ours cannot express min_length 4; it is searched without\n"
+        f"{folder}: {NO_TOKENIZER}\n",
     )
     result = zoo("export", "mine", "back", "--field", "pad_token_id=2")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -139,7 +141,8 @@ def test_tensors_are_left_out_by_patterns_that_may_be_repeated(zoo: Zoo, folder:
     result = zoo("import", folder, "mine", "--ignore-tensor", "score.*", "--ignore-tensor", "mc_head.*")
     assert (result.exit_code, result.stderr) == (
         0,
-        f"{folder}: left out, as asked for: mc_head.summary.weight, score.bias, score.weight\n",
+        f"{folder}: left out, as asked for: mc_head.summary.weight, score.bias, score.weight\n"
+        f"{folder}: {NO_TOKENIZER}\n",
     )
     result = zoo("import", folder, "other", "--ignore-tensor", "scores.*")
     assert result.exit_code == 3
@@ -168,7 +171,7 @@ def test_a_class_may_be_named_where_the_config_names_nothing(zoo: Zoo, folder: P
         in result.stderr
     )
     result = zoo("import", folder, "mine", "--architecture", "GPT2LMHeadModel")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, f"{folder}: {NO_TOKENIZER}\n")
 
 
 def test_the_dtype_can_be_chosen(zoo: Zoo, folder: Path) -> None:

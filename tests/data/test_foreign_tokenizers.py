@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import json
 from pathlib import Path
 
 import pytest
-from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import MarianTokenizer, PreTrainedTokenizerFast
 
+from tests.checkpoints import LINES, write_bert, write_marian
 from zoo.data.coders import load_coder
 from zoo.data.tokenizers import hugging_face, marian
 from zoo.errors import DataError, RunError
@@ -18,56 +14,7 @@ from zoo.kinds import TOKENIZER
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
 
-LINES = ["the dog sees the old house", "a cat sleeps", "the house is old"] * 9
 TEXTS = ["the cat sees [SEP] the dog", "Old HOUSE", "a zebra", ""]
-
-
-def write_bert(folder: Path) -> PreTrainedTokenizerFast:
-    """A tokenizer with BERT's shape: ids that are not ours, something before and after a text."""
-    words = sorted({word for line in LINES for word in line.split()})
-    tokens = ["[MASK]", *words, "[SEP]", "[CLS]", "[PAD]", "[UNK]"]
-    ids = {token: number for number, token in enumerate(tokens)}
-    inner = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
-    inner.normalizer = normalizers.Lowercase()
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])]
-    )
-    theirs = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]",
-        mask_token="[MASK]",
-    )  # fmt: skip
-    theirs.save_pretrained(folder)
-    return theirs
-
-
-def write_marian(folder: Path, *, is_separate: bool = False) -> MarianTokenizer:
-    folder.mkdir(exist_ok=True)
-    pieces = {}
-    for side, lines in (("source", LINES), ("target", [line[::-1] for line in LINES])):
-        model = io.BytesIO()
-        SentencePieceTrainer.train(
-            sentence_iterator=iter(lines), model_writer=model, vocab_size=30, minloglevel=2, num_threads=1,
-            hard_vocab_limit=False,
-        )  # fmt: skip
-        (folder / f"{side}.spm").write_bytes(model.getvalue())
-        processor = SentencePieceProcessor(model_proto=model.getvalue())
-        pieces[side] = [processor.id_to_piece(i) for i in range(processor.get_piece_size())][3:]
-
-    def number(tokens: list[str]) -> str:
-        return json.dumps(
-            {token: i for i, token in enumerate(dict.fromkeys(["</s>", "<unk>", *tokens, "<pad>"]))}
-        )
-
-    if is_separate:
-        (folder / "vocab.json").write_text(number(pieces["source"]))
-        (folder / "target_vocab.json").write_text(number([*pieces["target"], "further"]))
-    else:
-        (folder / "vocab.json").write_text(number([">>deu<<", *pieces["source"], *pieces["target"]]))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"separate_vocabs": is_separate, "tokenizer_class": "MarianTokenizer"})
-    )
-    return MarianTokenizer.from_pretrained(folder)
 
 
 def test_a_tokenizer_json_gives_its_own_ids_and_special_ids(tmp_path: Path) -> None:

@@ -62,30 +62,25 @@ def import_(
         ),
     ] = False,
 ) -> None:
-    """Read a checkpoint folder of transformers, executing nothing in it; write spec.yaml and weights."""
+    """Read a checkpoint folder of transformers, executing nothing in it; write a folder that every command takes."""
     target, wanted = _one_folder(out_word, out), _dtype(dtype)
-    from registry import SpecError
     from zoo.assembly.build import n_parameters
-    from zoo.interop.hugging_face import from_hf, generation_of
-    from zoo.interop.model_folder import save_model
-    from zoo.storage.files import check_free
+    from zoo.run.importing import import_checkpoint
 
-    check_free(target)  # before anything long
-    spec, model = from_hf(
+    found = import_checkpoint(
         folder,
+        target,
         architecture=architecture,
         dtype=wanted,
         ignore=ignore or (),
         ignore_tensors=ignore_tensor or (),
         unpickle=unpickle,
+        say=lambda text: print(text, file=sys.stderr),
     )
-    try:
-        generation = generation_of(folder, spec, architecture=architecture)
-    except SpecError as error:
-        generation = None
-        print(f"no generation section is written: {error}", file=sys.stderr)
-    save_model(target, spec, model, generation=generation)
-    print(f"{target}: {_type(spec)}, {n_parameters(model):,} parameters, {_dtypes(model)}")
+    what = [_type(found.spec), f"{n_parameters(found.model):,} parameters", _dtypes(found.model)]
+    if found.task is not None:
+        what.append(f"for {found.task.type.replace('_', ' ')}")
+    print(f"{target}: {', '.join(what)}")
 
 
 def export(

@@ -44,6 +44,7 @@ from zoo.cli.text import (
     component_text,
     first_sentence,
     input_lines,
+    json_rows,
     next_text,
     print_json,
     print_rows,
@@ -320,6 +321,40 @@ def generate(
                 sys.stdout.buffer.write(text.encode() + b"\n")
                 if n_best is None:
                     break  # the spec's own n_best is not asked for here
+        sys.stdout.buffer.flush()
+
+
+@app.command()
+def predict(
+    words: Annotated[list[str], typer.Argument(metavar="RUN [FILE]... [KEY=VALUE]...", show_default=False)],
+    embed: Annotated[
+        bool,
+        typer.Option("--embed", help="A vector for each instead: the mean of the model's hidden vectors."),
+    ] = False,
+    json_lines: Annotated[
+        bool,
+        typer.Option("--json-lines", help="Read objects of named fields, as files called .jsonl always are."),
+    ] = False,
+    checkpoint: Checkpoint = "result",
+    device: Device = "auto",
+    plugin: Plugins = None,
+) -> None:
+    """Answer lines of text or JSON lines, of files or standard input (-), with a line of JSON for each as they come."""
+    load_plugins(plugin)
+    sources, overrides = split(words)
+    run, *files = sources or [one([], "RUN")]
+    check_inputs(files, Path(run))
+    import json
+
+    from zoo.run.using import open, predictions
+
+    trained = open(run, *overrides, checkpoint=checkpoint, device=device)
+    for name, first, lines in input_lines(files):
+        rows = json_rows(lines) if json_lines or name.endswith((".jsonl", ".jsonl.gz")) else lines
+        for line, answer in enumerate(predictions(trained, rows, embed=embed), start=first):
+            if "refused" in answer:
+                print(f"{name}:{line}: {answer['refused']}: no answer", file=sys.stderr)
+            sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
         sys.stdout.buffer.flush()
 
 

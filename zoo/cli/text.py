@@ -140,6 +140,21 @@ def input_lines(files: Sequence[str]) -> Iterator[tuple[str, int, list[str]]]:
                 yield from _numbered(stream, file)
 
 
+def json_rows(lines: Sequence[str]) -> list[Any]:
+    """The object of each line of JSON; a Refusal for a line that holds none."""
+    from zoo.tasks.task import Refusal
+
+    rows: list[Any] = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            rows.append(Refusal(f"no JSON ({error})"))
+        else:
+            rows.append(row if isinstance(row, dict) else Refusal("no object of JSON"))
+    return rows
+
+
 def _numbered(stream: BinaryIO, name: str) -> Iterator[tuple[str, int, list[str]]]:
     from zoo.data.lines import DAMAGE, damaged
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -23,15 +24,33 @@ from zoo.storage.weights import untied
 SPEC_FILE = "spec.yaml"
 
 
-def save_model(folder: str | Path, spec: Spec, model: nn.Module, *, generation: Spec | None = None) -> None:
-    """Writes a model, each tensor once, and how it is searched; the folder appears whole or not at all.
+class Coder(Protocol):
+    """What is needed of a coder: see zoo.data.coder."""
+
+    def save(self, folder: Path, stem: str) -> None: ...
+
+
+def save_model(
+    folder: str | Path,
+    spec: Spec,
+    model: nn.Module,
+    *,
+    task: Spec | None = None,
+    generation: Spec | None = None,
+    coders: Mapping[str, Coder] | None = None,
+) -> None:
+    """Writes a model, each tensor once, what it is for, how it is searched, and its tokenizer and other coders by the
+    stems of their files; the folder appears whole or not at all.
 
     Raises: RunError where the folder exists and is not empty, or cannot be written.
     """
     tensors = {name: promise(tensor) for name, tensor in untied(model.state_dict(keep_vars=True)).items()}
-    data = {"model": dump(spec)} | ({} if generation is None else {"generation": dump(generation)})
+    sections = {"model": spec, "task": task, "generation": generation}
+    data = {name: dump(section) for name, section in sections.items() if section is not None}
     with export_folder(Path(folder)) as inner:
         write_tensors(inner / WEIGHTS_FILE, tensors)
+        for stem, coder in (coders or {}).items():
+            coder.save(inner, stem)
         (inner / SPEC_FILE).write_text(presets.to_yaml(data), encoding="utf-8")
 
 

@@ -1,34 +1,41 @@
-"""A trained run in use: its model, what its task can do with it, and answers to whatever it is given."""
+"""A trained or imported model in use: what its task can do with it, and answers to whatever it is given."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from registry import Problem, SpecError
+from registry import Problem, Spec, SpecError
 from zoo.assembly.build import build
+from zoo.data.coder import Coder
 from zoo.data.coders import load_coder
+from zoo.data.tokenizer import Tokenizer
+from zoo.errors import RunError
+from zoo.interop.model_folder import WEIGHTS_FILE, load_model
 from zoo.kinds import TASK, Metric, Row
 from zoo.run.folder import require, run_in
 from zoo.run.spec import RunSpec
 from zoo.storage.selection import load_weights, weights_folder
 from zoo.tasks.answering import Progress, answers
-from zoo.tasks.task import Refusal, Task
+from zoo.tasks.task import Batch, Refusal, Task
 from zoo.training.randomness import untouched
+
+TEXT_FIELDS = ("source", "text")
 
 
 class TrainedRun:
-    """A run's trained model on a device, and what its task can do with it."""
+    """A model on a device, trained by a run or imported, its coders, and what its task can do with it."""
 
     def __init__(
         self, folder: str | Path, *overrides: str, checkpoint: str | int = "result", device: str = "auto"
     ) -> None:
-        """checkpoint is result (the average if there is one, else the best), best, last, average or a step.
+        """folder is a run's, or what `zoo import` wrote.
 
+        Of a run checkpoint is result (the average if there is one, else the best), best, last, average or a step.
         overrides may change how is decoded (`generation.`) and what data is read (`task.`), not the model.
         device auto is a GPU where there is one, unless the spec trains on the CPU.
         Raises: RunError where the folder holds no such run, or a file of it is damaged; SpecError.
@@ -37,22 +44,54 @@ class TrainedRun:
             raise ValueError("a trained run is a folder, such as zoo.train(run) gives back, not its spec")
         self.folder = Path(folder)
         self.run = run_in(self.folder, *overrides)
-        require(self.run, "task", "generation", why="use its model")
         for text in overrides:
             if not text.startswith(("generation.", "generation=", "task.")):
                 message = f"override '{text}': the model is trained; only generation and task may change"
                 raise SpecError([Problem("", message)])
-        bare: Task = TASK.build(self.run.task, model=self.run.model, coders={})  # type: ignore[arg-type]
-        coders = {name: load_coder(self.folder, name) for name in bare.coder_names}
-        self.task: Task = TASK.build(self.run.task, model=self.run.model, coders=coders)  # type: ignore[arg-type]
-        self.task.check_coders(self.folder)
-        self.checkpoint = weights_folder(self.folder, checkpoint).name
+        self.coders: dict[str, Coder] = {}
+        self._task: Task | None = None
+        if self.run.task is not None:
+            bare: Task = TASK.build(self.run.task, model=self.run.model, coders={})
+            self.coders = {name: load_coder(self.folder, name) for name in bare.coder_names}
+            self._task = TASK.build(self.run.task, model=self.run.model, coders=self.coders)
+            self._task.check_coders(self.folder)
+        is_imported = (self.folder / WEIGHTS_FILE).is_file()
+        if is_imported and checkpoint != "result":
+            raise RunError(f"{self.folder}: an imported model has one checkpoint; leave out '{checkpoint}'")
+        self.checkpoint = WEIGHTS_FILE if is_imported else weights_folder(self.folder, checkpoint).name
         wants_cpu = self.run.training is not None and self.run.training.accelerator == "cpu"
         self.device = _device("cpu" if device == "auto" and wants_cpu else device)
-        with untouched():
-            self.model: nn.Module = build(self.run.model)
-        self.model.load_state_dict(load_weights(self.folder, checkpoint))
+        if is_imported:
+            self.model: nn.Module = load_model(self.folder)[1]
+        else:
+            with untouched():
+                self.model = build(self.run.model)
+            self.model.load_state_dict(load_weights(self.folder, checkpoint))
         self.model.to(self.device).eval()
+
+    @property
+    def spec(self) -> RunSpec:
+        """Its spec."""
+        return self.run
+
+    @property
+    def task(self) -> Task:
+        """What it can do. Raises: SpecError for a folder without the sections that are needed for that."""
+        require(self.run, "task", "generation", why="use its model")
+        assert self._task is not None
+        return self._task
+
+    @property
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        """Its tokenizers by the stems of their files: one, or the source's and the target's."""
+        return {name: coder for name, coder in self.coders.items() if isinstance(coder, Tokenizer)}
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of what it reads. Raises: SpecError where it has none."""
+        for tokenizer in self.tokenizers.values():
+            return tokenizer
+        raise SpecError([Problem("task", f"{self.folder} holds no tokenizer")])
 
     def answers(
         self, rows: Iterable[Row | Refusal], *, progress: Progress | None = None, metric: Metric | None = None
@@ -74,14 +113,106 @@ class TrainedRun:
         rows = (line if isinstance(line, Refusal) else {name: line} for line in lines)
         return self.answers(rows, progress=progress)
 
+    def vectors(self, rows: Iterable[Row | Refusal]) -> Iterator[list[float] | Refusal]:
+        """For each row, in order, the mean of the vectors [D] of what is real in it; for a bad one a Refusal.
+
+        Of an encoder-decoder they are the encoder's vectors, of every other model the last layer's.
+        """
+        embedder: Any = _Embedding(self.task)
+        with torch.no_grad():
+            yield from answers(embedder, self.model, rows, decoding=None)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The fields of a row of its task. Raises: SpecError where it has none."""
+        require(self.run, "task", why="use its model")
+        reads: tuple[str, ...] = self.run.task.reads  # type: ignore[union-attr]
+        return reads
+
     @property
     def text_field(self) -> str:
         """The field of a row that a line of text stands for. Raises: SpecError for a task that reads no text."""
-        name: str = self.run.task.reads[0]  # type: ignore[union-attr]
-        if name not in ("source", "text"):
+        name = self.reads[0]
+        if name not in TEXT_FIELDS:
             message = f"{self.run.task.type} reads {name}, no lines of text"  # type: ignore[union-attr]
             raise SpecError([Problem("task", message)])
         return name
+
+
+def open(
+    folder: str | Path, *overrides: str, checkpoint: str | int = "result", device: str = "auto"
+) -> TrainedRun:
+    """What a folder holds, a run's or an imported checkpoint's: model, tokenizers, task, spec; see TrainedRun."""
+    return TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
+
+
+def predict(
+    folder: str | Path,
+    rows: Iterable[str | Row],
+    *overrides: str,
+    embed: bool = False,
+    checkpoint: str | int = "result",
+    device: str = "auto",
+) -> list[dict[str, Any]]:
+    """What a model's task answers to each row, as plain data; `{"refused": why}` for a row that it cannot take.
+
+    A row is a mapping of the fields that the task reads, without what it is to find out, or a line of text. embed asks
+    for `{"vector": [...]}` instead. The rest as for TrainedRun.
+    """
+    if isinstance(rows, str | bytes | Mapping):
+        raise ValueError("rows are several: write predict(folder, ['...']), also for one row")
+    return list(
+        predictions(open(folder, *overrides, checkpoint=checkpoint, device=device), rows, embed=embed)
+    )
+
+
+def predictions(
+    trained: TrainedRun, rows: Iterable[str | Row | Refusal], *, embed: bool = False
+) -> Iterator[dict[str, Any]]:
+    """The same with a model at hand, one by one."""
+    asked = (_row(trained, row) for row in rows)
+    for answer in trained.vectors(asked) if embed else trained.answers(asked):
+        if isinstance(answer, Refusal):
+            yield {"refused": answer.why}
+        else:
+            yield {"vector": answer} if embed else trained.task.written(answer)
+
+
+def _row(trained: TrainedRun, row: Any) -> Row | Refusal:
+    """A row with what is asked about only, or why it is none."""
+    if isinstance(row, Refusal):
+        return row
+    if isinstance(row, str):
+        return {trained.text_field: row}
+    if not isinstance(row, Mapping):
+        return Refusal("no line of text and no object with fields")
+    field, *found_out = trained.reads
+    if field not in row:
+        return Refusal(f"it has no field '{field}'")
+    if field in TEXT_FIELDS and not isinstance(row[field], str):
+        return Refusal(f"its field '{field}' is no text")
+    return {name: value for name, value in row.items() if name not in found_out}
+
+
+class _Embedding:
+    """A task that answers with vectors, of rows as they are."""
+
+    varies = False
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[list[float]]:
+        """The mean vector of each row [D]."""
+        vectors, mask = self._task.hidden(model, batch)  # [B, S, D], [B, S]
+        if mask is None:
+            return vectors.float().mean(1).tolist()
+        weights = mask.unsqueeze(-1).float()
+        means = (vectors.float() * weights).sum(1) / weights.sum(1)
+        return means.tolist()
 
 
 def generate(

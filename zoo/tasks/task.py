@@ -26,7 +26,7 @@ from zoo.data.batches import BatchPlan
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore
-from zoo.kinds import CORPUS, CorpusSpec, Metric, Row
+from zoo.kinds import CORPUS, CorpusSpec, Metric, Row, mask_name
 from zoo.losses import Sums
 from zoo.progress import Report
 
@@ -253,6 +253,18 @@ class Task(ABC):
         """The loss of a batch; that of training may be smoothed, and contain what parts of the model add to it."""
 
     # Predicting
+
+    def hidden(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The vectors of what is read [B, S, D] and which of them stand for real input, bool [B, S] | None.
+
+        Of an encoder-decoder they are the encoder's.
+        """
+        built: Any = model
+        slot = next(iter(built.slots))
+        name = mask_name(built, slot)
+        read = built.hidden if len(built.slots) == 1 else built.encode_masked
+        found: tuple[Tensor, Tensor | None] = read(batch[slot], **{name: batch.tensors.get(name)})
+        return found
 
     @property
     def n_scored(self) -> int | None:

@@ -150,11 +150,11 @@ class Translation(Task):
     def check_coders(self, folder: Path) -> None:
         wanted: str = self.tokenizer.type
         sizes = _vocabularies(self.model)
-        for name, size in zip(self.coder_names, sizes, strict=len(self.coder_names) == len(sizes)):
-            tokenizer = cast(Tokenizer, self.coders[name])
-            record = folder / f"{name}.json"
-            if tokenizer.type != wanted:
-                raise RunError(f"{record}: holds a {tokenizer.type} tokenizer; the spec asks for {wanted}")
+        for name, side, size in zip(self.coder_names, ("source", "target"), sizes, strict=False):
+            record, coder = folder / f"{name}.json", self.coders[name]
+            if coder.type != wanted:
+                raise RunError(f"{record}: holds a {coder.type} tokenizer; the spec asks for {wanted}")
+            tokenizer = cast(Tokenizer, coder).for_side(side)
             if tokenizer.vocab_size > size:
                 raise RunError(f"{record}: holds {tokenizer.vocab_size} ids; the model has room for {size}")
 
