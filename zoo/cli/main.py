@@ -199,12 +199,34 @@ def train(
         Path | None,
         typer.Option("--out", metavar="RUN", help="The run folder; by default a new one in runs/."),
     ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--init-from",
+            metavar="FOLDER",
+            help="A run or an imported checkpoint to take weights and tokenizer from.",
+        ),
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--freeze",
+            metavar="PATTERN",
+            help="Weights not to be trained, by name, with * and ?; may be repeated.",
+        ),
+    ] = None,
     plugin: Plugins = None,
     quiet: Quiet = False,
     force: Force = False,
 ) -> None:
     """Train a spec, then translate its test set and score it. Without SPEC: the preset 'quickstart'."""
+    import json
+
     sources, overrides = split(words or [])
+    if init_from is not None:
+        overrides.append(f"training.init_from={json.dumps(str(init_from))}")
+    if freeze:
+        overrides.append(f"training.freeze={json.dumps(freeze)}")
     name, spec = load(one(sources or [DEFAULT_PRESET], "SPEC"), overrides, scale, plugin)
     from zoo.run import training
 

@@ -80,5 +80,5 @@ def _made(run: RunSpec, folder: Path, *, progress: bool) -> tuple[TrainingModule
         with Bar(is_shown=progress and is_first) as bar:
             # Coders that lie there already are read, not learnt again; further processes must find them.
             task = prepared(run, folder, is_resumed=not is_first, report=bar)  # type: ignore[arg-type]
-        module = make_module(run, task, progress=Progress(), logs=True)  # type: ignore[arg-type]
+        module = make_module(run, task, folder, progress=Progress(), logs=True)  # type: ignore[arg-type]
     return module, TrainingData(task, module.spec)

@@ -14,6 +14,7 @@ from zoo.errors import DataError
 from zoo.run.folder import SPEC_FILE, is_first_process, new_folder, require, run_in
 from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec, load
+from zoo.run.starting import in_step
 from zoo.run.telling import done_text, head_line, how_to_give, opening_line
 from zoo.storage.checkpoints import CHECKPOINTS_FOLDER
 from zoo.storage.metrics import METRICS_FILE
@@ -22,6 +23,7 @@ from zoo.tasks.prepared import CACHE_FOLDER
 from zoo.tasks.word_vectors import RECORD as WORD_VECTORS_FILE
 from zoo.training.plugins import PLUGINS_FILE
 from zoo.training.settling import settle_precision
+from zoo.training.starting import RECORD as INIT_FILE
 
 _OF_AN_ATTEMPT = {
     SPEC_FILE,
@@ -31,6 +33,7 @@ _OF_AN_ATTEMPT = {
     PLUGINS_FILE,
     WORD_VECTORS_FILE,
     METRICS_FILE,
+    INIT_FILE,
     "tensorboard",
 }
 
@@ -57,6 +60,7 @@ def train(
         name = name or (Path(run).stem if isinstance(run, str | Path) else None)
         run = load(run)
     require(run, "task", "training", "generation", why="train it", how=how_to_give)
+    run = in_step(run)
     check_memory(run, force=force or not is_first_process())
     is_new = out is None or not Path(out).exists()
     folder = new_folder(run, name or "run") if out is None else Path(out)

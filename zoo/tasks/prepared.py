@@ -295,13 +295,16 @@ def prepare(
     if is_resumed or (names and all((folder / f"{name}.json").exists() for name in names)):
         coders = {name: load_coder(folder, name) for name in names}
     else:
+        given = {name: load_coder(folder, name) for name in names if (folder / f"{name}.json").exists()}
+        task = TASK.build(spec, model=model, coders=given)
         log.info("checking the data")
         n_rows = _check(corpus, task, report)
-        coders = task.learn(
+        learnt = task.learn(
             lambda: corpus.rows("train", bad_lines=BadLines(task.bad_lines)),
             n_rows=n_rows["train"],
             report=report,
         )
+        coders = {**learnt, **given}
         for name, coder in coders.items():
             coder.save(folder, name)
     task = TASK.build(spec, model=model, coders=coders)

@@ -168,7 +168,10 @@ class Task(ABC):
 
     @abstractmethod
     def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
-        """The coders, from the rows of the training split; report is told how far it is. Raises: DataError."""
+        """The coders, from the rows of the training split; report is told how far it is. Raises: DataError.
+
+        Those in `coders` are there already, taken along from another folder, and need not be learnt.
+        """
 
     def check_coders(self, folder: Path) -> None:  # noqa: B027 (most tasks have nothing to do here)
         """Raises: RunError where the coders found in a run folder are not those that the spec asks for."""

@@ -19,6 +19,7 @@ from registry import Spec, dump, parse
 from zoo import hardware
 from zoo.data.coder import STEMS
 from zoo.errors import RunError
+from zoo.kinds import TASK
 from zoo.progress import Bar, Report
 from zoo.storage import files
 from zoo.storage.averaging import average
@@ -53,6 +54,7 @@ from zoo.training.settling import (
 )
 from zoo.training.signals import StopRequest
 from zoo.training.spec import TrainingSpec
+from zoo.training.starting import take_coders
 
 SPEC_FILE = "spec.yaml"
 PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}  # our names to Lightning's
@@ -137,6 +139,12 @@ class _Session:
         if is_first:
             self.checkpoints.open()
             files.sweep(folder)
+        source = self.run.training.init_from
+        if source is not None and is_first and not self.checkpoints.steps():
+            task: Any = run.task
+            names = TASK.build(task, model=run.model, coders={}).coder_names
+            tokenizer = getattr(getattr(task, "tokenizer", None), "type", None)
+            take_coders(Path(source).expanduser(), folder, names, tokenizer=tokenizer)
         self.task = prepared(
             run,
             folder,
@@ -292,6 +300,7 @@ class _Session:
         return make_module(
             self.run,
             self.task,
+            self.folder,
             progress=self.progress,
             logs=False,
             starts=self.is_first,  # DistributedDataParallel hands its weights to the other processes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from zoo.training.module import TrainingModule
 from zoo.training.progress import Progress
 from zoo.training.randomness import seed_all
 from zoo.training.spec import TrainingSpec
+from zoo.training.starting import freeze, take_weights
 
 
 class Run(Protocol):
@@ -34,13 +36,15 @@ class Run(Protocol):
 def make_module(
     run: Run,
     task: Prepared,
+    folder: Path,
     *,
     progress: Progress,
     logs: bool,
     starts: bool = True,
     weights: Mapping[str, Tensor] | None = None,
 ) -> TrainingModule:
-    """weights are those of a run that goes on; starts: whether the task may set some of a new model's.
+    """folder is the run's; weights are those of a run that goes on; starts: whether a new model's may be set by the task,
+    or taken from another folder.
 
     Draws from the global generators, which are seeded.
     """
@@ -49,7 +53,10 @@ def make_module(
     if weights is not None:
         model.load_state_dict(weights)
     elif starts:
+        if run.training.init_from is not None:
+            take_weights(model, Path(run.training.init_from).expanduser(), folder)
         task.start(model)
+    freeze(model, run.training.freeze)
     if run.training.compile:
         compile_layers(model)
     return TrainingModule(

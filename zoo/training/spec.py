@@ -23,6 +23,11 @@ class TrainingSpec(Spec):
     after as many steps as the time holds, measured before the first one."""
     seed: int = Field(1, ge=0, le=2**32 - 1)
     """Decides initial weights, order of the data and dropout."""
+    init_from: str | None = Field(None, min_length=1)
+    """Folder of a run, or of an imported checkpoint, that a new run's weights are taken from, by their names and as far
+    as shapes agree; its tokenizer goes with them unless the spec says another. null: all weights are new."""
+    freeze: tuple[str, ...] = ()
+    """Weights that are not trained, by name, with * and ?, such as `encoder.layers.0.*`."""
     precision: Literal["auto", "fp32", "bf16-mixed"] = "auto"
     """fp32 throughout, or matrix products in bfloat16 with fp32 weights, sums and loss. auto: what is faster on the
     device at hand, settled when a run starts and kept for all of it."""
