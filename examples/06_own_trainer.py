@@ -31,7 +31,9 @@ trainer = Trainer(
     enable_model_summary=False,
 )
 trainer.fit(module, data)
-print(f"{trainer.global_step} steps in {trainer.current_epoch} epochs; rates and losses in {trainer.logger.log_dir}")
+print(
+    f"{trainer.global_step} steps in {trainer.current_epoch} epochs; rates and losses in {trainer.logger.log_dir}"
+)
 
 state = torch.load(best.best_model_path, weights_only=True)  # nothing in it is code
 module.load_state_dict(state["state_dict"])
@@ -45,7 +47,11 @@ for answer in sorted(answers, key=lambda answer: answer["row"])[:3]:
 
 again, data = zoo.lightning(run)  # the same weights to begin with, in a folder of its own
 longer = Trainer(
-    accelerator="cpu", max_epochs=EPOCHS + 1, logger=False, enable_checkpointing=False, enable_progress_bar=False
+    accelerator="cpu",
+    max_epochs=EPOCHS + 1,
+    logger=False,
+    enable_checkpointing=False,
+    enable_progress_bar=False,
 )
 longer.fit(again, data, ckpt_path=trainer.checkpoint_callback.best_model_path)
 print(f"and on from {Path(best.best_model_path).name}: {longer.global_step} steps")

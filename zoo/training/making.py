@@ -43,8 +43,8 @@ def make_module(
     starts: bool = True,
     weights: Mapping[str, Tensor] | None = None,
 ) -> TrainingModule:
-    """folder is the run's; weights are those of a run that goes on; starts: whether a new model's may be set by the task,
-    or taken from another folder.
+    """folder is the run's; weights are those of a run that goes on; starts: whether a new model's may be set by the
+    task, or taken from another folder.
 
     Draws from the global generators, which are seeded.
     """
