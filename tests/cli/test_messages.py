@@ -23,12 +23,14 @@ FFN = "model.encoder.layer.ffn"
 def test_all_mistakes_of_a_file_and_of_overrides_come_at_once(zoo: Any, tmp_path: Path) -> None:
     text = "extends: quickstart\nmodle: 3\nmodel: {d_model: 7}\ntraining: {lr: 3}\n"
     (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
-    result = zoo("check", "my.yaml", "foo.bar=2", "generation.beam_sise=2", "task.data.0.x=1")
+    words = ("my.yaml", "foo.bar=2", "generation.beam_sise=2", "task.data.0.x=1", "--plugin", "nope.py")
+    result = zoo("check", *words)
     assert result.exit_code == 2
     for message in (
         "my.yaml:2: modle: unknown top-level key; did you mean 'model'?",
         "my.yaml:4: training.lr: unknown key; did you mean 'training.schedule.peak_lr'?",
         "override 'foo.bar=2': unknown top-level key 'foo'",
+        "'nope.py': no such plugin file",
         "override 'generation.beam_sise=2': generation.beam_sise: unknown key; did you mean",
         "override 'task.data.0.x=1': task.data.0: unknown key",
         "model.encoder.layer.self_attention: n_heads (4) must divide d_model (7)",

@@ -214,3 +214,13 @@ def test_batches_accumulated_equal_batches_on_more_ranks_for_the_refusal(toy: Mo
     check_identity(one, two)
     with pytest.raises(RunError, match="the text or the tokenizer"):
         check_identity(one, {**two, "data": "y"})
+
+
+def test_fewer_steps_than_were_taken_are_refused_and_nothing_is_changed(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    fit(toy.toy_run(max_steps=6), tmp_path, resume=False, progress=False)
+    before = (tmp_path / "spec.yaml").read_bytes()
+    with pytest.raises(RunError, match=r"has taken 6 steps already, and 4 are asked for"):
+        fit(toy.toy_run(max_steps=4), tmp_path, resume=True, progress=False)
+    assert (tmp_path / "spec.yaml").read_bytes() == before

@@ -89,7 +89,12 @@ def load(
         document = presets.read(source, overrides=overrides, scale=scale)
     except presets.DocumentError as error:
         document, mistakes = error.document, error.mistakes
-    load_plugins(plugins)
+    from registry import PluginError
+
+    try:
+        load_plugins(plugins)
+    except PluginError as error:
+        mistakes.append(presets.PresetError(str(error)))  # with what else is wrong
     from zoo.run.spec import from_document
 
     return document.name, from_document(document, source, scale=scale, mistakes=mistakes)

@@ -27,14 +27,12 @@ from zoo.storage import files
 from zoo.storage.hashing import sha256_of_text
 from zoo.storage.selection import weights_folder
 from zoo.tasks.prepared import measured_alone
-from zoo.tasks.task import Refusal
+from zoo.tasks.task import MAX_CHARACTERS, Refusal
 
 HYPOTHESES, ANSWERS, RESULTS = ("hypotheses", ".txt"), ("answers", ".jsonl"), ("results", ".json")
 """Stem and ending of the files of an evaluation; what stands between says on which data, nothing for the test set."""
 N_SAMPLES = 5
 N_LOOKED_AT = 200  # rows that a task may look at, to warn of what cannot be scored
-MAX_CHARACTERS = 100_000
-"""Longest line of a file to evaluate on."""
 
 
 def evaluate(

@@ -68,6 +68,10 @@ class TaskSpec(Spec):
         return [Problem(f"{path}.data", message)]
 
 
+MAX_CHARACTERS = 100_000
+"""Longest text that is answered."""
+
+
 @dataclass(frozen=True)
 class Loss:
     """Loss of a batch, summed over what is predicted, so that batches of any size add up."""
@@ -342,7 +346,9 @@ def random_of(seed: int, epoch: int, row: int) -> np.random.Generator:
 
 
 def broken_text(text: str) -> str:
-    """Why a line is no text; "" if it is. Broken bytes come as lone surrogates (the handler surrogateescape)."""
+    """Why a line cannot be read; "" if it can. Broken bytes come as lone surrogates (the handler surrogateescape)."""
+    if len(text) > MAX_CHARACTERS:
+        return f"{len(text):,} characters, over {MAX_CHARACTERS:,}"
     try:
         text.encode()
     except UnicodeEncodeError as error:

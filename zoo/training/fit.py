@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 import presets
 from registry import Spec, dump, parse
 from zoo import hardware
+from zoo.amounts import amount
 from zoo.data.coder import STEMS
 from zoo.errors import RunError
 from zoo.kinds import TASK
@@ -156,6 +157,12 @@ class _Session:
         self.progress = Progress.load(self.state["progress"]) if self.state else Progress()
         if self.state is not None:
             self.run = keep_end(self.run, json.loads(self.state["identity"]["spec"])["training"])
+            if self.spec.last_step < self.progress.step:
+                raise RunError(
+                    f"{folder}: this run has taken {amount(self.progress.step, 'step')} already, and "
+                    f"{self.spec.last_step:,} are asked for: training.max_steps and a schedule's total_steps must be "
+                    "above; nothing is changed"
+                )
         if is_first and not is_new:
             self._write_spec()
 
