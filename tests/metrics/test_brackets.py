@@ -62,6 +62,7 @@ def test_labels_must_agree_but_prt_is_advp() -> None:
 def test_a_bracket_that_is_there_twice_must_be_found_twice() -> None:
     gold = "(NP (NP (NN a)) )"
     assert scores(("(NP (X a))", gold))["recall"] == 50
+    assert scores((gold, gold))["recall"] == 100
 
 
 def test_what_is_no_tree_has_no_brackets_but_counts() -> None:

@@ -19,6 +19,7 @@ from zoo.assembly.build import build
 from zoo.cli.main import app
 from zoo.data.bad_lines import BadLines
 from zoo.data.cache import Rejected
+from zoo.data.spectrogram import log_mel
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, DECODING, TASK, Row
 from zoo.run.spec import RunSpec
@@ -161,6 +162,17 @@ def test_padding_has_no_influence(tmp_path: Path, name: str, overrides: tuple[st
         assert sum(answers[0].probabilities.values()) == pytest.approx(1)
     else:
         assert [answer[0].text for answer in answers] == [answer[0].text for answer in single]
+
+
+def test_a_recording_is_followed_by_silence_to_the_length_that_the_model_takes(tmp_path: Path) -> None:
+    run, data, _ = made("transcription", tmp_path)
+    task: Any = data.task
+    (row,) = rows(run, 1)
+    whole = np.pad(row["waveform"], (0, 44 * 40 - len(row["waveform"])))
+    expected = log_mel(whole, rate=2000, n_mels=7, window=128, hop=40)
+    found = task.collate(examples(run, data, 1))
+    assert found.get("source_mask") is None
+    np.testing.assert_allclose(found["source"][0].numpy().T, expected, atol=1e-5)
 
 
 def test_another_rate_is_refused_with_the_key_to_set(tmp_path: Path) -> None:
