@@ -9,6 +9,7 @@ by making one: `registry.Kind("mixer", context=("d_model",))`.
 """
 
 from zoo.kinds.attention import ATTENTION, Attention
+from zoo.kinds.callback import CALLBACK, Callback
 from zoo.kinds.corpus import CORPUS, Corpus, CorpusSpec, Row
 from zoo.kinds.decoding import DECODING, Decoding
 from zoo.kinds.embedding import EMBEDDING, Embedding
@@ -17,6 +18,7 @@ from zoo.kinds.head import HEAD, Head
 from zoo.kinds.initialization import INITIALIZATION, Initialization, Role
 from zoo.kinds.layout import LAYOUT, Layout, LayoutSpec
 from zoo.kinds.length_penalty import LENGTH_PENALTY, LengthPenalty
+from zoo.kinds.logger import LOGGER, Logger
 from zoo.kinds.metric import METRIC, Metric, MetricSpec, Scores
 from zoo.kinds.model import MODEL, Model, ModelSpec, mask_name, read_slots
 from zoo.kinds.norm import NORM, Norm
@@ -29,6 +31,7 @@ from zoo.kinds.tokenizer import TOKENIZER, TokenizerKind, TrainedTokenizer
 
 __all__ = [
     "ATTENTION",
+    "CALLBACK",
     "CORPUS",
     "DECODING",
     "EMBEDDING",
@@ -37,6 +40,7 @@ __all__ = [
     "INITIALIZATION",
     "LAYOUT",
     "LENGTH_PENALTY",
+    "LOGGER",
     "METRIC",
     "MODEL",
     "NORM",
@@ -47,6 +51,7 @@ __all__ = [
     "TASK",
     "TOKENIZER",
     "Attention",
+    "Callback",
     "Corpus",
     "CorpusSpec",
     "Decoding",
@@ -57,6 +62,7 @@ __all__ = [
     "Layout",
     "LayoutSpec",
     "LengthPenalty",
+    "Logger",
     "Metric",
     "MetricSpec",
     "Model",

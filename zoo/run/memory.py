@@ -219,7 +219,7 @@ def _rates(run: RunSpec) -> _Rates:
         is_half=training.precision.startswith("bf16"),
         is_on_cpu=is_on_cpu,
     )
-    n_state = getattr(training.optimizer, "n_state", _ADAMS_STATE)
+    n_state = getattr(training.optimizer, "n_state", _ADAMS_STATE) + (training.ema is not None)
     return _Rates(batch, n_state, training.devices if is_on_cpu else 1)
 
 

@@ -35,6 +35,7 @@ _OF_AN_ATTEMPT = {
     METRICS_FILE,
     INIT_FILE,
     "tensorboard",
+    "logs",
 }
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from zoo.assembly.layer import Layer
 from zoo.training.spec import TrainingSpec
@@ -33,3 +36,19 @@ def compile_layers(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, Layer):
             module.compile()
+
+
+def recompute_layers(model: nn.Module) -> None:
+    """Has each layer of a model keep only its input for the backward pass, which computes it again.
+
+    In place, so names in the state dict stay. Dropout draws the same again.
+    """
+    for module in model.modules():
+        if isinstance(module, Layer):
+            module.forward = partial(_recomputed, module, module.forward)  # type: ignore[method-assign]
+
+
+def _recomputed(layer: nn.Module, forward: Any, *inputs: Any, **more: Any) -> Any:
+    if layer.training and torch.is_grad_enabled():
+        return checkpoint(forward, *inputs, use_reentrant=False, **more)
+    return forward(*inputs, **more)

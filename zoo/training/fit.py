@@ -20,7 +20,7 @@ from zoo import hardware
 from zoo.amounts import amount
 from zoo.data.coder import STEMS
 from zoo.errors import RunError
-from zoo.kinds import TASK
+from zoo.kinds import CALLBACK, LOGGER, TASK
 from zoo.progress import Bar, Report
 from zoo.storage import files
 from zoo.storage.averaging import average
@@ -58,6 +58,8 @@ from zoo.training.spec import TrainingSpec
 from zoo.training.starting import take_coders
 
 SPEC_FILE = "spec.yaml"
+LOGS_FOLDER = "logs"
+"""Of the loggers that a spec names."""
 PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}  # our names to Lightning's
 
 log = logging.getLogger(__name__)
@@ -290,8 +292,9 @@ class _Session:
             limit_train_batches=0.0 if keeper.is_done else 1.0,
             limit_val_batches=0.0,
             num_sanity_val_steps=0,
-            callbacks=[keeper],
-            logger=False,
+            callbacks=[*self._callbacks(), keeper],  # last: it saves what the others remember
+            logger=self._loggers() or False,
+            log_every_n_steps=self.spec.log_every,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -301,6 +304,17 @@ class _Session:
             # Under SLURM Lightning would look for checkpoints of its own and load them.
             plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
         )
+
+    def _callbacks(self) -> list[Any]:
+        callbacks = [CALLBACK.build(spec) for spec in self.spec.callbacks]
+        for callback, state in zip(callbacks, self.state["callbacks"] if self.state else (), strict=False):
+            callback.load_state_dict(state)
+        return callbacks
+
+    def _loggers(self) -> list[Any]:
+        """In a folder for each session, for some begin theirs anew."""
+        folder = self.folder / LOGS_FOLDER / f"from-step-{self.progress.step}"
+        return [LOGGER.build(spec, folder=folder) for spec in self.spec.loggers]
 
     def _module(self) -> TrainingModule:
         step = self.progress.step

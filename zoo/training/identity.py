@@ -12,7 +12,8 @@ FREE = frozenset(
     f"training.{key}"
     for key in (
         "max_steps", "max_minutes", "schedule.total_steps", "out_of_memory", "devices", "accumulate",
-        "accelerator", "tf32", "compile", "deterministic", "data_workers", "max_skipped_steps",
+        "accelerator", "tf32", "compile", "activation_checkpointing", "deterministic", "data_workers",
+        "max_skipped_steps",
         "log_every", "validate_every", "checkpoint_every", "keep_checkpoints", "average_last",
     )
 )  # fmt: skip
@@ -38,7 +39,7 @@ def check_identity(saved: Mapping[str, str], now: Mapping[str, str]) -> None:
     changed = [
         f"{key}: {old!r} when it was saved, now {new!r}"
         for key, old, new in (each.of_type() for each in differences(before, after))
-        if key not in FREE and not key.startswith(("task.data.", "generation."))
+        if key not in FREE and not key.startswith(("task.data.", "generation.", "training.loggers"))
     ]
     if n_before != n_after:
         changed.append(f"training.devices · accumulate: {n_before} when it was saved, now {n_after}")

@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from zoo.storage.metrics import Value
 from zoo.tasks.prepared import Prepared, Validation
 from zoo.training.data import TrainingData
 from zoo.training.display import Display
+from zoo.training.ema import MovingAverage
 from zoo.training.journal import Journal
 from zoo.training.module import TrainingModule
 from zoo.training.order import Position
@@ -60,6 +62,8 @@ class Keeper(Callback):
         self.journal = journal
         self.stop = stop
         self.display = display
+        self.ema: MovingAverage | None = None
+        self.others: list[Any] = []
         self._started = time.monotonic() - progress.seconds  # as if all sessions were one
         self._stepping_since = 0.0
 
@@ -73,6 +77,11 @@ class Keeper(Callback):
             scheduler = trainer.lr_scheduler_configs[0].scheduler
             for group, rate in zip(trainer.optimizers[0].param_groups, scheduler.get_last_lr(), strict=True):
                 group["lr"] = rate  # that of the next step; what was saved is that of the last
+        if self.spec.ema is not None:
+            self.ema = MovingAverage(module.model, self.spec.ema)
+            if self.resumed is not None:  # what was loaded are the means
+                module.model.load_state_dict(self.resumed["weights"])
+        self.others = [each for each in trainer.callbacks if each is not self]  # type: ignore[attr-defined]
         if self._is_validation_due(is_last=self.is_done):
             self._validate(trainer, module)
         if self.resumed is not None:
@@ -82,6 +91,8 @@ class Keeper(Callback):
         assert isinstance(module, TrainingModule)
         # Lightning's own SIGTERM handler, in place by now, would end an accumulation halfway.
         self.stop.defer()
+        loop: Any = trainer.fit_loop
+        loop.epoch_loop._batches_that_stepped = self.progress.step  # what callbacks log their figures under
         module.vote = lambda: (self.stop.received is not None, self.is_out_of_time)
         rank, n_ranks = trainer.global_rank, trainer.world_size
         if self.resumed is not None and len(self.resumed["random"]) == n_ranks:
@@ -113,7 +124,8 @@ class Keeper(Callback):
     def is_done(self) -> bool:
         """Whether there is nothing left to train; a run takes one step at least, whatever time it is given."""
         step = self.progress.step
-        return step >= self.spec.last_step or (step > 0 and self.is_out_of_time)
+        has_ended = self.progress.has_ended or (step > 0 and self.is_out_of_time)
+        return has_ended or step >= self.spec.last_step
 
     def _is_validation_due(self, *, is_last: bool) -> bool:
         step = self.progress.step
@@ -124,6 +136,8 @@ class Keeper(Callback):
     def _count(self, trainer: Trainer) -> None:
         progress = self.progress
         progress.step += 1
+        if self.ema is not None and not progress.n_skipped_in_a_row:
+            self.ema.update()
         n_batches = self.spec.accumulate * trainer.world_size
         here = Position(progress.epoch, progress.batch)
         progress.epoch, progress.batch = self.order.after(here, n_batches)
@@ -148,6 +162,10 @@ class Keeper(Callback):
         if self._is_validation_due(is_last=is_last):
             self._stop_the_clock()
             is_stopping |= not self._validate(trainer, module)
+        if trainer.should_stop:  # a callback's word
+            progress.has_ended = is_last = True
+            if self._is_validation_due(is_last=True):
+                is_stopping |= not self._validate(trainer, module)
         is_best = progress.best_step == progress.step
         if is_last or is_stopping or is_regular or is_best:
             self._stop_the_clock()
@@ -179,6 +197,9 @@ class Keeper(Callback):
                     "seconds": self.seconds,
                 }
             )
+        figures = {"train_loss": loss, "learning_rate": module.learning_rate, "tokens_per_second": speed}
+        trainer.callback_metrics["train_loss"] = torch.tensor(loss)
+        self._log(trainer, {**figures, "gradient_norm": module.gradient_norm})
         self.display.show(progress.step, {"loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"})
         self.progress.window = type(window)()
 
@@ -187,7 +208,7 @@ class Keeper(Callback):
         module.model.eval()
         parts = self.data.val_dataloader()
         try:
-            with torch.no_grad(), trainer.precision_plugin.forward_context():
+            with self._result_weights(), torch.no_grad(), trainer.precision_plugin.forward_context():
                 for number, part in enumerate(parts):
                     if self.stop.received is not None:
                         break
@@ -198,11 +219,14 @@ class Keeper(Callback):
             module.model.train()
         measured = module.measured(is_wanted=self.stop.received is None)
         if measured is not None:
-            self._note_validation(self.task.validation(measured))
+            result = self.task.validation(measured)
+            self._note_validation(trainer, result)
+            for callback in self.others:
+                callback.on_validation_end(trainer, module)
         self._stepping_since = time.monotonic()
         return measured is not None
 
-    def _note_validation(self, result: Validation) -> None:
+    def _note_validation(self, trainer: Trainer, result: Validation) -> None:
         progress = self.progress
         by_score = self.spec.best_by == "score" and result.merit is not None
         value = result.merit if by_score and result.merit is not None else -result.loss
@@ -210,6 +234,11 @@ class Keeper(Callback):
         if self.journal is not None:
             record: dict[str, Value] = {"kind": "validation", "step": progress.step, "epoch": self._epoch()}
             self.journal.append({**record, **result.metrics, "seconds": self.seconds})
+        figures = {f"val_{name}": value for name, value in result.metrics.items()}
+        if result.score is not None:
+            figures["val_score"] = result.score
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in figures.items()})
+        self._log(trainer, figures)
         shown = {"validation loss": f"{result.loss:.3f}"}
         if result.score is not None:
             shown[self.task.score_name] = f"{result.score:.2f}"
@@ -227,11 +256,17 @@ class Keeper(Callback):
                 "random": random,
                 "journal_bytes": self.journal.position(),
                 "identity": dict(self.identity),
+                "callbacks": [callback.state_dict() for callback in self.others],
             }
+            if self.ema is not None:
+                state["weights"] = {
+                    name: tensor.clone() for name, tensor in module.model.state_dict().items()
+                }
             try:
-                self.checkpoints.save(
-                    self.progress.step, module.model.state_dict(), state, is_regular=is_regular
-                )
+                with self._result_weights():
+                    self.checkpoints.save(
+                        self.progress.step, module.model.state_dict(), state, is_regular=is_regular
+                    )
                 self._tidy()
                 self.journal.write_table()
             except RunError as error:
@@ -253,6 +288,14 @@ class Keeper(Callback):
         self.checkpoints.keep({*regular[-n_kept:], *named.values()})
 
     # Helpers
+
+    def _result_weights(self) -> AbstractContextManager[None]:
+        """Within it the model has the weights that count: those of the moving average, where there is one."""
+        return nullcontext() if self.ema is None else self.ema.in_place()
+
+    def _log(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics(dict(figures), step=self.progress.step)
 
     def _gather_losses(self, trainer: Trainer, module: TrainingModule) -> None:
         """Moves what the module remembers of its batches, on all ranks, into the counters."""

@@ -12,7 +12,7 @@ from registry import Spec
 from zoo.assembly.build import build
 from zoo.kinds import SCHEDULE
 from zoo.tasks.prepared import Prepared
-from zoo.training.devices import compile_layers
+from zoo.training.devices import compile_layers, recompute_layers
 from zoo.training.module import TrainingModule
 from zoo.training.progress import Progress
 from zoo.training.randomness import seed_all
@@ -59,6 +59,8 @@ def make_module(
     freeze(model, run.training.freeze)
     if run.training.compile:
         compile_layers(model)
+    if run.training.activation_checkpointing:
+        recompute_layers(model)
     return TrainingModule(
         model=model,
         task=task,

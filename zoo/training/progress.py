@@ -42,6 +42,8 @@ class Progress:
     """The loss of the best step on the validation set."""
     seconds: float = 0.0
     """Time spent training, over all resumes."""
+    has_ended: bool = False
+    """Whether a callback has ended training for good."""
     window: Window = field(default_factory=Window)
 
     def note_validation(self, value: float, loss: float) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field
 
 from registry import Spec
-from zoo.kinds import OPTIMIZER, SCHEDULE, ScheduleSpec
+from zoo.kinds import CALLBACK, LOGGER, OPTIMIZER, SCHEDULE, ScheduleSpec
 
 
 class TrainingSpec(Spec):
@@ -39,6 +39,9 @@ class TrainingSpec(Spec):
     """Processes, each with a device and a share of every step's batches."""
     compile: bool = False
     """Whether the stacks' layers go through torch.compile."""
+    activation_checkpointing: bool = False
+    """Whether a layer keeps nothing for the backward pass but its input, and is computed again in it: less memory for
+    about a third more time, and the same gradient."""
     deterministic: bool = False
     """Whether torch may use only algorithms that give the same bits every time. On a CPU they all do."""
     data_workers: int = Field(0, ge=0, le=256)
@@ -67,8 +70,15 @@ class TrainingSpec(Spec):
     """Regular checkpoints kept, the newest ones, besides the best; null: as many as average_last."""
     average_last: int = Field(1, ge=1, le=10**6)
     """Checkpoints whose mean weights are the result; 1 for no averaging. The paper: 5, for big 20."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of a moving average of the weights, such as 0.999, which then is what is validated, kept and used; training
+    itself goes on from the last weights. null for none."""
     log_every: int = Field(50, ge=1, le=10**9)
     """Steps between two records of the training loss."""
+    loggers: tuple[Annotated[Spec, LOGGER], ...] = ()
+    """Where these records go besides the run's own, which is always kept."""
+    callbacks: tuple[Annotated[Spec, CALLBACK], ...] = ()
+    """What else happens in training, such as an early end."""
 
     def check(self) -> None:
         if self.keep_checkpoints is not None and self.average_last > self.keep_checkpoints:
@@ -76,6 +86,15 @@ class TrainingSpec(Spec):
                 f"average_last ({self.average_last}) must be at most "
                 f"keep_checkpoints ({self.keep_checkpoints})"
             )
+        if self.ema is not None and self.average_last > 1:
+            raise ValueError(
+                f"ema ({self.ema}) and average_last ({self.average_last}) both average the weights; take one of them"
+            )
+        if self.compile and self.activation_checkpointing:
+            raise ValueError("compile and activation_checkpointing do not go together yet; take one of them")
+        watching = [each.type for each in self.callbacks if getattr(each, "needs_logger", False)]
+        if watching and not self.loggers:
+            raise ValueError(f"{watching[0]} has nowhere to write to; give training.loggers, such as [csv]")
         if self.out_of_memory == "split" and self.devices > 1:
             raise ValueError(
                 "out_of_memory 'split' needs devices 1: other devices would wait for this one's halves"

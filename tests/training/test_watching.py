@@ -1,0 +1,170 @@
+"""Loggers, callbacks, the moving average, layers computed twice: what a spec's training section may ask for."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import pytest
+import torch
+from comparison import differences, final
+from lightning.pytorch import Callback
+
+from registry import Spec, SpecError
+from zoo.errors import RunError
+from zoo.kinds import CALLBACK, LOGGER
+from zoo.storage.checkpoints import Checkpoints
+from zoo.storage.metrics import read
+from zoo.storage.selection import load_weights
+from zoo.training import keeper
+from zoo.training.fit import fit
+
+
+def cut_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    original = keeper.Keeper._after_step
+
+    def cutting(self: keeper.Keeper, *args: Any) -> None:
+        original(self, *args)
+        if self.progress.step == step:
+            raise SystemError
+
+    monkeypatch.setattr(keeper.Keeper, "_after_step", cutting)
+
+
+def resumed(run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    with monkeypatch.context() as patch:
+        cut_at(patch, at)
+        with pytest.raises(SystemError):
+            fit(run, folder, resume=False, progress=False)
+    fit(run, folder, resume=True, progress=False)
+
+
+def rows(folder: Path, session: int = 0) -> list[dict[str, str]]:
+    with (folder / "logs" / f"from-step-{session}" / "csv" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_logger_gets_the_figures_of_the_runs_own_record(toy: ModuleType, tmp_path: Path) -> None:
+    run = toy.toy_run(loggers=["csv", "tensorboard"], callbacks=["learning_rate_monitor"])
+    fit(run, tmp_path, resume=False, progress=False)
+    records = read(tmp_path)
+    for kind, name, key in (("train", "train_loss", "loss"), ("validation", "val_bleu", "bleu")):
+        found = {int(row["step"]): float(row[name]) for row in rows(tmp_path) if row[name]}
+        assert found == {r["step"]: pytest.approx(r[key]) for r in records if r["kind"] == kind}
+    assert any(row["lr-Adam"] for row in rows(tmp_path))
+    assert list((tmp_path / "logs" / "from-step-0" / "tensorboard").glob("events*"))
+
+
+def test_a_resumed_run_logs_into_a_folder_of_its_own(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resumed(toy.toy_run(loggers=["csv"]), tmp_path, monkeypatch, 5)  # the last checkpoint is of step 4
+    assert [int(row["step"]) for row in rows(tmp_path, 4) if row["train_loss"]] == [6, 8, 10]
+
+
+STOPPING = {"type": "early_stopping", "patience": 2, "min_delta": 1e9}
+
+
+def test_early_stopping_ends_a_run_for_good(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = toy.toy_run(max_steps=30, callbacks=[STOPPING], validate_every=2)
+    result = fit(run, tmp_path / "alone", resume=False, progress=False)
+    assert result.step == 6  # of validations at 2, 4 and 6 the last two were no better
+    assert Checkpoints(tmp_path / "alone" / "checkpoints").steps()[-1] == 6
+    assert fit(run, tmp_path / "alone", resume=True, progress=False).step == 6
+    resumed(run, tmp_path / "cut", monkeypatch, 5)  # what it has counted is in the checkpoint
+    assert list(differences(final(tmp_path / "alone"), final(tmp_path / "cut"))) == []
+
+
+def test_what_cannot_be_watched_is_an_error(toy: ModuleType, tmp_path: Path) -> None:
+    run = toy.toy_run(callbacks=[{"type": "early_stopping", "monitor": "val_los"}])
+    with pytest.raises(RunError, match=r"nothing is called 'val_los'; did you mean 'val_loss'\?"):
+        fit(run, tmp_path, resume=False, progress=False)
+
+
+def test_a_callback_of_a_plugin_is_called_and_remembers(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CALLBACK, "_entries", dict(CALLBACK._entries))
+    seen: list[int] = []
+
+    class CountSpec(Spec):
+        type: Literal["count"] = "count"
+
+    @CALLBACK.register("count", spec=CountSpec)
+    class Count(Callback):
+        """Counts batches."""
+
+        n = 0
+
+        def on_train_batch_end(self, *args: Any) -> None:
+            self.n += 1
+            seen.append(self.n)
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"n": self.n}
+
+        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            self.n = state_dict["n"]
+
+    resumed(toy.toy_run(callbacks=["count"]), tmp_path, monkeypatch, 3)
+    assert seen[-1] == 10
+
+
+def test_the_moving_average_is_the_result(toy: ModuleType, tmp_path: Path) -> None:
+    settings = {"validate_every": 100, "checkpoint_every": 1, "keep_checkpoints": 20}
+    fit(toy.toy_run(**settings), tmp_path / "plain", resume=False, progress=False)
+    fit(toy.toy_run(**settings, ema=0.75), tmp_path / "ema", resume=False, progress=False)
+    live = [load_weights(tmp_path / "plain", step) for step in range(1, 11)]
+    means = [load_weights(tmp_path / "ema", step) for step in range(1, 11)]
+    for before, after, weights in zip(means, means[1:], live[1:], strict=False):
+        for name, mean in after.items():
+            torch.testing.assert_close(mean, 0.75 * before[name] + 0.25 * weights[name], rtol=1e-5, atol=1e-6)
+    saved = Checkpoints(tmp_path / "ema" / "checkpoints").state(10)["weights"]
+    assert all(torch.equal(saved[name], tensor) for name, tensor in live[-1].items())
+    losses = [read(tmp_path / name)[-1]["loss"] for name in ("plain", "ema")]
+    assert losses[0] != losses[1]  # the mean is what is validated
+
+
+def test_a_run_with_a_moving_average_is_resumed_bit_for_bit(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = toy.toy_run(ema=0.75)
+    fit(run, tmp_path / "alone", resume=False, progress=False)
+    resumed(run, tmp_path / "cut", monkeypatch, 5)
+    assert list(differences(final(tmp_path / "alone"), final(tmp_path / "cut"))) == []
+
+
+def test_layers_computed_again_learn_the_same(toy: ModuleType, tmp_path: Path) -> None:
+    fit(toy.toy_run(), tmp_path / "plain", resume=False, progress=False)
+    fit(toy.toy_run(activation_checkpointing=True), tmp_path / "again", resume=False, progress=False)
+    plain, again = (load_weights(tmp_path / name, 10) for name in ("plain", "again"))
+    assert all(torch.equal(again[name], tensor) for name, tensor in plain.items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ema": 0.9, "average_last": 2}, "ema .0.9. and average_last .2. both average"),
+        ({"compile": True, "activation_checkpointing": True}, "do not go together"),
+        ({"callbacks": ["learning_rate_monitor"]}, "nowhere to write to"),
+    ],
+)
+def test_what_cannot_be_combined_is_refused(toy: ModuleType, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        toy.toy_run(**settings)
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_logger_that_is_not_installed_says_how_to_get_it(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    try:
+        __import__(name)
+    except ModuleNotFoundError:
+        with pytest.raises(RunError, match=rf"architecture-zoo\[{name}\]"):
+            LOGGER.build(LOGGER.examples(name)[0], folder=tmp_path)
+    else:
+        assert LOGGER.build(LOGGER.examples(name)[0], folder=tmp_path)
