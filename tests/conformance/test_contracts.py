@@ -9,7 +9,12 @@ import zoo.kinds
 from registry import Kind, kinds
 
 KINDS = [kind for kind in kinds() if kind.module.startswith(zoo.kinds.__name__)]
-WITHOUT_CALLS = {"model", "optimizer"}  # models differ in what they are called with; an optimizer is torch's
+WITHOUT_CALLS = {
+    "model",
+    "callback",
+    "logger",
+    "optimizer",
+}  # models differ in their calls; the others are functions, which make what is torch's or Lightning's
 
 
 def refused_calls(kind: Kind, component: type) -> list[str]:
