@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import MarianTokenizer, PreTrainedTokenizerFast
 
 LINES = ["the dog sees the old house", "a cat sleeps", "the house is old"] * 9
@@ -59,3 +59,18 @@ def write_marian(folder: Path, *, is_separate: bool = False) -> MarianTokenizer:
         json.dumps({"separate_vocabs": is_separate, "tokenizer_class": "MarianTokenizer"})
     )
     return MarianTokenizer.from_pretrained(folder)
+
+
+def write_gpt2(folder: Path) -> PreTrainedTokenizerFast:
+    """Byte-level BPE whose only special token ends a text, as GPT-2 has it."""
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=280, initial_alphabet=alphabet, show_progress=False)
+    inner.train_from_iterator(iter(LINES), trainer)
+    end = "<|endoftext|>"
+    inner.add_special_tokens([end])
+    theirs = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token=end, eos_token=end, unk_token=end)
+    theirs.save_pretrained(folder)
+    return theirs

@@ -31,6 +31,7 @@ def store() -> Iterator[ExampleStore]:
 
 def packing(store: ExampleStore, **given: Any) -> Packing:
     defaults: dict[str, Any] = {
+        "start": BOS,
         "length": 4,
         "stride": 4,
         "sampling": "epochs",

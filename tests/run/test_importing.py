@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, MarianConfig, MarianMTModel
+from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, MarianConfig, MarianMTModel
 from typer.testing import CliRunner
 
 import zoo
 from registry import SpecError
-from tests.checkpoints import write_bert, write_marian
+from tests.checkpoints import write_bert, write_gpt2, write_marian
 from zoo.cli.main import app
 from zoo.errors import DataError, RunError
 
@@ -161,3 +161,31 @@ def test_a_run_is_opened_and_asked_alike(run: Path) -> None:
     ] == texts
     (vector, _) = zoo.predict(run, ["the dog", "a"], embed=True)
     assert len(vector["vector"]) == 12
+
+
+def test_an_imported_language_model_goes_on_as_transformers_does(tmp_path: Path) -> None:
+    tokenizer = write_gpt2(tmp_path / "theirs")
+    end = tokenizer.eos_token_id
+    torch.manual_seed(2)
+    model = GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=len(tokenizer), n_positions=30, n_embd=12, n_head=3, n_layer=2, bos_token_id=end,
+            eos_token_id=end, initializer_range=0.5,
+        )
+    ).eval()  # fmt: skip
+    model.generation_config.update(max_new_tokens=9)
+    model.save_pretrained(tmp_path / "theirs")
+    result = call("import", tmp_path / "theirs", tmp_path / "mine")
+    assert result.stdout.endswith("for language model\n"), result.output
+    expected = []
+    for line in [*LINES, ""]:
+        ids = tokenizer([line], return_tensors="pt")["input_ids"] if line else torch.tensor([[end]])
+        written = model.generate(ids, max_new_tokens=9, pad_token_id=end)[0, ids.shape[1] :].tolist()
+        expected.append([number for number in written if number != end])
+    found = zoo.open(tmp_path / "mine", "generation.max_length=9", device="cpu")
+    answers = list(found.answers_to_lines([*LINES, ""]))
+    assert [answer[0].tokens for answer in answers] == expected
+    assert [answer[0].text for answer in answers] == tokenizer.batch_decode(expected)
+    (vector,) = zoo.predict(tmp_path / "mine", [LINES[0]], embed=True, device="cpu")
+    hidden = model.transformer(**tokenizer([LINES[0]], return_tensors="pt")).last_hidden_state[0]
+    torch.testing.assert_close(torch.tensor(vector["vector"]), hidden.mean(0).detach())

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from zoo.data.store import Example, ExampleStore, Integers
 from zoo.errors import DataError
-from zoo.special_ids import BOS
 
 Sampling = Literal["epochs", "random"]
 
@@ -19,7 +18,7 @@ class Packing:
     """Blocks of a stream, an Arrangement: what is in a block follows from its number, which blocks from the epoch's.
 
     The stream is the column `tokens` of a store, one document after the other, each with its end. Every token of it
-    is predicted: from the one before it, and the first of a document from BOS. Nothing of it is in memory.
+    is predicted: from the one before it, and the first of a document from `start`. Nothing of it is in memory.
 
     A block to learn from has `length` tokens. An epoch of `epochs` predicts every token once, in blocks that are
     shuffled and begin elsewhere in each epoch; one of `random` has as many blocks, each from anywhere.
@@ -31,6 +30,7 @@ class Packing:
         self,
         store: ExampleStore,
         *,
+        start: int,
         length: int,
         stride: int,
         sampling: Sampling,
@@ -46,7 +46,7 @@ class Packing:
                 "raise the one or lower the other"
             )
         self._store = store
-        self._length, self._stride = length, stride
+        self._start, self._length, self._stride = start, length, stride
         self._sampling, self._is_training, self._seed = sampling, is_training, seed
         self._rows = max(1, min(tokens_per_batch // length, rows_per_batch or tokens_per_batch))
 
@@ -97,10 +97,10 @@ class Packing:
         labels = np.asarray(column.values[first:end])
         tokens = np.empty_like(labels)
         tokens[1:] = labels[:-1]
-        tokens[0] = column.values[first - 1] if first else BOS
+        tokens[0] = column.values[first - 1] if first else self._start
         begun, over = np.searchsorted(column.offsets[:-1], (first, end))
         begins: Integers = column.offsets[begun:over] - first
-        tokens[begins] = BOS
+        tokens[begins] = self._start
         is_first = np.zeros(len(labels), np.int32)
         is_first[begins] = 1
         example = {

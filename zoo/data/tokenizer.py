@@ -29,6 +29,8 @@ class Tokenizer(Coder, ABC):
     """What a text begins with, where a model reads it or is to write it."""
     after: tuple[int, ...] = (EOS,)
     """What a text ends with."""
+    opening: tuple[int, ...] = (BOS,)
+    """What a prompt begins with, of a model that goes on with it."""
 
     def for_side(self, side: str) -> Tokenizer:
         """The tokenizer of a side, source or target, where one vocabulary cuts the two in different ways."""
@@ -46,6 +48,10 @@ class Tokenizer(Coder, ABC):
     def whole(self, tokens: Sequence[int]) -> list[int]:
         """A text's ids with what stands before and after it."""
         return [*self.before, *tokens, *self.after]
+
+    def prompt(self, tokens: Sequence[int]) -> list[int]:
+        """A prompt's ids with what begins it; of an empty one, what begins every text."""
+        return [*self.opening, *tokens] or [self.start]
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """The text of each row of ids; PAD, BOS and EOS say nothing; UNK, and an id without a token, says "⁇"."""

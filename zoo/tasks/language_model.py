@@ -27,7 +27,7 @@ from zoo.generation.output import Output, one_line, outputs
 from zoo.generation.search import n_positions
 from zoo.kinds import DECODING, TASK, TOKENIZER, Row, mask_name
 from zoo.progress import Report, counted
-from zoo.special_ids import BOS, EOS, SpecialIds
+from zoo.special_ids import SpecialIds
 from zoo.tasks.task import (
     Batch,
     Loss,
@@ -177,21 +177,22 @@ class LanguageModelling(Task):
             if not tokens:
                 found.append(Rejected("no token", "there is no token in this text"))
                 continue
-            example = {"tokens": ids([*tokens, EOS], self.tokenizer.vocab_size)}
+            example = {"tokens": ids([*tokens, self.tokenizer.end], self.tokenizer.vocab_size)}
             found.append({**example, "bytes": np.array([len(text.encode())])} if is_scored else example)
         return found
 
     def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
-        """The prompts: BOS and the tokens of each, perhaps none."""
+        """The prompts: what begins one, and the tokens of each, perhaps none."""
         longest = n_positions(model)
         faults = [broken_text(row["text"]) for row in rows]
         texts = ["" if fault else row["text"] for row, fault in zip(rows, faults, strict=True)]
         found: list[Example | Refusal] = []
         for fault, tokens in zip(faults, self.tokenizer.encode(texts), strict=True):
-            n = 1 + len(tokens)
+            whole = self.tokenizer.prompt(tokens)
+            n = len(whole)
             if not fault and longest is not None and n > longest:
                 fault = f"{n} tokens, its beginning included, but the model has positions for {longest}"
-            prompt = {"tokens": ids([BOS, *tokens], self.tokenizer.vocab_size)}
+            prompt = {"tokens": ids(whole, self.tokenizer.vocab_size)}
             found.append(Refusal(fault) if fault else prompt)
         return found
 
@@ -209,6 +210,7 @@ class LanguageModelling(Task):
     ) -> Arrangement:
         return Packing(
             store,
+            start=self.tokenizer.start,
             length=self.block_length,
             stride=self.stride,
             sampling=self.sampling,
@@ -222,7 +224,7 @@ class LanguageModelling(Task):
         return len(example["tokens"])
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        tokens, mask = padded([example["tokens"] for example in examples])
+        tokens, mask = padded([example["tokens"] for example in examples], fill=self.tokenizer.pad)
         B, T = tokens.shape
         n_tokens = sum(len(example["tokens"]) for example in examples)
         tensors = {"tokens": tokens, "mask": mask}
@@ -275,10 +277,17 @@ class LanguageModelling(Task):
     # Predicting
 
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[list[Output]]:
-        """The continuations of each prompt, best first, without it. Special ids are the tokenizer's."""
+        """The continuations of each prompt, best first, without it.
+
+        Special ids are the tokenizer's; what an imported model's search says besides, such as further ends, is kept.
+        """
         assert decoding is not None
-        if "ids" in type(decoding).model_fields:
-            decoding = decoding.model_copy(update={"ids": SpecialIds()})
+        said: SpecialIds | None = getattr(decoding, "ids", None)
+        pad, start, end = self.tokenizer.pad, self.tokenizer.start, self.tokenizer.end
+        if said is not None and (said.pad, said.start, said.ends[0]) != (pad, start, end):
+            never = tuple(dict.fromkeys(number for number in (pad, start) if number != end))
+            own = SpecialIds(pad=pad, start=start, end=end, never=never)
+            decoding = decoding.model_copy(update={"ids": own})
         is_token = torch.tensor(self.tokenizer.is_token(), dtype=torch.bool)
         found = DECODING.build(decoding)(model, batch["tokens"], batch.get("mask"), is_token=is_token)
         return [outputs(hypotheses, self.tokenizer) for hypotheses in found]

@@ -80,6 +80,7 @@ class HuggingFace:
             "ids": {"pad": 0, "unk": 1, "start": 2, "end": 3},
             "before": [],
             "after": [3],
+            "opening": [2],
             # In text of ours "</s>" is four characters, not the end.
             "reads_special_tokens": False,
         }
@@ -107,7 +108,9 @@ class TrainedHuggingFace(Tokenizer):
             self._tokenizer.no_truncation()
             self._tokenizer.encode_special_tokens = not about["reads_special_tokens"]
             known = {role: int(number) for role, number in about["ids"].items() if number is not None}
-            self.before, self.after = tuple(map(int, about["before"])), tuple(map(int, about["after"]))
+            self.before, self.after, self.opening = (
+                tuple(map(int, about[name])) for name in ("before", "after", "opening")
+            )
         except Exception as error:  # the library raises nothing narrower
             raise RunError(f"not a tokenizer of the tokenizers library: {error}") from None
         vocabulary: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
@@ -178,6 +181,7 @@ def _from_file(path: Path, *, ids: Mapping[str, int] | None = None) -> TrainedHu
         "ids": {**found, **(ids or {})},
         "before": before,
         "after": after,
+        "opening": before,
         "reads_special_tokens": not named.get("split_special_tokens", False),
     }
     return TrainedHuggingFace.of(data, about)
