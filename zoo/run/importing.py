@@ -27,12 +27,9 @@ from zoo.storage.files import check_free
 _TASKS = {
     ("language_model", 2): "translation",
     ("language_model", 1): "language_model",
-    ("masked_language_model", 1): "masked_language_model",
-    ("pooled_classifier", 1): "text_classification",
-    ("regression", 1): "text_classification",
-    ("token_classifier", 1): "tagging",
 }
-"""The task of a model over tokens, by its head and how many inputs it has."""
+"""The task of a model over tokens, by its head and how many inputs it has: those that take special ids from the
+tokenizer, for with ids of their own they would be wrong without a word."""
 _LONGEST = {"max_length": 256, "length": 256}
 """What bounds an input in a task's spec, and its bound where the model has positions enough."""
 
