@@ -60,7 +60,7 @@ class Reversal:
 @pytest.fixture(autouse=True)
 def built(monkeypatch):
     """The tests give the search itself where its spec would stand."""
-    monkeypatch.setattr("zoo.tasks.translation.DECODING", type("Built", (), {"build": lambda search: search}))
+    monkeypatch.setattr("zoo.tasks.task.DECODING", type("Built", (), {"build": lambda search: search}))
 
 
 def run(lines, decoding, *, model=None, **sizes):

@@ -536,3 +536,15 @@ def test_a_corpus_without_the_fields_that_are_read_is_refused() -> None:
 
 class Lacking(CorpusSpec):
     fields: ClassVar = ("text", "label")
+
+
+def test_a_search_goes_by_the_ids_of_the_tokenizer_not_by_those_of_a_published_vocabulary(tmp_path: Path) -> None:
+    published = {"type": "greedy", "ids": {"pad": 9, "start": 9, "end": 7, "never": [9]}}
+    answers = []
+    for generation in ("greedy", published):
+        spec = parts(generation=generation)
+        _, prepared, model = made(spec, tmp_path)
+        batch = prepared.part(prepared.parts("dev")[0])
+        found = prepared.predict(model, batch, decoding=spec.generation)
+        answers.append([[output.tokens for output in outputs] for outputs in found])
+    assert answers[0] == answers[1]

@@ -17,11 +17,11 @@ from zoo.data.bad_lines import Policy
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore
 from zoo.generation.output import Output, outputs
-from zoo.kinds import DECODING, METRIC, Metric, Row
-from zoo.special_ids import EOS, SpecialIds
+from zoo.kinds import METRIC, Metric, Row
+from zoo.special_ids import EOS
 from zoo.tasks._sequence_pairs import pair_batch, pair_loss
 from zoo.tasks._text import TextSpec, TextTask
-from zoo.tasks.task import Batch, Loss, Refusal, perplexity
+from zoo.tasks.task import Batch, Loss, Refusal, perplexity, search_with
 
 IDS = NDArray[np.int64]
 
@@ -133,15 +133,15 @@ class DenoisingTask(TextTask):
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[list[Output]]:
         """What the model writes for each source, best first.
 
-        Searched as `generation` says, but for its ids, which are a published checkpoint's: the tokenizer was trained
-        here, and has this project's.
+        Special ids are the tokenizer's: see zoo.tasks.task.search_with.
         """
         assert decoding is not None
         is_token = torch.zeros(self.vocab_size, dtype=torch.bool)
         is_token[: self.tokenizer.vocab_size] = torch.tensor(self.tokenizer.is_token(), dtype=torch.bool)
         is_token[list(self.writable)] = True
-        search = DECODING.build(decoding.model_copy(update={"ids": SpecialIds()}))
-        found = search(model, batch["source"], batch.get("source_mask"), is_token=is_token)
+        found = search_with(decoding, self.tokenizer)(
+            model, batch["source"], batch.get("source_mask"), is_token=is_token
+        )
         return [outputs(hypotheses, self) for hypotheses in found]
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:

@@ -25,9 +25,8 @@ from zoo.data.tokenizer import Tokenizer
 from zoo.errors import RunError
 from zoo.generation.output import Output, one_line, outputs
 from zoo.generation.search import n_positions
-from zoo.kinds import DECODING, TASK, TOKENIZER, Row, mask_name
+from zoo.kinds import TASK, TOKENIZER, Row, mask_name
 from zoo.progress import Report, counted
-from zoo.special_ids import SpecialIds
 from zoo.tasks.task import (
     Batch,
     Loss,
@@ -39,6 +38,7 @@ from zoo.tasks.task import (
     ids,
     perplexity,
     require,
+    search_with,
     shortened,
     total,
 )
@@ -279,17 +279,13 @@ class LanguageModelling(Task):
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[list[Output]]:
         """The continuations of each prompt, best first, without it.
 
-        Special ids are the tokenizer's; what an imported model's search says besides, such as further ends, is kept.
+        Special ids are the tokenizer's: see zoo.tasks.task.search_with.
         """
         assert decoding is not None
-        said: SpecialIds | None = getattr(decoding, "ids", None)
-        pad, start, end = self.tokenizer.pad, self.tokenizer.start, self.tokenizer.end
-        if said is not None and (said.pad, said.start, said.ends[0]) != (pad, start, end):
-            never = tuple(dict.fromkeys(number for number in (pad, start) if number != end))
-            own = SpecialIds(pad=pad, start=start, end=end, never=never)
-            decoding = decoding.model_copy(update={"ids": own})
         is_token = torch.tensor(self.tokenizer.is_token(), dtype=torch.bool)
-        found = DECODING.build(decoding)(model, batch["tokens"], batch.get("mask"), is_token=is_token)
+        found = search_with(decoding, self.tokenizer)(
+            model, batch["tokens"], batch.get("mask"), is_token=is_token
+        )
         return [outputs(hypotheses, self.tokenizer) for hypotheses in found]
 
     def written(self, answer: Any) -> dict[str, Any]:

@@ -26,9 +26,11 @@ from zoo.data.batches import BatchPlan
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore
-from zoo.kinds import CORPUS, CorpusSpec, Metric, Row, mask_name
+from zoo.data.tokenizer import Tokenizer
+from zoo.kinds import CORPUS, DECODING, CorpusSpec, Metric, Row, mask_name
 from zoo.losses import Sums
 from zoo.progress import Report
+from zoo.special_ids import SpecialIds
 
 Rows = Callable[[], Iterator[Row]]
 """Reads the rows of a split from their beginning, as often as it is called."""
@@ -354,6 +356,20 @@ def broken_text(text: str) -> str:
     except UnicodeEncodeError as error:
         return f"broken UTF-8 at character {error.start + 1}"
     return ""
+
+
+def search_with(decoding: Spec, tokenizer: Tokenizer) -> Any:
+    """The search that a decoding's spec says, over the special ids of the tokenizer that the model has learnt with.
+
+    What the spec says besides, such as further ends of an imported model, is kept where it names the same ids.
+    """
+    said: SpecialIds | None = getattr(decoding, "ids", None)
+    pad, start, end = tokenizer.pad, tokenizer.start, tokenizer.end
+    if said is not None and (said.pad, said.start, said.ends[0]) != (pad, start, end):
+        never = tuple(dict.fromkeys(number for number in (pad, start) if number != end))
+        own = SpecialIds(pad=pad, start=start, end=end, never=never)
+        decoding = decoding.model_copy(update={"ids": own})
+    return DECODING.build(decoding)
 
 
 def perplexity(mean_nll: float) -> float:

@@ -23,7 +23,7 @@ from zoo.data.tokenizer import Tokenizer
 from zoo.errors import RunError
 from zoo.generation.output import Output, one_line, outputs
 from zoo.generation.search import n_positions
-from zoo.kinds import DECODING, METRIC, TASK, TOKENIZER, Metric, Row
+from zoo.kinds import METRIC, TASK, TOKENIZER, Metric, Row
 from zoo.metrics.scripts import tokenizer_advice
 from zoo.progress import Report, counted
 from zoo.tasks._sequence_pairs import pair_batch, pair_loss
@@ -37,6 +37,7 @@ from zoo.tasks.task import (
     broken_text,
     ids,
     perplexity,
+    search_with,
     shortened,
 )
 from zoo.tasks.word_vectors import WordVectorsSpec, check_widths, fill_embedding, sha256_of
@@ -264,7 +265,9 @@ class Translation(Task):
         assert decoding is not None
         tokenizer = self.tokenizers[1]
         is_token = torch.tensor(tokenizer.is_token(), dtype=torch.bool)
-        found = DECODING.build(decoding)(model, batch["source"], batch.get("source_mask"), is_token=is_token)
+        found = search_with(decoding, tokenizer)(
+            model, batch["source"], batch.get("source_mask"), is_token=is_token
+        )
         return [outputs(hypotheses, tokenizer) for hypotheses in found]
 
     def written(self, answer: Any) -> dict[str, Any]:
