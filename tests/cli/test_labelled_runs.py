@@ -18,6 +18,7 @@ SMALL = (
     "model.encoder.n_layers=1",
     "model.inputs.vocab_size=30",
     "task.tokenizer=words",
+    "task.label_smoothing=0",
     "training.max_steps=2",
     "training.precision=fp32",
     "training.accelerator=cpu",

@@ -44,7 +44,7 @@ def train(spec: Spec, lines: list[str] = LINES, vocab_size: int = 601) -> Tokeni
 
 @pytest.fixture(scope="module", params=SPECS, ids=NAMES)
 def trained(request: pytest.FixtureRequest) -> Tokenizer:
-    return train(request.param, vocab_size=2_003 if request.param.type == "words" else 601)
+    return train(request.param, vocab_size=2_003 if request.param.type in ("words", "symbols") else 601)
 
 
 def test_decoding_gives_every_training_line_back_as_it_was(trained: Tokenizer) -> None:

@@ -538,7 +538,9 @@ class Lacking(CorpusSpec):
     fields: ClassVar = ("text", "label")
 
 
-def test_a_search_goes_by_the_ids_of_the_tokenizer_not_by_those_of_a_published_vocabulary(tmp_path: Path) -> None:
+def test_a_search_goes_by_the_ids_of_the_tokenizer_not_by_those_of_a_published_vocabulary(
+    tmp_path: Path,
+) -> None:
     published = {"type": "greedy", "ids": {"pad": 9, "start": 9, "end": 7, "never": [9]}}
     answers = []
     for generation in ("greedy", published):

@@ -61,18 +61,16 @@ def how_to_give(run: RunSpec, key: str) -> str:
         for spec in TASK.examples(name)[:1]
     }
     fit = [name for name, problems in found.items() if not problems]
-    able = ", ".join(name for name in presets.names() if "task" in presets.read(name).data)
     if not fit:
-        reasons = [
+        reasons = {
             problem.message.removeprefix("model: ") for problems in found.values() for problem in problems
-        ]
-        return (
-            f", and no task known here takes its model ({'; '.join(reasons)}; one of your own comes by --plugin); "
-            f"presets with a task: {able}"
-        )
+        }
+        return f", and no task known here takes its model ({'; '.join(sorted(reasons))}; one of your own comes by --plugin)"
+    tasks = {name: presets.read(name).data.get("task", {}).get("type") for name in presets.names()}
+    able = [name for name, task in tasks.items() if task in fit]
     return (
-        f": print the spec to a file, zoo show SPEC > FILE, and add task: {{type: {fit[0]}, ...}} "
-        f"(its keys: zoo describe task/{fit[0]}); presets with a task: {able}"
+        f": print the spec to a file, zoo show SPEC > FILE, and add task: {{type: TASK, ...}} with one of "
+        f"{', '.join(fit)} (its keys: zoo describe task/{fit[0]}); presets that have one: {', '.join(able)}"
     )
 
 

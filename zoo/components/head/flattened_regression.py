@@ -30,7 +30,11 @@ class FlattenedRegressionSpec(Spec):
 
     def check(self, *, d_model: int, embeddings: Mapping[str, Spec]) -> None:
         for name, embedding in embeddings.items():
-            length = getattr(embedding, "length", self.n_places)
+            length = getattr(embedding, "length", None)
+            if length is None:
+                raise ValueError(
+                    f"{name} gives sequences of any length, and this head reads {self.n_places} vectors"
+                )
             if length != self.n_places:
                 raise ValueError(f"n_places ({self.n_places}) must be the vectors of {name}: {length}")
 
