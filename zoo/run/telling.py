@@ -65,7 +65,8 @@ def how_to_give(run: RunSpec, key: str) -> str:
         reasons = {
             problem.message.removeprefix("model: ") for problems in found.values() for problem in problems
         }
-        return f", and no task known here takes its model ({'; '.join(sorted(reasons))}; one of your own comes by --plugin)"
+        why = "; ".join(sorted(reasons))
+        return f", and no task known here takes its model ({why}; one of your own comes by --plugin)"
     tasks = {name: presets.read(name).data.get("task", {}).get("type") for name in presets.names()}
     able = [name for name, task in tasks.items() if task in fit]
     return (
