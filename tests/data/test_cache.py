@@ -307,3 +307,12 @@ def test_a_sound_entry_makes_no_noise(
         for _ in range(2):
             encoded(list_corpus(train=ROWS), "train", letters, tmp_path)
     assert caplog.text == ""
+
+
+def test_in_a_folder_of_its_own_a_run_leaves_nothing_half_written_behind(
+    list_corpus: MakeCorpus, letters: Letters, tmp_path: Path
+) -> None:
+    killed = tmp_path / ".a.1.tmp"
+    killed.mkdir()
+    cache.encoded(list_corpus(train=ROWS), "train", letters, tmp_path, bad_lines="error", is_own=True)
+    assert not killed.exists()

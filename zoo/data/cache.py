@@ -94,8 +94,11 @@ def encoded(
     bad_lines: Policy,
     report: Report | None = None,
     n_rows: int | None = None,
+    is_own: bool = False,
 ) -> ExampleStore:
     """A split's examples, found in the cache folder or made there; report is told of the making.
+
+    is_own: nobody else writes into the folder, so that what is half written there has no writer any more.
 
     Raises: DataError for bad data; RunError where the folder cannot be written.
     """
@@ -104,7 +107,7 @@ def encoded(
         return ExampleStore(entry)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        _sweep(folder, 0.0 if is_own else STALE_S)
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=f".{entry.name}.", suffix=".tmp"))
         log.info("%s: encoding", corpus.where(split))
         try:
@@ -226,12 +229,12 @@ def _remove(entry: Path, aside: Path) -> None:
         aside.unlink()
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(folder: Path, age_s: float) -> None:
     """Removes what killed writers left behind long ago."""
     for leftover in folder.glob(".*.tmp"):
         try:
             newest = max(path.stat().st_mtime for path in (leftover, *leftover.glob("*")))
         except FileNotFoundError:
             continue  # its writer has just finished
-        if time.time() - newest > STALE_S:
+        if time.time() - newest >= age_s:
             shutil.rmtree(leftover, ignore_errors=True)

@@ -329,7 +329,14 @@ def encode(
     cache = folder / CACHE_FOLDER if task.cache is None else Path(task.cache).expanduser()
     splits = {
         split: encoded(
-            corpus, split, task, cache, bad_lines=task.bad_lines, report=report, n_rows=n_rows.get(split)
+            corpus,
+            split,
+            task,
+            cache,
+            bad_lines=task.bad_lines,
+            report=report,
+            n_rows=n_rows.get(split),
+            is_own=task.cache is None,
         )
         for split in corpus.splits()
     }
