@@ -17,11 +17,11 @@ from zoo.data.bad_lines import Policy
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore
 from zoo.generation.output import Output, outputs
-from zoo.kinds import METRIC, Metric, Row
+from zoo.kinds import METRIC, Row
 from zoo.special_ids import EOS
 from zoo.tasks._sequence_pairs import pair_batch, pair_loss
 from zoo.tasks._text import TextSpec, TextTask
-from zoo.tasks.task import Batch, Loss, Refusal, perplexity, search_with
+from zoo.tasks.task import Batch, Loss, Refusal, search_with
 
 IDS = NDArray[np.int64]
 
@@ -53,6 +53,7 @@ class DenoisingTask(TextTask):
     Shapes: of a batch as zoo.tasks._sequence_pairs.pair_batch has them.
     """
 
+    is_likely: ClassVar = True
     writes_text: ClassVar = True
     n_added = 1
 
@@ -153,13 +154,6 @@ class DenoisingTask(TextTask):
 
     def sample(self, row: Row, answer: Any) -> dict[str, Any]:
         return {"text": row["text"], "written": "" if isinstance(answer, Refusal) else answer[0].text}
-
-    def metric(self) -> Metric:
-        metric: Metric = METRIC.build(self.metric_spec)
-        return metric
-
-    def derived(self, mean_nll: float, sums: Mapping[str, float]) -> dict[str, float]:
-        return {"loss": mean_nll, "perplexity": perplexity(mean_nll)}
 
 
 def placed(lengths: Sequence[int], n: int, random: np.random.Generator) -> list[int]:

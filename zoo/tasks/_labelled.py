@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -19,9 +19,10 @@ from zoo.data.labels import Labels
 from zoo.data.store import Example, ExampleStore
 from zoo.data.tokenizer import Tokenizer
 from zoo.errors import DataError, RunError
-from zoo.kinds import METRIC, TOKENIZER, Metric, Row, mask_name
+from zoo.kinds import TOKENIZER, Row, mask_name
 from zoo.losses import Learns
 from zoo.progress import Report, counted
+from zoo.tasks._tokenizers import check_tokenizer, learn_tokenizer
 from zoo.tasks.task import Batch, Rows, Task, TaskSpec, require
 
 NAMED = 20  # labels that a message names
@@ -119,14 +120,15 @@ class Labelled(Task):
             self.check_labels(labels.names)
             found["labels"] = labels
 
-        def texts() -> Iterator[str]:
-            for row in counted(rows(), report, "reading text for the tokenizer", n_rows):
-                yield from self.texts_of(row)
-            if report is not None:
-                report("training the tokenizer", 0, None)
-
-        builder = TOKENIZER.build(self.tokenizer_spec)
-        return {"tokenizer": builder.train(texts(), vocab_size=self.vocab_size), **found}
+        tokenizer = learn_tokenizer(
+            self.tokenizer_spec,
+            rows,
+            self.texts_of,
+            vocab_size=self.vocab_size,
+            n_rows=n_rows,
+            report=report,
+        )
+        return {"tokenizer": tokenizer, **found}
 
     def check_labels(self, names: Sequence[str]) -> None:
         """Raises: DataError where the head has not as many classes as there are labels."""
@@ -138,13 +140,7 @@ class Labelled(Task):
             )
 
     def check_coders(self, folder: Path) -> None:
-        record, wanted = folder / "tokenizer.json", self.tokenizer_spec.type
-        if self.tokenizer.type != wanted:
-            raise RunError(f"{record}: holds a {self.tokenizer.type} tokenizer; the spec asks for {wanted}")
-        if self.tokenizer.vocab_size > self.vocab_size:
-            raise RunError(
-                f"{record}: holds {self.tokenizer.vocab_size} ids; the model has room for {self.vocab_size}"
-            )
+        check_tokenizer(folder, "tokenizer", self.coders["tokenizer"], self.tokenizer_spec, self.vocab_size)
         if self.has_labels and len(self.labels) != self.n_classes:
             raise RunError(
                 f"{folder / 'labels.json'}: holds {len(self.labels)} labels; model.head.n_classes is {self.n_classes}"
@@ -172,7 +168,3 @@ class Labelled(Task):
             batch["inputs"], **{self.mask_name: batch.get("mask")}, **further
         )
         return found
-
-    def metric(self) -> Metric:
-        metric: Metric = METRIC.build(self.metric_spec)
-        return metric

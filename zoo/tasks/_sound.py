@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from registry import Spec
 from zoo.data.cache import Rejected
@@ -18,6 +18,7 @@ from zoo.data.spectrogram import log_mel, silence
 from zoo.data.store import Example, ExampleStore
 from zoo.errors import DataError
 from zoo.kinds import Row
+from zoo.tasks.task import Refusal, Task
 
 
 class SoundSpec(Spec):
@@ -45,6 +46,36 @@ def check_hearing(model: Spec) -> None:
             f"this task needs a model that hears (inputs of type waveform_frames or mel_frames); "
             f"this one reads {slot.type}"
         )
+
+
+class HearingTask(Task):
+    """Reads recordings. Examples have sound, and of a row that has what is learnt what `compared` says of it."""
+
+    varies: ClassVar = True
+    answered: ClassVar[str]
+    """The field of a row that is learnt."""
+
+    sound: Sound
+
+    def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
+        return [self._read(row) for row in rows]
+
+    def _read(self, row: Row) -> Example | Refusal:
+        if why := self.sound.refusal(row):
+            return Refusal(why)
+        heard = self.sound.example(row)
+        if isinstance(heard, Rejected):
+            return Refusal(heard.detail)
+        return {"sound": heard, **(self.compared(row) if self.answered in row else {})}
+
+    def length(self, example: Example) -> int:
+        return self.sound.n_vectors(example["sound"])
+
+    def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
+        return self.sound.lengths(store)[:, None]
+
+    def vary(self, example: Example, random: np.random.Generator, *, is_training: bool) -> Example:
+        return self.sound.varied(example, random) if is_training else example
 
 
 class Sound:

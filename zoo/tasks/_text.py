@@ -6,7 +6,7 @@ such tokens, is trained to the rest. A user's text may hold them by the marks th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
@@ -22,10 +22,10 @@ from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.store import Example
 from zoo.data.tokenizer import Tokenizer
-from zoo.errors import RunError
 from zoo.kinds import TOKENIZER, Row
-from zoo.progress import Report, counted
+from zoo.progress import Report
 from zoo.special_ids import N_SPECIAL, UNK
+from zoo.tasks._tokenizers import check_tokenizer, learn_tokenizer
 from zoo.tasks.task import Refusal, Rows, Task, TaskSpec, broken_text, ids, require, shortened
 
 Ids = NDArray[np.integer]
@@ -114,24 +114,19 @@ class TextTask(Task):
         return cast(Tokenizer, self.coders["tokenizer"])
 
     def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
-        def texts() -> Iterator[str]:
-            for row in counted(rows(), report, "reading text for the tokenizer", n_rows):
-                yield row["text"]
-            if report is not None:
-                report("training the tokenizer", 0, None)
-
-        size = self.vocab_size - self.n_reserved
-        return {"tokenizer": TOKENIZER.build(self.tokenizer_spec).train(texts(), vocab_size=size)}
+        tokenizer = learn_tokenizer(
+            self.tokenizer_spec,
+            rows,
+            lambda row: (row["text"],),
+            vocab_size=self.vocab_size - self.n_reserved,
+            n_rows=n_rows,
+            report=report,
+        )
+        return {"tokenizer": tokenizer}
 
     def check_coders(self, folder: Path) -> None:
-        record, wanted = folder / "tokenizer.json", self.tokenizer_spec.type
-        if self.tokenizer.type != wanted:
-            raise RunError(f"{record}: holds a {self.tokenizer.type} tokenizer; the spec asks for {wanted}")
-        if self.tokenizer.vocab_size > (room := self.vocab_size - self.n_reserved):
-            raise RunError(
-                f"{record}: holds {self.tokenizer.vocab_size} ids; the model has room for {room}, beside "
-                f"{self.n_reserved} that the task needs for itself"
-            )
+        room = self.vocab_size - self.n_reserved  # beside those that the task needs for itself
+        check_tokenizer(folder, "tokenizer", self.coders["tokenizer"], self.tokenizer_spec, room)
 
     # From rows to examples
 

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from registry import Spec
 from zoo.data.coder import Coder
-from zoo.data.tokenizer import Tokenizer
-from zoo.errors import RunError
 from zoo.generation.output import one_line
-from zoo.kinds import TOKENIZER, Row
-from zoo.progress import Report, counted
+from zoo.kinds import Row
+from zoo.progress import Report
 from zoo.tasks._sound import Sound
+from zoo.tasks._tokenizers import learn_tokenizer
 from zoo.tasks.task import Refusal, Rows, shortened
 
 
-def learn_tokenizer(
+def learn_transcripts(
     spec: Spec, sound: Sound, rows: Rows, *, n_rows: int, vocab_size: int, report: Report | None
 ) -> dict[str, Coder]:
     """The tokenizer of what is said. Raises: DataError, for a recording of another rate too."""
 
-    def read() -> Iterator[str]:
-        for row in counted(rows(), report, "reading text for the tokenizer", n_rows):
-            sound.require(row)
-            yield row["text"]
-        if report is not None:
-            report("training the tokenizer", 0, None)
+    def said(row: Row) -> tuple[str]:
+        sound.require(row)
+        return (row["text"],)
 
-    return {"tokenizer": TOKENIZER.build(spec).train(read(), vocab_size=vocab_size)}
-
-
-def check_tokenizer(folder: Path, tokenizer: Tokenizer, spec: Spec, vocab_size: int) -> None:
-    """Raises: RunError for a tokenizer found in a run folder that is not that of the spec and the model."""
-    record = folder / "tokenizer.json"
-    wanted: str = spec.type
-    if tokenizer.type != wanted:
-        raise RunError(f"{record}: holds a {tokenizer.type} tokenizer; the spec asks for {wanted}")
-    if tokenizer.vocab_size > vocab_size:
-        raise RunError(f"{record}: holds {tokenizer.vocab_size} ids; the model has room for {vocab_size}")
+    tokenizer = learn_tokenizer(spec, rows, said, vocab_size=vocab_size, n_rows=n_rows, report=report)
+    return {"tokenizer": tokenizer}
 
 
 def side_by_side(row: Row, answer: Any) -> dict[str, Any]:

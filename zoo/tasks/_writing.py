@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.data.cache import Rejected
-from zoo.data.collate import padded
 from zoo.data.store import Example
 from zoo.data.tokenizer import Tokenizer
 from zoo.generation.output import Output, outputs
-from zoo.kinds import DECODING, mask_name
-from zoo.kinds.model import read_slots
+from zoo.kinds import DECODING
 from zoo.special_ids import SpecialIds
-from zoo.tasks.task import Batch, Loss, Task, TaskSpec, ids, perplexity, total
+from zoo.tasks._sequence_pairs import pair_loss, with_targets
+from zoo.tasks.task import Batch, Loss, Task, TaskSpec, ids
 
 TOO_LONG = "over max_length"
 
@@ -49,11 +48,10 @@ def check_writer(model: Spec) -> None:
 class WritingTask(Task):
     """Examples have what is read, and `target`, the ids to be written with their end.
 
-    Batches, on top of what is read (`source` and `source_mask`, as the model's slot is called): target int64 [B, T],
-    the start and then what is written before each place, labels int64 [N] and places int64 [N], where they stand in a
-    flattened [B, T].
+    Batches are as zoo.tasks._sequence_pairs.pair_batch has them, but that source is what the model reads.
     """
 
+    is_likely: ClassVar = True
     size_keys: ClassVar = ("training.tokens_per_batch", "task.max_length")
 
     special: SpecialIds
@@ -92,37 +90,12 @@ class WritingTask(Task):
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         source, mask, n_source = self.sources(examples)
-        B = len(examples)
-        N = source.shape[1] if mask is None else mask.shape[1]
-        tensors: dict[str, Tensor | None] = {"source": source, "source_mask": mask}
-        if "target" not in examples[0]:
-            return Batch(tensors, size=f"{B} × {N} source tokens", n_processed=n_source)
-        special = self.special
-        labels, real = padded([example["target"] for example in examples], fill=special.pad)
-        T = labels.shape[1]
-        target = labels.roll(1, 1)
-        target[:, 0] = special.start
-        if real is not None:
-            target[~real] = special.pad  # the ends of shorter rows among them
-        # What a GPU would have to be waited for, which positions are real, is found out here, on the CPU.
-        places = torch.arange(B * T) if real is None else real.flatten().nonzero().squeeze(1)
-        labels = labels.flatten()[places]
-        tensors |= {"target": target, "places": places, "labels": labels}
-        size = f"{B} × {N} source and {B} × {T} target tokens"
-        return Batch(tensors, size=size, n_processed=n_source + len(labels))
+        S = source.shape[1] if mask is None else mask.shape[1]
+        tensors = {"source": source, "source_mask": mask}
+        return with_targets(tensors, examples, S, n_source, pad=self.special.pad, start=self.special.start)
 
     def loss(self, model: nn.Module, batch: Batch, *, is_training: bool) -> Loss:
-        """Cross-entropy of the tokens to be written and their end, and what the model's parts add to it in training.
-
-        Only places with a label reach the vocabulary. The decoder is given no target mask: padding stands after every
-        real token, where causal attention does not look.
-        """
-        writer = cast(Any, model)
-        masks = {mask_name(writer, read_slots(writer)[0]): batch.get("source_mask")}
-        hidden, _ = writer.hidden(batch["source"], batch["target"], **masks)  # [B, T, D]
-        hidden = hidden.flatten(0, 1).index_select(0, batch["places"])  # [N, D]
-        smoothing = self.label_smoothing if is_training else 0.0
-        return total(writer.head.loss(hidden, batch["labels"], label_smoothing=smoothing), model, batch)
+        return pair_loss(model, batch, label_smoothing=self.label_smoothing if is_training else 0.0)
 
     @property
     def n_scored(self) -> int:
@@ -135,6 +108,3 @@ class WritingTask(Task):
         is_token = torch.tensor(tokenizer.is_token(), dtype=torch.bool)
         found = DECODING.build(decoding)(model, batch["source"], batch.get("source_mask"), is_token=is_token)
         return [outputs(hypotheses, tokenizer) for hypotheses in found]
-
-    def derived(self, mean_nll: float, sums: Mapping[str, float]) -> dict[str, float]:
-        return {"loss": mean_nll, "perplexity": perplexity(mean_nll)}

@@ -20,7 +20,7 @@ from zoo.data.scaling import Scaling
 from zoo.data.store import Example, ExampleStore
 from zoo.data.windows import Windows, window_places
 from zoo.errors import DataError
-from zoo.kinds import METRIC, TASK, Metric, Row
+from zoo.kinds import METRIC, TASK, Row
 from zoo.progress import Report
 from zoo.tasks.task import Batch, Loss, Refusal, Rows, Task, TaskSpec, require, total
 
@@ -232,10 +232,6 @@ class Forecasting(Task):
         """The first times of a forecast beside what came."""
         forecast = [] if isinstance(answer, Refusal) else self.written(answer)["forecast"][:N_SHOWN]
         return {"row": self.shown(row), "forecast": forecast, "future": _plain(row["future"][:N_SHOWN])}
-
-    def metric(self) -> Metric:
-        metric: Metric = METRIC.build(self.metric_spec)
-        return metric
 
     def shown(self, row: Row) -> str:
         T, V = np.shape(row["series"])

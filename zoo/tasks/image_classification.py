@@ -23,9 +23,9 @@ from zoo.data.labels import Labels
 from zoo.data.scaling import Scaling
 from zoo.data.store import Example, ExampleStore
 from zoo.errors import DataError, RunError
-from zoo.kinds import METRIC, TASK, Metric, Row
+from zoo.kinds import METRIC, TASK, Row
 from zoo.progress import Report, counted
-from zoo.tasks.task import Batch, Loss, Refusal, Rows, Task, TaskSpec, perplexity, require, total
+from zoo.tasks.task import Batch, Loss, Refusal, Rows, Task, TaskSpec, require, total
 
 WHITE = 255.0
 """What a full byte of a pixel is divided by."""
@@ -97,6 +97,7 @@ class ImageClassification(Task):
     Shapes: of a batch, image fp32 [B, C, H, W], standardised, labels int64 [B].
     """
 
+    is_likely: ClassVar = True
     varies: ClassVar = True
     size_keys: ClassVar = ("training.rows_per_batch", "training.tokens_per_batch")
     coder_names: ClassVar = ("labels", "scaling")
@@ -254,13 +255,6 @@ class ImageClassification(Task):
         found = {} if isinstance(answer, Refusal) else {
             "label": answer.label, "probability": round(answer.probabilities[answer.label], 4)}  # fmt: skip
         return {"image": self.shown(row), **found}
-
-    def metric(self) -> Metric:
-        metric: Metric = METRIC.build(self.metric_spec)
-        return metric
-
-    def derived(self, mean_nll: float, sums: Mapping[str, float]) -> dict[str, float]:
-        return {"loss": mean_nll, "perplexity": perplexity(mean_nll)}
 
     def shown(self, row: Row) -> str:
         H, W, C = _with_channels(row["image"]).shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -22,11 +22,11 @@ from zoo.data.collate import padded
 from zoo.data.packing import Packing, Sampling
 from zoo.data.store import Example, ExampleStore
 from zoo.data.tokenizer import Tokenizer
-from zoo.errors import RunError
 from zoo.generation.output import Output, one_line, outputs
 from zoo.generation.search import n_positions
 from zoo.kinds import TASK, TOKENIZER, Row, mask_name
-from zoo.progress import Report, counted
+from zoo.progress import Report
+from zoo.tasks._tokenizers import check_tokenizer, learn_tokenizer
 from zoo.tasks.task import (
     Batch,
     Loss,
@@ -36,7 +36,6 @@ from zoo.tasks.task import (
     TaskSpec,
     broken_text,
     ids,
-    perplexity,
     require,
     search_with,
     shortened,
@@ -105,6 +104,7 @@ class LanguageModelling(Task):
         and places int64 [N], where they stand in a flattened [B, T]. A batch of prompts has tokens and mask.
     """
 
+    is_likely: ClassVar = True
     writes_text: ClassVar = True
     coder_names: ClassVar = ("tokenizer",)
     size_keys: ClassVar = ("training.tokens_per_batch", "task.length")
@@ -147,22 +147,18 @@ class LanguageModelling(Task):
         return size
 
     def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
-        def texts() -> Iterator[str]:
-            for row in counted(rows(), report, "reading text for the tokenizer", n_rows):
-                yield row["text"]
-            if report is not None:
-                report("training the tokenizer", 0, None)
-
-        return {"tokenizer": TOKENIZER.build(self.tokenizer_spec).train(texts(), vocab_size=self.vocab_size)}
+        tokenizer = learn_tokenizer(
+            self.tokenizer_spec,
+            rows,
+            lambda row: (row["text"],),
+            vocab_size=self.vocab_size,
+            n_rows=n_rows,
+            report=report,
+        )
+        return {"tokenizer": tokenizer}
 
     def check_coders(self, folder: Path) -> None:
-        record, wanted = folder / "tokenizer.json", self.tokenizer_spec.type
-        if self.tokenizer.type != wanted:
-            raise RunError(f"{record}: holds a {self.tokenizer.type} tokenizer; the spec asks for {wanted}")
-        if self.tokenizer.vocab_size > self.vocab_size:
-            raise RunError(
-                f"{record}: holds {self.tokenizer.vocab_size} ids; the model has room for {self.vocab_size}"
-            )
+        check_tokenizer(folder, "tokenizer", self.coders["tokenizer"], self.tokenizer_spec, self.vocab_size)
 
     # From rows to batches
 
@@ -269,7 +265,7 @@ class LanguageModelling(Task):
         return total(sums, model, batch, tokens=sums.count, bytes=int(n_bytes))
 
     def derived(self, mean_nll: float, sums: Mapping[str, float]) -> dict[str, float]:
-        found = {"loss": mean_nll, "perplexity": perplexity(mean_nll)}
+        found = super().derived(mean_nll, sums)
         if sums.get("bytes"):
             found["bits_per_byte"] = mean_nll * sums["tokens"] / sums["bytes"] / math.log(2)
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from zoo.kinds.model import mask_name
 from zoo.metrics.masked_tokens import Guesses
 from zoo.special_ids import BOS, EOS, N_SPECIAL, PAD
 from zoo.tasks._text import TextSpec, TextTask
-from zoo.tasks.task import Batch, Loss, Refusal, perplexity, total
+from zoo.tasks.task import Batch, Loss, Refusal, total
 
 MARK = "[MASK]"
 UNKNOWN = -1
@@ -74,6 +74,7 @@ class MaskedLanguageModelling(TextTask):
         flattened [B, T].
     """
 
+    is_likely: ClassVar = True
     n_added = 2
 
     def __init__(
@@ -261,10 +262,8 @@ class MaskedLanguageModelling(TextTask):
         return {"text": row["text"], "filled": filled, "guesses": guesses}
 
     def metric(self) -> Metric:
-        metric: Metric = METRIC.build(self.metric_spec)
+        metric = super().metric()
+        assert metric is not None
         if self.pseudo_perplexity and "pseudo_perplexity" not in metric.report:
             metric.report = (*metric.report, "pseudo_perplexity")
         return metric
-
-    def derived(self, mean_nll: float, sums: Mapping[str, float]) -> dict[str, float]:
-        return {"loss": mean_nll, "perplexity": perplexity(mean_nll)}

@@ -21,12 +21,12 @@ from zoo.data.coder import Coder
 from zoo.data.collate import padded
 from zoo.data.store import Example, ExampleStore, text_array, text_of
 from zoo.data.tokenizer import Tokenizer
-from zoo.errors import RunError
 from zoo.generation.output import Output
 from zoo.generation.search import n_positions
-from zoo.kinds import METRIC, TASK, TOKENIZER, Metric, Row
+from zoo.kinds import METRIC, TASK, TOKENIZER, Row
 from zoo.progress import Report, counted
 from zoo.special_ids import EOS, PAD, SpecialIds
+from zoo.tasks._tokenizers import check_tokenizer
 from zoo.tasks._writing import WritingSpec, WritingTask, check_writer
 from zoo.tasks.task import Batch, Refusal, Rows, broken_text, ids, require, shortened
 
@@ -128,15 +128,9 @@ class Parsing(WritingTask):
         }
 
     def check_coders(self, folder: Path) -> None:
-        for name, wanted, size in zip(
-            self.coder_names, (self.tokenizer.type, "symbols"), self._sizes, strict=True
-        ):
-            found = cast(Tokenizer, self.coders[name])
-            record = folder / f"{name}.json"
-            if found.type != wanted:
-                raise RunError(f"{record}: holds a {found.type} tokenizer; the spec asks for {wanted}")
-            if found.vocab_size > size:
-                raise RunError(f"{record}: holds {found.vocab_size} ids; the model has room for {size}")
+        specs = (self.tokenizer, TOKENIZER.entry("symbols").spec())
+        for name, spec, size in zip(self.coder_names, specs, self._sizes, strict=True):
+            check_tokenizer(folder, name, self.coders[name], spec, size)
 
     @property
     def _sizes(self) -> list[int]:
@@ -213,10 +207,6 @@ class Parsing(WritingTask):
 
     def written(self, answer: Any) -> dict[str, Any]:
         return {"tree": answer.tree, "symbols": answer.symbols, "score": answer.score}
-
-    def metric(self) -> Metric:
-        metric: Metric = METRIC.build(self.metric_spec)
-        return metric
 
     def shown(self, row: Row) -> str:
         tree = brackets.parse(row["tree"])

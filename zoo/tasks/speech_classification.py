@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
 
@@ -18,13 +17,13 @@ from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.labels import Labels
-from zoo.data.store import Example, ExampleStore
+from zoo.data.store import Example
 from zoo.errors import DataError, RunError
-from zoo.kinds import METRIC, TASK, Metric, Row
+from zoo.kinds import METRIC, TASK, Row
 from zoo.progress import Report, counted
-from zoo.tasks._sound import Sound, SoundSpec, check_hearing
+from zoo.tasks._sound import HearingTask, Sound, SoundSpec, check_hearing
 from zoo.tasks._transcripts import shown
-from zoo.tasks.task import Batch, Loss, Refusal, Rows, Task, TaskSpec, require, total
+from zoo.tasks.task import Batch, Loss, Refusal, Rows, TaskSpec, require, total
 
 
 class SpeechClassificationSpec(TaskSpec):
@@ -60,13 +59,13 @@ class Heard:
     spec=SpeechClassificationSpec,
     examples=[{"data": {"type": "tones", "n_train": 23, "n_dev": 5, "n_test": 7}}],
 )
-class SpeechClassification(Task):
+class SpeechClassification(HearingTask):
     """Learns which class a recording is of.
 
     Batches: sound and its mask, as the model's input takes them, label int64 [B].
     """
 
-    varies: ClassVar = True
+    answered: ClassVar = "label"
     size_keys: ClassVar = ("training.tokens_per_batch", "task.sound.max_seconds")
     coder_names: ClassVar = ("labels",)
 
@@ -131,26 +130,6 @@ class SpeechClassification(Task):
         number = self.labels.number(row["label"])
         return {"label": np.array([-2 if number is None else number], np.int32)}
 
-    def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
-        return [self._read(row) for row in rows]
-
-    def _read(self, row: Row) -> Example | Refusal:
-        if why := self.sound.refusal(row):
-            return Refusal(why)
-        heard = self.sound.example(row)
-        if isinstance(heard, Rejected):
-            return Refusal(heard.detail)
-        return {"sound": heard, **(self.compared(row) if "label" in row else {})}
-
-    def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
-        return self.sound.lengths(store)[:, None]
-
-    def length(self, example: Example) -> int:
-        return self.sound.n_vectors(example["sound"])
-
-    def vary(self, example: Example, random: np.random.Generator, *, is_training: bool) -> Example:
-        return self.sound.varied(example, random) if is_training else example
-
     def collate(self, examples: Sequence[Example]) -> Batch:
         sound, mask, n_real = self.sound.tensors(examples)
         tensors = {"sound": sound, "mask": mask}
@@ -183,10 +162,6 @@ class SpeechClassification(Task):
     def sample(self, row: Row, answer: Any) -> dict[str, Any]:
         found = "" if isinstance(answer, Refusal) else answer.label
         return {"recording": shown(row), "answer": found, "label": row["label"]}
-
-    def metric(self) -> Metric:
-        metric: Metric = METRIC.build(self.metric_spec)
-        return metric
 
     def shown(self, row: Row) -> str:
         return shown(row, row["label"])

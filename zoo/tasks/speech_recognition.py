@@ -7,9 +7,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
 
@@ -18,15 +16,16 @@ from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.collate import padded
-from zoo.data.store import Example, ExampleStore, text_array
+from zoo.data.store import Example, text_array
 from zoo.data.tokenizer import Tokenizer
 from zoo.generation.output import Output, one_line
-from zoo.kinds import METRIC, TASK, TOKENIZER, Metric, Row
+from zoo.kinds import METRIC, TASK, TOKENIZER, Row
 from zoo.progress import Report
 from zoo.special_ids import UNK
-from zoo.tasks._sound import Sound, SoundSpec, check_hearing
-from zoo.tasks._transcripts import check_tokenizer, learn_tokenizer, shown, side_by_side
-from zoo.tasks.task import Batch, Loss, Refusal, Rows, Task, TaskSpec, ids, require, total
+from zoo.tasks._sound import HearingTask, Sound, SoundSpec, check_hearing
+from zoo.tasks._tokenizers import check_tokenizer
+from zoo.tasks._transcripts import learn_transcripts, shown, side_by_side
+from zoo.tasks.task import Batch, Loss, Rows, TaskSpec, ids, require, total
 
 
 class SpeechRecognitionSpec(TaskSpec):
@@ -56,7 +55,7 @@ class SpeechRecognitionSpec(TaskSpec):
     spec=SpeechRecognitionSpec,
     examples=[{"data": {"type": "tones", "n_train": 23, "n_dev": 5, "n_test": 7}}],
 )
-class SpeechRecognition(Task):
+class SpeechRecognition(HearingTask):
     """Learns to transcribe without being told where in the recording each label is.
 
     A transcript is read off the most probable label of each frame: equal neighbours are one, blanks none.
@@ -65,7 +64,7 @@ class SpeechRecognition(Task):
     """
 
     writes_text: ClassVar = True
-    varies: ClassVar = True
+    answered: ClassVar = "text"
     size_keys: ClassVar = ("training.tokens_per_batch", "task.sound.max_seconds")
     coder_names: ClassVar = ("tokenizer",)
 
@@ -95,12 +94,12 @@ class SpeechRecognition(Task):
         return cast(Tokenizer, self.coders["tokenizer"])
 
     def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
-        return learn_tokenizer(
+        return learn_transcripts(
             self.tokenizer_spec, self.sound, rows, n_rows=n_rows, vocab_size=self._vocab_size, report=report
         )
 
     def check_coders(self, folder: Path) -> None:
-        check_tokenizer(folder, self.tokenizer, self.tokenizer_spec, self._vocab_size)
+        check_tokenizer(folder, "tokenizer", self.coders["tokenizer"], self.tokenizer_spec, self._vocab_size)
 
     @property
     def recipe(self) -> str:
@@ -127,26 +126,6 @@ class SpeechRecognition(Task):
 
     def compared(self, row: Row) -> Example:
         return {"text": text_array(row["text"])}
-
-    def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
-        return [self._read(row) for row in rows]
-
-    def _read(self, row: Row) -> Example | Refusal:
-        if why := self.sound.refusal(row):
-            return Refusal(why)
-        heard = self.sound.example(row)
-        if isinstance(heard, Rejected):
-            return Refusal(heard.detail)
-        return {"sound": heard, **(self.compared(row) if "text" in row else {})}
-
-    def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
-        return self.sound.lengths(store)[:, None]
-
-    def length(self, example: Example) -> int:
-        return self.sound.n_vectors(example["sound"])
-
-    def vary(self, example: Example, random: np.random.Generator, *, is_training: bool) -> Example:
-        return self.sound.varied(example, random) if is_training else example
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         sound, mask, n_real = self.sound.tensors(examples)
@@ -191,10 +170,6 @@ class SpeechRecognition(Task):
 
     def sample(self, row: Row, answer: Any) -> dict[str, Any]:
         return side_by_side(row, answer)
-
-    def metric(self) -> Metric:
-        metric: Metric = METRIC.build(self.metric_spec)
-        return metric
 
     def shown(self, row: Row) -> str:
         return shown(row, one_line(row["text"]))

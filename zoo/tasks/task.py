@@ -27,7 +27,7 @@ from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore
 from zoo.data.tokenizer import Tokenizer
-from zoo.kinds import CORPUS, DECODING, CorpusSpec, Metric, Row, mask_name
+from zoo.kinds import CORPUS, DECODING, METRIC, CorpusSpec, Metric, Row, mask_name
 from zoo.losses import Sums
 from zoo.progress import Report
 from zoo.special_ids import SpecialIds
@@ -151,6 +151,10 @@ class Task(ABC):
 
     varies: ClassVar[bool] = False
     """Whether `vary` does anything."""
+    is_likely: ClassVar[bool] = False
+    """Whether the loss is a likelihood of tokens or classes, by which a perplexity is told."""
+    metric_spec: Spec | None = None
+    """How answers are scored; None where the loss says everything."""
     writes_text: ClassVar[bool] = False
     """Whether an answer is a list of zoo.generation.output.Output, best first."""
     size_keys: ClassVar[tuple[str, ...]] = ("training.tokens_per_batch",)
@@ -294,11 +298,11 @@ class Task(ABC):
 
     def metric(self) -> Metric | None:
         """An empty metric; None where the loss says everything."""
-        return None
+        return None if self.metric_spec is None else METRIC.build(self.metric_spec)
 
     def derived(self, mean_nll: float, sums: Mapping[str, float]) -> dict[str, float]:
         """What a validation says by the loss, by name: the mean of nll, and what follows from it."""
-        return {"loss": mean_nll}
+        return {"loss": mean_nll, **({"perplexity": perplexity(mean_nll)} if self.is_likely else {})}
 
     @abstractmethod
     def shown(self, row: Row) -> str:

@@ -18,13 +18,14 @@ from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore, text_array
 from zoo.data.tokenizer import Tokenizer
 from zoo.generation.output import Output, one_line
-from zoo.kinds import METRIC, TASK, TOKENIZER, Metric, Row
+from zoo.kinds import METRIC, TASK, TOKENIZER, Row
 from zoo.progress import Report
 from zoo.special_ids import N_SPECIAL, SpecialIds
-from zoo.tasks._sound import Sound, SoundSpec, check_hearing
-from zoo.tasks._transcripts import check_tokenizer, learn_tokenizer, shown, side_by_side
+from zoo.tasks._sound import HearingTask, Sound, SoundSpec, check_hearing
+from zoo.tasks._tokenizers import check_tokenizer
+from zoo.tasks._transcripts import learn_transcripts, shown, side_by_side
 from zoo.tasks._writing import WritingSpec, WritingTask, check_writer
-from zoo.tasks.task import Batch, Refusal, Rows, require
+from zoo.tasks.task import Batch, Rows, require
 
 
 class TranscriptionSpec(WritingSpec):
@@ -57,14 +58,14 @@ class TranscriptionSpec(WritingSpec):
     spec=TranscriptionSpec,
     examples=[{"data": {"type": "tones", "n_train": 23, "n_dev": 5, "n_test": 7}, "tokenizer": "characters"}],
 )
-class Transcription(WritingTask):
+class Transcription(HearingTask, WritingTask):
     """Learns to write what is said in a recording, with an encoder-decoder that hears.
 
     Source: Radford et al. 2022 (Whisper).
     """
 
     writes_text: ClassVar = True
-    varies: ClassVar = True
+    answered: ClassVar = "text"
     coder_names: ClassVar = ("tokenizer",)
 
     def __init__(
@@ -107,12 +108,12 @@ class Transcription(WritingTask):
         return min([size, *(number for number in given if number >= N_SPECIAL)])
 
     def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
-        return learn_tokenizer(
+        return learn_transcripts(
             self.tokenizer, self.sound, rows, n_rows=n_rows, vocab_size=self._vocab_size, report=report
         )
 
     def check_coders(self, folder: Path) -> None:
-        check_tokenizer(folder, self.target_tokenizer, self.tokenizer, self._vocab_size)
+        check_tokenizer(folder, "tokenizer", self.coders["tokenizer"], self.tokenizer, self._vocab_size)
 
     @property
     def recipe(self) -> str:
@@ -138,25 +139,8 @@ class Transcription(WritingTask):
     def compared(self, row: Row) -> Example:
         return {"text": text_array(row["text"])}
 
-    def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
-        return [self._read(row) for row in rows]
-
-    def _read(self, row: Row) -> Example | Refusal:
-        if why := self.sound.refusal(row):
-            return Refusal(why)
-        heard = self.sound.example(row)
-        if isinstance(heard, Rejected):
-            return Refusal(heard.detail)
-        return {"sound": heard, **(self.compared(row) if "text" in row else {})}
-
     def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
         return np.stack([self.sound.lengths(store), store.columns["target"].lengths()], axis=1)
-
-    def length(self, example: Example) -> int:
-        return self.sound.n_vectors(example["sound"])
-
-    def vary(self, example: Example, random: np.random.Generator, *, is_training: bool) -> Example:
-        return self.sound.varied(example, random) if is_training else example
 
     def sources(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor | None, int]:
         return self.sound.tensors(examples)
@@ -170,10 +154,6 @@ class Transcription(WritingTask):
 
     def sample(self, row: Row, answer: Any) -> dict[str, Any]:
         return side_by_side(row, answer)
-
-    def metric(self) -> Metric:
-        metric: Metric = METRIC.build(self.metric_spec)
-        return metric
 
     def shown(self, row: Row) -> str:
         return shown(row, one_line(row["text"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -20,13 +20,13 @@ from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore, text_array
 from zoo.data.tokenizer import Tokenizer
-from zoo.errors import RunError
 from zoo.generation.output import Output, one_line, outputs
 from zoo.generation.search import n_positions
-from zoo.kinds import METRIC, TASK, TOKENIZER, Metric, Row
+from zoo.kinds import METRIC, TASK, TOKENIZER, Row
 from zoo.metrics.scripts import tokenizer_advice
-from zoo.progress import Report, counted
+from zoo.progress import Report
 from zoo.tasks._sequence_pairs import pair_batch, pair_loss
+from zoo.tasks._tokenizers import check_tokenizer, learn_tokenizer
 from zoo.tasks.task import (
     Batch,
     Loss,
@@ -36,7 +36,6 @@ from zoo.tasks.task import (
     TaskSpec,
     broken_text,
     ids,
-    perplexity,
     search_with,
     shortened,
 )
@@ -91,6 +90,7 @@ class Translation(Task):
     Shapes: of a batch as zoo.tasks._sequence_pairs.pair_batch has them.
     """
 
+    is_likely: ClassVar = True
     writes_text: ClassVar = True
     size_keys: ClassVar = ("training.tokens_per_batch", "task.max_length")
 
@@ -133,31 +133,19 @@ class Translation(Task):
 
     def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
         """The tokenizers, a joint one from both sides' text."""
-
-        def read() -> Iterator[Row]:
-            yield from counted(rows(), report, "reading text for the tokenizer", n_rows)
-            if report is not None:
-                report("training the tokenizer", 0, None)
-
-        sizes, builder = _vocabularies(self.model), TOKENIZER.build(self.tokenizer)
+        sides, sizes = (("source", "target"), _vocabularies(self.model))
+        learn = partial(learn_tokenizer, self.tokenizer, rows, n_rows=n_rows, report=report)
         if _is_joint(self.model):
-            lines = chain.from_iterable((row["source"], row["target"]) for row in read())
-            return {"tokenizer": builder.train(lines, vocab_size=sizes[0])}
+            return {"tokenizer": learn(lambda row: (row["source"], row["target"]), vocab_size=sizes[0])}
         return {
-            f"tokenizer.{side}": builder.train((row[side] for row in read()), vocab_size=size)
-            for side, size in zip(("source", "target"), sizes, strict=True)
+            f"tokenizer.{side}": learn(partial(_text_of, side), vocab_size=size)
+            for side, size in zip(sides, sizes, strict=True)
         }
 
     def check_coders(self, folder: Path) -> None:
-        wanted: str = self.tokenizer.type
         sizes = _vocabularies(self.model)
         for name, side, size in zip(self.coder_names, ("source", "target"), sizes, strict=False):
-            record, coder = folder / f"{name}.json", self.coders[name]
-            if coder.type != wanted:
-                raise RunError(f"{record}: holds a {coder.type} tokenizer; the spec asks for {wanted}")
-            tokenizer = cast(Tokenizer, coder).for_side(side)
-            if tokenizer.vocab_size > size:
-                raise RunError(f"{record}: holds {tokenizer.vocab_size} ids; the model has room for {size}")
+            check_tokenizer(folder, name, self.coders[name], self.tokenizer, size, side=side)
 
     def files(self, folder: Path, *, is_resumed: bool) -> Mapping[str, str]:
         """Those of word vectors."""
@@ -278,13 +266,6 @@ class Translation(Task):
         texts = {"source": row["source"], "hypothesis": hypothesis, "reference": row["target"]}
         return {name: one_line(text) for name, text in texts.items()}
 
-    def metric(self) -> Metric:
-        metric: Metric = METRIC.build(self.metric_spec)
-        return metric
-
-    def derived(self, mean_nll: float, sums: Mapping[str, float]) -> dict[str, float]:
-        return {"loss": mean_nll, "perplexity": perplexity(mean_nll)}
-
     def shown(self, row: Row) -> str:
         return f"{shortened(row['source'])} → {shortened(row['target'])}"
 
@@ -307,3 +288,7 @@ def _vocabularies(model: Spec) -> tuple[int, int]:
 
 def _is_joint(model: Any) -> bool:
     return model.slots["source"] is model.slots["target"]
+
+
+def _text_of(side: str, row: Row) -> tuple[str]:
+    return (row[side],)
