@@ -204,7 +204,7 @@ def test_resuming_a_run_that_is_done_says_so_and_how_to_go_on_and_evaluates_noth
     assert DONE in result.stderr
     assert "after an interruption" not in result.stderr
     assert "at a first guess" not in result.stderr
-    assert "translating" not in result.stderr
+    assert "answering" not in result.stderr
     assert result.stdout == trained[1].replace(str(trained[0]), "run")  # seconds included
     assert (run / "results.json").read_bytes() == kept
 
@@ -235,7 +235,7 @@ def test_a_run_that_is_done_is_evaluated_where_its_results_are_missing_or_of_som
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     assert (results["checkpoint"], results["generation"]["beam_size"]) == ("step-3", 2 if words else 3)
     assert (run / "hypotheses.txt").is_file()
-    assert "translating" not in zoo("resume", "run").stderr
+    assert "answering" not in zoo("resume", "run").stderr
 
 
 @pytest.mark.parametrize(

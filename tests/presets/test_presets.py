@@ -46,7 +46,7 @@ def by_formula(model):
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "specs"
 FAMILIES = [name for name in presets.names() if name not in COUNTS]
-TRAINED = [name for name in presets.names() if "task" in presets.read(name).data]
+TRAINED = [name for name in presets.names() if "task" in presets.read(name, scale="tiny").data]
 # Of our own, worked out by hand, where not in their files: V×D, per layer four D×D, two D×F with biases and two
 # norms, a norm, and the head.
 OWN = {

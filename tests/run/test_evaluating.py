@@ -209,7 +209,7 @@ def test_progress_is_shown_where_asked(
 
     monkeypatch.setattr(answering, "_chunk", slow)
     evaluate(run, progress=asked)
-    assert ("translating  11 of 11" in capsys.readouterr().err.splitlines()) == asked
+    assert ("answering  11 of 11" in capsys.readouterr().err.splitlines()) == asked
 
 
 def test_answers_that_are_no_text_are_lines_of_json(

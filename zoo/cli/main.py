@@ -61,7 +61,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # half of the time that `zoo --help` takes; and an error is a line, not a box
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Compose Transformers from declarative specs, train them and translate with them.",
+    help="Compose Transformers from declarative specs, train them, compare them and use them.",
     epilog="SPEC is a preset's name, a YAML file or a run folder; KEY=VALUE changes a key of it, "
     "e.g. model.encoder.n_layers=2. `zoo train` alone trains the preset 'quickstart'.",
 )
@@ -219,7 +219,7 @@ def train(
     quiet: Quiet = False,
     force: Force = False,
 ) -> None:
-    """Train a spec, then translate its test set and score it. Without SPEC: the preset 'quickstart'."""
+    """Train a spec, then answer its test set and score it. Without SPEC: the preset 'quickstart'."""
     import json
 
     sources, overrides = split(words or [])
@@ -275,7 +275,7 @@ def evaluate(
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
-    """Translate a test set and score it; writes hypotheses.txt and results.json into the run folder."""
+    """Answer a test set and score it; writes results.json, and hypotheses.txt of text, into the run folder."""
     load_plugins(plugin)
     sources, overrides = split(words)
     if data is not None and split_name is not None:
@@ -317,7 +317,7 @@ def generate(
     device: Device = "auto",
     plugin: Plugins = None,
 ) -> None:
-    """Translate files, or standard input (-), line by line as the lines come: line i of the output answers line i."""
+    """Write on from files, or standard input (-), line by line as lines come: line i of the output answers line i."""
     load_plugins(plugin)
     sources, overrides = split(words)
     run, *files = sources or [one([], "RUN")]
@@ -381,7 +381,7 @@ def predict(
 
 
 def _finish(folder: Path, *, is_quiet: bool, has_trained: bool = True) -> None:
-    """After training: the scores on the test set, a few translations, where the run lies, what comes next.
+    """After training: the scores on the test set, a few answers, where the run lies, what comes next.
 
     Where nothing was left to train, which has been said by then, the scores are those that are there, if they are.
     """

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 STANDARD_INPUT = "-"
 _CHUNK_BYTES = 65536
-_N_REFUSED = 5  # lines that could not be translated, of which the first are named
+_N_REFUSED = 5  # lines that could not be answered, of which the first are named
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool = False) -> None:
@@ -55,7 +55,7 @@ def _key_text(field: Mapping[str, Any]) -> str:
 
 
 def results_text(results: Mapping[str, Any]) -> str:
-    """The scores of an evaluation, with how they were computed and on what, and what could not be translated."""
+    """The scores of an evaluation, with how they were computed and on what, and what could not be answered."""
     from zoo.amounts import amount
 
     data = results["data"]
@@ -126,7 +126,7 @@ def input_lines(files: Sequence[str]) -> Iterator[tuple[str, int, list[str]]]:
     """The lines of the files, or of standard input, in groups: what one read brings, so that no line waits.
 
     Each comes with the name of its file and the number of its first line. A byte that is no UTF-8 is a lone surrogate
-    in its line, which is then refused where it is translated.
+    in its line, which is then refused where it is answered.
     Files are read as `zoo.data.lines` reads them: plain or gzipped, with or without a byte-order mark.
     Raises: DataError for a file that cannot be read, or whose compressed data is damaged.
     """

@@ -118,8 +118,7 @@ def _scored(trained: TrainedRun, rows: Sequence[Row], bar: Bar) -> tuple[Scores,
         titles = {name: name for name in validation.metrics}
         return Scores(dict(validation.metrics), len(rows) - left_out.total(), titles), [], left_out
     task.look_at(iter(rows[:N_LOOKED_AT]))
-    doing = "translating" if task.writes_text else "answering"
-    answers = list(trained.answers(rows, progress=partial(bar, doing), metric=metric))
+    answers = list(trained.answers(rows, progress=partial(bar, "answering"), metric=metric))
     return metric.scores(metric.report), answers, Counter()
 
 
@@ -161,7 +160,7 @@ def kept_results(folder: str | Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class _DataSet:
-    """What is translated and scored."""
+    """What is answered and scored."""
 
     rows: Iterator[Row]
     where: str
