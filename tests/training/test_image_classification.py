@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-from comparison import differences, final
+from cutting import left_by_resuming
 
 import zoo
-from zoo.training import keeper
-from zoo.training.fit import fit
 
 
 def classifying(*overrides: str) -> Any:
@@ -28,19 +25,6 @@ def classifying(*overrides: str) -> Any:
     )
 
 
-def test_a_run_is_resumed_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     run = classifying()
-    fit(run, tmp_path / "alone", resume=False, progress=False)
-    original = keeper.Keeper._after_step
-
-    def cutting(self: keeper.Keeper, *args: Any) -> None:
-        original(self, *args)
-        if self.progress.step == 5:
-            raise SystemError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(keeper.Keeper, "_after_step", cutting)
-        with pytest.raises(SystemError):
-            fit(run, tmp_path / "run", resume=False, progress=False)
-    fit(run, tmp_path / "run", resume=True, progress=False)
-    assert list(differences(final(tmp_path / "alone"), final(tmp_path / "run"))) == []
+    assert left_by_resuming(run, tmp_path) == []

@@ -7,17 +7,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from comparison import differences, final
+from cutting import left_by_resuming
 
 import zoo
-from zoo.training import keeper
-from zoo.training.fit import fit
 
 
 @pytest.mark.parametrize("preset", ["text_classifier_small", "tagger_small"])
-def test_a_labelling_run_is_resumed_bit_for_bit(
-    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
-) -> None:
+def test_a_labelling_run_is_resumed_bit_for_bit(toy: ModuleType, tmp_path: Path, preset: str) -> None:
     run: Any = zoo.load(
         preset,
         "model.encoder.n_layers=1",
@@ -34,17 +30,4 @@ def test_a_labelling_run_is_resumed_bit_for_bit(
         "training.accelerator=cpu",
         scale="tiny",
     )
-    fit(run, tmp_path / "alone", resume=False, progress=False)
-    original = keeper.Keeper._after_step
-
-    def cutting(self: keeper.Keeper, *args: Any) -> None:
-        original(self, *args)
-        if self.progress.step == 5:
-            raise SystemError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(keeper.Keeper, "_after_step", cutting)
-        with pytest.raises(SystemError):
-            fit(run, tmp_path / "run", resume=False, progress=False)
-    fit(run, tmp_path / "run", resume=True, progress=False)
-    assert list(differences(final(tmp_path / "alone"), final(tmp_path / "run"))) == []
+    assert left_by_resuming(run, tmp_path) == []

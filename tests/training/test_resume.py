@@ -10,29 +10,10 @@ from typing import Any
 import pytest
 import torch
 from comparison import differences, final
+from cutting import Cut, cut_off
 
 from zoo.errors import RunError
-from zoo.training import keeper
 from zoo.training.fit import fit
-
-
-class Cut(BaseException):
-    """Stands for a kill: nothing in the code under test catches it."""
-
-
-def cut_off(monkeypatch: pytest.MonkeyPatch, method: str, step: int, *, after: bool) -> None:
-    """Ends the training in a method of the keeper at a step, before or after its work."""
-    original: Callable[..., Any] = getattr(keeper.Keeper, method)
-
-    def cutting(self: keeper.Keeper, *args: Any, **kwargs: Any) -> Any:
-        if after:
-            result = original(self, *args, **kwargs)
-        if self.progress.step == step:
-            raise Cut
-        return result if after else original(self, *args, **kwargs)
-
-    monkeypatch.setattr(keeper.Keeper, method, cutting)
-
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {"average_last": 2},

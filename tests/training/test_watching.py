@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 import torch
 from comparison import differences, final
+from cutting import resumed
 from lightning.pytorch import Callback
 
 from registry import Spec, SpecError
@@ -18,27 +19,7 @@ from zoo.kinds import CALLBACK, LOGGER
 from zoo.storage.checkpoints import Checkpoints
 from zoo.storage.metrics import read
 from zoo.storage.selection import load_weights
-from zoo.training import keeper
 from zoo.training.fit import fit
-
-
-def cut_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    original = keeper.Keeper._after_step
-
-    def cutting(self: keeper.Keeper, *args: Any) -> None:
-        original(self, *args)
-        if self.progress.step == step:
-            raise SystemError
-
-    monkeypatch.setattr(keeper.Keeper, "_after_step", cutting)
-
-
-def resumed(run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
-    with monkeypatch.context() as patch:
-        cut_at(patch, at)
-        with pytest.raises(SystemError):
-            fit(run, folder, resume=False, progress=False)
-    fit(run, folder, resume=True, progress=False)
 
 
 def rows(folder: Path, session: int = 0) -> list[dict[str, str]]:
@@ -57,25 +38,21 @@ def test_a_logger_gets_the_figures_of_the_runs_own_record(toy: ModuleType, tmp_p
     assert list((tmp_path / "logs" / "from-step-0" / "tensorboard").glob("events*"))
 
 
-def test_a_resumed_run_logs_into_a_folder_of_its_own(
-    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resumed(toy.toy_run(loggers=["csv"]), tmp_path, monkeypatch, 5)  # the last checkpoint is of step 4
+def test_a_resumed_run_logs_into_a_folder_of_its_own(toy: ModuleType, tmp_path: Path) -> None:
+    resumed(toy.toy_run(loggers=["csv"]), tmp_path, at=5)  # the last checkpoint is of step 4
     assert [int(row["step"]) for row in rows(tmp_path, 4) if row["train_loss"]] == [6, 8, 10]
 
 
 STOPPING = {"type": "early_stopping", "patience": 2, "min_delta": 1e9}
 
 
-def test_early_stopping_ends_a_run_for_good(
-    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_early_stopping_ends_a_run_for_good(toy: ModuleType, tmp_path: Path) -> None:
     run = toy.toy_run(max_steps=30, callbacks=[STOPPING], validate_every=2)
     result = fit(run, tmp_path / "alone", resume=False, progress=False)
     assert result.step == 6  # of validations at 2, 4 and 6 the last two were no better
     assert Checkpoints(tmp_path / "alone" / "checkpoints").steps()[-1] == 6
     assert fit(run, tmp_path / "alone", resume=True, progress=False).step == 6
-    resumed(run, tmp_path / "cut", monkeypatch, 5)  # what it has counted is in the checkpoint
+    resumed(run, tmp_path / "cut", at=5)  # what it has counted is in the checkpoint
     assert list(differences(final(tmp_path / "alone"), final(tmp_path / "cut"))) == []
 
 
@@ -110,7 +87,7 @@ def test_a_callback_of_a_plugin_is_called_and_remembers(
         def load_state_dict(self, state_dict: dict[str, Any]) -> None:
             self.n = state_dict["n"]
 
-    resumed(toy.toy_run(callbacks=["count"]), tmp_path, monkeypatch, 3)
+    resumed(toy.toy_run(callbacks=["count"]), tmp_path, at=3)
     assert seen[-1] == 10
 
 
@@ -129,12 +106,10 @@ def test_the_moving_average_is_the_result(toy: ModuleType, tmp_path: Path) -> No
     assert losses[0] != losses[1]  # the mean is what is validated
 
 
-def test_a_run_with_a_moving_average_is_resumed_bit_for_bit(
-    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_with_a_moving_average_is_resumed_bit_for_bit(toy: ModuleType, tmp_path: Path) -> None:
     run = toy.toy_run(ema=0.75)
     fit(run, tmp_path / "alone", resume=False, progress=False)
-    resumed(run, tmp_path / "cut", monkeypatch, 5)
+    resumed(run, tmp_path / "cut", at=5)
     assert list(differences(final(tmp_path / "alone"), final(tmp_path / "cut"))) == []
 
 
