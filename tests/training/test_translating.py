@@ -38,18 +38,19 @@ def test_it_learns_to_translate(toy: ModuleType, tmp_path: Path) -> None:
     data["model"]["d_model"] = 128
     data["model"]["source"]["vocab_size"] = 1000
     for stack in ("encoder", "decoder"):
-        data["model"][stack] |= {"input_dropout": 0.1, "n_layers": 2}
-        data["model"][stack]["layer"] |= {"dropout": 0.1}
-        data["model"][stack]["layer"]["ffn"]["d_ff"] = 256
-    data["task"]["data"] = {"type": "grammar", "n_train": 20000, "n_dev": 50, "n_test": 50}
+        data["model"][stack] |= {"input_dropout": 0.0, "n_layers": 2}
+        data["model"][stack]["layer"] |= {"dropout": 0.0}
+        data["model"][stack]["layer"]["ffn"]["d_ff"] = 512
+    data["task"]["data"] = {"type": "grammar", "n_train": 50000, "n_dev": 50, "n_test": 50}
     data["task"]["validation_sentences"] = 50
     data["training"] |= {
-        "tokens_per_batch": 2048,
-        "max_steps": 500,
-        "validate_every": 500,
-        "schedule": {"type": "inverse_sqrt", "peak_lr": 3e-3, "warmup_steps": 100},
+        "tokens_per_batch": 1024,
+        "max_steps": 800,
+        "validate_every": 800,
+        # It falls to 0: at a rate still high, BLEU is 12 to 40 by the processor and the seed.
+        "schedule": {"type": "linear", "peak_lr": 3e-3, "warmup_steps": 100},
     }
     run = parse(toy.ToyRun, data)
     result = fit(run, tmp_path, resume=False, progress=False)
-    assert result.validation["loss"] < 1.5  # ln 1000 = 6.9 for one who knows nothing
+    assert result.validation["loss"] < 1.0  # ln 1000 = 6.9 for one who knows nothing
     assert result.validation["bleu"] > 30
