@@ -36,6 +36,8 @@ def test_activations_grow_with_the_batch_and_processes_share_the_memory_of_a_cpu
     )
     assert 1.7 < twice / once <= 2  # the loss works on a chunk, however large the batch
     assert estimate(quickstart("training.devices=3")).weights == 3 * estimate(quickstart()).weights
+    shared = quickstart("training.devices=3", "training.strategy=fsdp")
+    assert estimate(shared).weights == pytest.approx(estimate(quickstart()).weights)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,26 @@ def test_zoo_train_on_two_ranks_gives_the_numbers_of_one_and_of_a_stock_trainer(
     for name in ("loss", "bleu"):
         assert stock["figures"][f"val_{name}"] == pytest.approx(records[1][name], rel=1e-6)
     assert stock["figures"]["test_bleu"] == pytest.approx(zoo.evaluate(two)["bleu"], rel=1e-6)
+
+
+def test_two_nodes_are_two_devices(tmp_path: Path) -> None:
+    """torchrun starts all processes at once: those of other nodes wait for what the first one prepares."""
+    two = trained(tmp_path / "two", devices=2, accumulate=1)
+    spec = spec_file(tmp_path / "nodes", "training.num_nodes=2")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1"]
+    command += ["--master_addr=127.0.0.1", f"--master_port={port}"]
+    words = ["-m", "zoo.cli.main", "train", spec, "--quiet", "--out", tmp_path / "nodes" / "run"]
+    nodes = [
+        subprocess.Popen(
+            [*command, f"--node_rank={rank}", *map(str, words)], stderr=subprocess.PIPE, text=True
+        )
+        for rank in (1, 0)
+    ]
+    for node in nodes:
+        _, error = node.communicate(timeout=300)
+        assert node.returncode == 0, error
+    assert_close(load_weights(two), load_weights(tmp_path / "nodes" / "run"))
+    assert read(two)[-1]["loss"] == pytest.approx(read(tmp_path / "nodes" / "run")[-1]["loss"], rel=1e-6)

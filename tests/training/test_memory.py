@@ -166,4 +166,17 @@ def test_what_is_no_lack_of_memory_is_left_alone(error: Exception, expected: boo
 
 def test_splitting_on_several_devices_is_refused() -> None:
     with pytest.raises(SpecError, match="out_of_memory 'split' needs devices 1"):
-        parse(TrainingSpec, {"out_of_memory": "split", "devices": 2})
+        parse(TrainingSpec, {"out_of_memory": "split", "num_nodes": 2})
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({}, "it needs devices or num_nodes above 1"),
+        ({"devices": 2, "optimizer": "muon"}, "muon works on whole matrices"),
+        ({"num_nodes": 2, "optimizer": "adafactor"}, "take adam, adamw, lion or sgd"),
+    ],
+)
+def test_what_devices_cannot_share_is_refused(keys: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        parse(TrainingSpec, {"strategy": "fsdp", **keys})

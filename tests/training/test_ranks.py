@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,39 @@ def test_a_run_on_two_ranks_is_resumed_on_one(toy: ModuleType, tmp_path: Path) -
     fit(toy.toy_run(**SETTINGS, accumulate=2), tmp_path / "run", resume=True, progress=False)
     fit(toy.toy_run(**SETTINGS, accumulate=2), tmp_path / "alone", resume=False, progress=False)
     assert_alike(final(tmp_path / "alone"), final(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"ema": 0.5, "average_last": 1, "activation_checkpointing": True},
+        {"optimizer": {"type": "adamw", "weight_decay": 0.1}},
+    ],
+    ids=["adam", "ema", "adamw"],
+)
+def test_devices_that_share_the_weights_learn_what_whole_copies_learn(
+    toy: ModuleType, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    assert on_ranks(tmp_path / "shared", 2, strategy="fsdp", accumulate=2, **settings) == 0
+    fit(
+        toy.toy_run(**{**SETTINGS, "accumulate": 4, **settings}),
+        tmp_path / "one",
+        resume=False,
+        progress=False,
+    )
+    assert_alike(final(tmp_path / "one"), final(tmp_path / "shared"))
+
+
+def test_a_run_of_shared_weights_is_resumed_bit_for_bit_and_by_one_device(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"strategy": "fsdp", "ema": 0.9, "average_last": 1}
+    assert on_ranks(tmp_path / "alone", 2, **settings) == 0
+    assert on_ranks(tmp_path / "run", 2, 1, 5, **settings) == 143
+    shutil.copytree(tmp_path / "run", tmp_path / "other")
+    assert on_ranks(tmp_path / "run", 2, **settings) == 0
+    assert list(differences(final(tmp_path / "alone"), final(tmp_path / "run"))) == []
+    other = toy.toy_run(**{**SETTINGS, **settings, "strategy": "auto", "accumulate": 2})
+    fit(other, tmp_path / "other", resume=True, progress=False)
+    assert_alike(final(tmp_path / "alone"), final(tmp_path / "other"))

@@ -173,7 +173,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(
         ({"clip_norm": 0.2}, "training.clip_norm: None when it was saved, now 0.2"),
         ({"task": {"n_pairs": 4}}, "task.n_pairs: 3 when it was saved, now 4; the text or the tokenizer"),
         ({"dropout": 0.2}, "model.encoder.layer.dropout: 0.3 when it was saved, now 0.2"),
-        ({"accumulate": 2}, "training.devices · accumulate: 1 when it was saved, now 2"),
+        ({"accumulate": 2}, "training.devices · num_nodes · accumulate: 1 when it was saved, now 2"),
         ({"schedule": "noam"}, "training.schedule.warmup_steps: 5 when it was saved, now 4000"),
     ],
 )

@@ -387,8 +387,8 @@ def _finish(folder: Path, *, is_quiet: bool, has_trained: bool = True) -> None:
     """
     from zoo.run.evaluating import evaluate as evaluate_run
     from zoo.run.evaluating import kept_results
-    from zoo.run.folder import is_first_process
     from zoo.run.telling import early_end
+    from zoo.training.ranks import is_first_process
 
     if not is_first_process():
         return

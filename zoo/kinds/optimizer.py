@@ -9,7 +9,9 @@ from registry import Kind
 
 class Optimizer(Protocol):
     """A torch.optim.Optimizer over `parameters`, its rate scaled by the schedule; `tables` are those of them whose rows
-    are looked up, as embeddings are. `n_state` of the spec: the numbers it keeps for each weight, 2 where it says none.
+    are looked up, as embeddings are. `n_state` of the spec: the numbers it keeps for each weight, 2 where it says none;
+    `is_by_number`: whether it changes each number of a matrix without regard to the others, so that devices may share
+    it, True where it says none.
     """
 
     param_groups: list[dict[str, Any]]

@@ -12,16 +12,12 @@ from zoo.errors import RunError
 from zoo.run.spec import RunSpec, load
 from zoo.storage.hashing import sha256_of_json
 from zoo.tasks.task import TaskSpec
+from zoo.training.ranks import is_first_process
 
 RUNS_FOLDER = Path("runs")
 SPEC_FILE = "spec.yaml"
 
 _FOLDER_VARIABLE = "ZOO_RUN_FOLDER"
-
-
-def is_first_process() -> bool:
-    """False in the further processes of a training on several devices, which run the same command."""
-    return all(os.environ.get(variable, "0") == "0" for variable in ("RANK", "LOCAL_RANK"))
 
 
 def new_folder(run: RunSpec, name: str) -> Path:

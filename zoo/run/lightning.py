@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from registry import SpecError, dump
 from zoo.errors import DataError, RunError
 from zoo.progress import Bar
-from zoo.run.folder import SPEC_FILE, is_first_process, new_folder, require, run_in
+from zoo.run.folder import SPEC_FILE, new_folder, require, run_in
 from zoo.run.spec import RunSpec, load
 from zoo.run.telling import how_to_give
 from zoo.run.training import remove_attempt
 from zoo.storage.ownership import owned
+from zoo.training.ranks import is_first_process, prepared_first
 from zoo.training.settling import settle_end
 
 if TYPE_CHECKING:
@@ -61,15 +62,21 @@ def lightning(
 
 def _made(run: RunSpec, folder: Path, *, progress: bool) -> tuple[TrainingModule, TrainingData]:
     from zoo.training.data import TrainingData
-    from zoo.training.fit import enter, prepared, refuse_used_folder, write_spec
+    from zoo.training.fit import prepared
+    from zoo.training.folder import enter, refuse_used_folder, write_spec
     from zoo.training.making import make_module
     from zoo.training.plugins import record_plugins
     from zoo.training.progress import Progress
     from zoo.training.randomness import untouched
 
     is_first = is_first_process()
-    enter(folder, is_new=is_first)
-    with untouched(), owned(folder) if is_first else nullcontext():
+    if is_first:
+        enter(folder, is_new=True)
+    with (
+        untouched(),
+        owned(folder) if is_first else nullcontext(),
+        prepared_first(folder, is_first=is_first),
+    ):
         is_known = (folder / SPEC_FILE).is_file()
         if is_known and dump(run_in(folder)) != dump(run):
             raise RunError(f"{folder}: holds another run, of another spec; choose another folder")

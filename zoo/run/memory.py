@@ -61,10 +61,14 @@ class _Rates:
     """None: no training is described, and its activations are not counted."""
     n_state: float
     n_copies: int
+    """Processes that share this memory."""
+    n_shares: int = 1
+    """Devices that share the weights, their gradients and the optimizer's state."""
 
     def of_weight(self) -> float:
         # In mixed precision a step keeps a copy of two bytes of each weight.
-        return (8 + 4 * self.n_state + (2 if self.batch and self.batch.is_half else 0)) * self.n_copies
+        size = 8 + 4 * self.n_state + (2 if self.batch and self.batch.is_half else 0)
+        return size * self.n_copies / self.n_shares
 
     def kept(self, part: Part) -> int:
         # Of what mixed precision keeps, about half is still float32: norms and residuals.
@@ -220,7 +224,12 @@ def _rates(run: RunSpec) -> _Rates:
         is_on_cpu=is_on_cpu,
     )
     n_state = getattr(training.optimizer, "n_state", _ADAMS_STATE) + (training.ema is not None)
-    return _Rates(batch, n_state, training.devices if is_on_cpu else 1)
+    return _Rates(
+        batch,
+        n_state,
+        n_copies=training.devices if is_on_cpu else 1,
+        n_shares=training.n_ranks if training.strategy == "fsdp" else 1,
+    )
 
 
 def _largest(parts: list[Part], rates: _Rates) -> str:

@@ -31,10 +31,10 @@ def head_line(run: RunSpec, reason: str, *, n_taken: int = 0) -> str:
     assert spec is not None
     kind = device_type(spec)
     count = n_parameters(run.model)
-    tokens = spec.tokens_per_batch * spec.accumulate * spec.devices
+    tokens = spec.tokens_per_batch * spec.accumulate * spec.n_ranks
     # Forward and backward take 6 operations a parameter and token (Kaplan et al. 2020); a small model's step spends
     # as much time again on what is no product. Measured before the first step; this is only the first idea.
-    seconds = 2 * 6 * count * tokens / spec.devices / hardware.multiply_speed(kind)
+    seconds = 2 * 6 * count * tokens / spec.n_ranks / hardware.multiply_speed(kind)
     if spec.precision == "bf16-mixed":
         seconds /= max(hardware.bf16_speedup(kind), 1.0)
     n_left = max(spec.last_step - n_taken, 0)

@@ -11,7 +11,7 @@ from typing import Any
 from registry import SpecError
 from zoo.data.coder import STEMS
 from zoo.errors import DataError
-from zoo.run.folder import SPEC_FILE, is_first_process, new_folder, require, run_in
+from zoo.run.folder import SPEC_FILE, new_folder, require, run_in
 from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec, load
 from zoo.run.starting import in_step
@@ -22,6 +22,7 @@ from zoo.storage.selection import last_step
 from zoo.tasks.prepared import CACHE_FOLDER
 from zoo.tasks.word_vectors import RECORD as WORD_VECTORS_FILE
 from zoo.training.plugins import PLUGINS_FILE
+from zoo.training.ranks import is_first_process
 from zoo.training.settling import settle_precision
 from zoo.training.starting import RECORD as INIT_FILE
 

@@ -10,22 +10,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from lightning.fabric.plugins.environments import SLURMEnvironment
-from lightning.pytorch import Trainer
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-import presets
-from registry import Spec, dump, parse
+from registry import Spec, dump
 from zoo import hardware
 from zoo.amounts import amount
-from zoo.data.coder import STEMS
 from zoo.errors import RunError
 from zoo.kinds import CALLBACK, LOGGER, TASK
 from zoo.progress import Bar, Report
 from zoo.storage import files
 from zoo.storage.averaging import average
 from zoo.storage.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
-from zoo.storage.metrics import METRICS_FILE, read
+from zoo.storage.metrics import read
 from zoo.storage.ownership import owned
 from zoo.storage.selection import weights_folder
 from zoo.tasks.prepared import PreparedTask, prepare
@@ -33,6 +28,7 @@ from zoo.training.data import TrainingData
 from zoo.training.devices import torch_settings
 from zoo.training.display import Display
 from zoo.training.environment import record_environment
+from zoo.training.folder import enter, refuse_used_folder, settled_in, write_spec
 from zoo.training.identity import check_identity, identity
 from zoo.training.journal import Journal
 from zoo.training.keeper import Keeper
@@ -45,22 +41,21 @@ from zoo.training.plugins import record_plugins
 from zoo.training.progress import Progress
 from zoo.training.quiet import quiet_lightning
 from zoo.training.randomness import untouched
+from zoo.training.ranks import is_first_process, prepared_first
 from zoo.training.settling import (
     device_type,
     has_open_end,
     keep_end,
     settle_end,
     settle_precision,
-    with_training,
 )
 from zoo.training.signals import StopRequest
 from zoo.training.spec import TrainingSpec
 from zoo.training.starting import take_coders
+from zoo.training.trainer import make_trainer, run_trainer
 
-SPEC_FILE = "spec.yaml"
 LOGS_FOLDER = "logs"
 """Of the loggers that a spec names."""
-PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}  # our names to Lightning's
 
 log = logging.getLogger(__name__)
 
@@ -95,13 +90,14 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True, opening:
         and KeyboardInterrupt after a SIGINT, both after saving.
     """
     stop = StopRequest.of_process or StopRequest()
-    # With several devices, Lightning starts the other processes by running the same command again.
-    is_first = run.training.devices == 1 or getattr(rank_zero_only, "rank", 0) == 0
+    # Of several processes, for Lightning, torchrun or SLURM starts the same command again for each.
+    is_first = run.training.n_ranks == 1 or is_first_process()
     with stop.listening(), untouched(), quiet_lightning(), torch_settings(run.training):
         device_type(run.training)  # before anything is made
-        enter(folder, is_new=is_first and not resume)
+        if is_first:
+            enter(folder, is_new=not resume)
         with owned(folder) if is_first else nullcontext():
-            with Bar(is_shown=progress and is_first) as bar:
+            with prepared_first(folder, is_first=is_first), Bar(is_shown=progress and is_first) as bar:
                 session = _Session(run, folder, is_first=is_first, is_new=is_first and not resume, report=bar)
             result = session.train(stop, progress=progress, opening=opening)
     stop.raise_if_received()
@@ -131,7 +127,7 @@ class _Session:
         asked = run.training.precision == "bf16-mixed" and is_first
         if asked and (cost := hardware.emulation_warning(device_type(run.training))):
             log.warning("%s", cost)
-        self.run = settle_precision(run)[0] if is_first else _settled_in(folder, run)
+        self.run = settle_precision(run)[0] if is_first else settled_in(folder, run)
         self.folder = folder
         self.is_first = is_first
         self.checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER)
@@ -200,19 +196,25 @@ class _Session:
                     stop=stop,
                     display=display,
                 )
-                trainer = self._trainer(keeper)
+                trainer = make_trainer(
+                    self.spec,
+                    self.folder,
+                    callbacks=[*self._callbacks(), keeper],  # last: it saves what the others remember
+                    loggers=self._loggers(),
+                    is_done=keeper.is_done,
+                )
                 if self.is_first:
                     record_environment(
                         self.folder,
                         device=trainer.strategy.root_device,
-                        n_devices=self.spec.devices,
+                        n_devices=self.spec.n_ranks,
                         resumed_step=self.progress.step if self.state else None,
                         precision=self.spec.precision,
                     )
                 if opening and not keeper.is_done:
                     display.note(opening)
                 self.state = None  # the keeper's now, who drops it when it is used
-                _run_trainer(trainer, module, data)
+                run_trainer(trainer, module, data)
                 if journal is not None:
                     journal.write_table()
             finally:
@@ -280,31 +282,6 @@ class _Session:
 
     # Lightning's pieces
 
-    def _trainer(self, keeper: Keeper) -> Trainer:
-        return Trainer(
-            accelerator=self.spec.accelerator,
-            devices=self.spec.devices,
-            strategy="auto" if self.spec.devices == 1 else "ddp",
-            precision=cast(Any, PRECISIONS[self.spec.precision]),
-            accumulate_grad_batches=self.spec.accumulate,
-            # One long epoch: the order of batches knows about real ones. The loader ends at max_steps.
-            max_epochs=1,
-            limit_train_batches=0.0 if keeper.is_done else 1.0,
-            limit_val_batches=0.0,
-            num_sanity_val_steps=0,
-            callbacks=[*self._callbacks(), keeper],  # last: it saves what the others remember
-            logger=self._loggers() or False,
-            log_every_n_steps=self.spec.log_every,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,  # the order of batches deals them out itself
-            deterministic=self.spec.deterministic or None,
-            default_root_dir=self.folder,
-            # Under SLURM Lightning would look for checkpoints of its own and load them.
-            plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
-        )
-
     def _callbacks(self) -> list[Any]:
         callbacks = [CALLBACK.build(spec) for spec in self.spec.callbacks]
         for callback, state in zip(callbacks, self.state["callbacks"] if self.state else (), strict=False):
@@ -341,56 +318,3 @@ class _Session:
             validation=validations[-1] if validations else {},
             weights=weights_folder(self.folder),
         )
-
-
-def refuse_used_folder(folder: Path) -> None:
-    """Raises: RunError for a folder that holds a run, or something else. Clears what a failed attempt left."""
-    journal = folder / METRICS_FILE
-    if Checkpoints(folder / CHECKPOINTS_FOLDER).steps() or (journal.exists() and journal.stat().st_size):
-        raise RunError(f"{folder}: holds a run already; resume it, or choose another folder")
-    # Hidden files are the lock, what a kill left of spec.yaml, and what file managers strew about.
-    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    if others and SPEC_FILE not in others:
-        raise RunError(f"{folder}: no run, but not empty: it holds {others[0]}; choose another folder")
-    for leftover in (path for path in folder.iterdir() if path.name.startswith(STEMS)):
-        leftover.unlink()  # of an attempt that failed before its first step, perhaps on other text
-
-
-def write_spec(folder: Path, run: Run) -> None:
-    """Writes spec.yaml. Raises: RunError when it cannot be written."""
-    files.write_text(folder / SPEC_FILE, presets.to_yaml(dump(cast(Spec, run))))
-
-
-def enter(folder: Path, *, is_new: bool) -> None:
-    """Makes the folder of a new run; that of another must be there."""
-    if is_new:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{folder}: cannot be made: {error.strerror}") from error
-    elif not (folder / SPEC_FILE).is_file():
-        raise RunError(f"{folder}: no run to resume here: there is no {SPEC_FILE}")
-
-
-def _settled_in(folder: Path, run: Run) -> Run:
-    """A run as its first process has settled it, which wrote that down before it started the others."""
-    training = parse(TrainingSpec, presets.read(folder / SPEC_FILE).data["training"], path="training")
-    return with_training(run, precision=training.precision, schedule=training.schedule)
-
-
-def _run_trainer(trainer: Trainer, module: TrainingModule, data: TrainingData) -> None:
-    try:
-        trainer.fit(module, datamodule=data)
-    except SystemExit as error:
-        # Lightning makes exit code 1 of a KeyboardInterrupt.
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
-        raise
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        raise RunError(
-            "out of memory between two batches, where weights, gradients, the optimizer's state and a validation "
-            f"need it ({str(error).splitlines()[0]}). A smaller model or training.tokens_per_batch helps; the run "
-            "is resumable"
-        ) from error

@@ -11,8 +11,8 @@ from zoo.errors import RunError
 FREE = frozenset(
     f"training.{key}"
     for key in (
-        "max_steps", "max_minutes", "schedule.total_steps", "out_of_memory", "devices", "accumulate",
-        "accelerator", "tf32", "compile", "activation_checkpointing", "deterministic", "data_workers",
+        "max_steps", "max_minutes", "schedule.total_steps", "out_of_memory", "devices", "num_nodes", "strategy",
+        "accumulate", "accelerator", "tf32", "compile", "activation_checkpointing", "deterministic", "data_workers",
         "max_skipped_steps",
         "log_every", "validate_every", "checkpoint_every", "keep_checkpoints", "average_last",
     )
@@ -28,22 +28,26 @@ def identity(run: Spec, fingerprint: str) -> dict[str, str]:
 def check_identity(saved: Mapping[str, str], now: Mapping[str, str]) -> None:
     """Refuses to go on with other weights' model, other data or another recipe.
 
-    Where the data lies may change, for its content is compared; `devices` and `accumulate` may be exchanged
-    for each other. `generation` only shows in later validations.
+    Where the data lies may change, for its content is compared; `devices`, `num_nodes` and `accumulate` may be
+    exchanged for each other. `generation` only shows in later validations.
     Raises: RunError naming every key that differs.
     """
     before, after = json.loads(saved["spec"]), json.loads(now["spec"])
-    n_before, n_after = (
-        spec["training"]["devices"] * spec["training"]["accumulate"] for spec in (before, after)
-    )
+    n_before, n_after = (_batches_a_step(spec["training"]) for spec in (before, after))
     changed = [
         f"{key}: {old!r} when it was saved, now {new!r}"
         for key, old, new in (each.of_type() for each in differences(before, after))
         if key not in FREE and not key.startswith(("task.data.", "generation.", "training.loggers"))
     ]
     if n_before != n_after:
-        changed.append(f"training.devices · accumulate: {n_before} when it was saved, now {n_after}")
+        changed.append(
+            f"training.devices · num_nodes · accumulate: {n_before} when it was saved, now {n_after}"
+        )
     if saved["data"] != now["data"]:
         changed.append("the text or the tokenizer: not the one it was saved with")
     if changed:
         raise RunError("this run cannot be resumed, for it was changed: " + "; ".join(changed))
+
+
+def _batches_a_step(training: Mapping[str, int]) -> int:
+    return training["devices"] * training["num_nodes"] * training["accumulate"]

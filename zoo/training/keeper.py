@@ -25,6 +25,7 @@ from zoo.training.module import TrainingModule
 from zoo.training.order import Position
 from zoo.training.progress import Progress
 from zoo.training.randomness import random_state
+from zoo.training.sharding import gathered, set_optimizer_state, set_weights, whole_state
 from zoo.training.signals import StopRequest
 from zoo.training.spec import TrainingSpec
 
@@ -73,14 +74,14 @@ class Keeper(Callback):
         assert isinstance(module, TrainingModule)
         self._started = time.monotonic() - self.progress.seconds
         if self.resumed is not None:
-            trainer.optimizers[0].load_state_dict(self.resumed["optimizer"])
+            set_optimizer_state(trainer.optimizers[0], self.resumed["optimizer"])
             scheduler = trainer.lr_scheduler_configs[0].scheduler
             for group, rate in zip(trainer.optimizers[0].param_groups, scheduler.get_last_lr(), strict=True):
                 group["lr"] = rate  # that of the next step; what was saved is that of the last
         if self.spec.ema is not None:
             self.ema = MovingAverage(module.model, self.spec.ema)
             if self.resumed is not None:  # what was loaded are the means
-                module.model.load_state_dict(self.resumed["weights"])
+                set_weights(module.model, self.resumed["weights"])
         self.others = [each for each in trainer.callbacks if each is not self]  # type: ignore[attr-defined]
         if self._is_validation_due(is_last=self.is_done):
             self._validate(trainer, module)
@@ -208,7 +209,12 @@ class Keeper(Callback):
         module.model.eval()
         parts = self.data.val_dataloader()
         try:
-            with self._result_weights(), torch.no_grad(), trainer.precision_plugin.forward_context():
+            with (
+                self._result_weights(),
+                gathered(module),
+                torch.no_grad(),
+                trainer.precision_plugin.forward_context(),
+            ):
                 for number, part in enumerate(parts):
                     if self.stop.received is not None:
                         break
@@ -247,30 +253,30 @@ class Keeper(Callback):
     def _save(self, trainer: Trainer, module: TrainingModule, *, is_regular: bool) -> None:
         self._gather_losses(trainer, module)
         random = module.from_all_ranks(random_state())
+        # Devices that share the weights have to give theirs, all of them.
+        is_first = self.journal is not None
+        state = {"optimizer": whole_state(trainer.optimizers[0].state_dict(), is_wanted=is_first)}
+        if self.ema is not None:
+            own = whole_state(module.model.state_dict(), is_wanted=is_first)
+            state["weights"] = {name: tensor.clone() for name, tensor in own.items()} if is_first else {}
         refusal: RunError | None = None
-        if self.journal is not None:
-            self.progress.seconds = self.seconds
-            state = {
-                "progress": self.progress.dump(),
-                "optimizer": trainer.optimizers[0].state_dict(),
-                "random": random,
-                "journal_bytes": self.journal.position(),
-                "identity": dict(self.identity),
-                "callbacks": [callback.state_dict() for callback in self.others],
-            }
-            if self.ema is not None:
-                state["weights"] = {
-                    name: tensor.clone() for name, tensor in module.model.state_dict().items()
+        with self._result_weights():
+            weights = whole_state(module.model.state_dict(), is_wanted=is_first)
+            if self.journal is not None:
+                self.progress.seconds = self.seconds
+                state |= {
+                    "progress": self.progress.dump(),
+                    "random": random,
+                    "journal_bytes": self.journal.position(),
+                    "identity": dict(self.identity),
+                    "callbacks": [callback.state_dict() for callback in self.others],
                 }
-            try:
-                with self._result_weights():
-                    self.checkpoints.save(
-                        self.progress.step, module.model.state_dict(), state, is_regular=is_regular
-                    )
-                self._tidy()
-                self.journal.write_table()
-            except RunError as error:
-                refusal = error
+                try:
+                    self.checkpoints.save(self.progress.step, weights, state, is_regular=is_regular)
+                    self._tidy()
+                    self.journal.write_table()
+                except RunError as error:
+                    refusal = error
         refusal = trainer.strategy.broadcast(refusal)
         if refusal is not None:
             raise refusal  # on all ranks: the others would wait for the first for ever

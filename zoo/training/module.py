@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -24,6 +24,7 @@ from zoo.training.memory import free, is_out_of_memory, out_of_memory
 from zoo.training.optimizers.groups import tables_of
 from zoo.training.progress import Progress
 from zoo.training.randomness import random_state, restore_random_state, seed_all, untouched
+from zoo.training.sharding import gathered, is_sharded, shard, whole
 from zoo.training.spec import TrainingSpec
 
 
@@ -48,7 +49,8 @@ class TrainingModule(LightningModule):
     A Trainer clips what is left of it then, if it is told to and the spec has no clip_norm.
 
     Of the spec it goes by optimizer, schedule, seed, clip_norm, out_of_memory, max_skipped_steps and compile; devices,
-    steps, precision and accumulation are the Trainer's. Its checkpoints hold the random numbers of every rank.
+    strategy, steps, precision and accumulation are the Trainer's. Lightning's ModelParallelStrategy has the devices
+    share the weights (FSDP2). Its checkpoints hold the random numbers of every rank.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class TrainingModule(LightningModule):
         self.progress = progress
         self.logs = logs
         self.random_state: dict[str, Any] | None = None  # that of a run that goes on; else one of the seed
+        self._all_weights = ExitStack()
         self._start = progress.step  # what came before the Trainer's first step
         self._measured: list[Measured] = []
         self.losses: list[BatchLoss] = []
@@ -85,6 +88,12 @@ class TrainingModule(LightningModule):
         self._loss: Any = None
         self._is_too_large = False
         self._is_summed = False  # a single batch whose gradient is that of its sum, not of its mean
+
+    def configure_model(self) -> None:
+        """Shares the weights among the devices where the strategy is Lightning's ModelParallelStrategy."""
+        mesh = self._device_mesh
+        if mesh is not None and not is_sharded(self):
+            shard(self, mesh["data_parallel"], step="training_step")
 
     def configure_optimizers(self) -> Any:
         parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -201,7 +210,7 @@ class TrainingModule(LightningModule):
         scale = 1.0 if is_mean else self.trainer.world_size / n_predicted
         self._is_summed = False
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        self.gradient_norm = float(get_total_norm(gradients)) * scale
+        self.gradient_norm = float(whole(get_total_norm(gradients))) * scale
         if not math.isfinite(self.gradient_norm):
             # Without gradients the optimizer does nothing at all: weights and its means stay as they are. All
             # ranks hold the same gradients here, so all skip.
@@ -277,6 +286,15 @@ class TrainingModule(LightningModule):
         if any(each is None for each in from_ranks):
             return None
         return [part for each in from_ranks for part in each]
+
+    def on_validation_start(self) -> None:
+        self._all_weights.enter_context(gathered(self))
+
+    def on_validation_end(self) -> None:
+        self._all_weights.close()
+
+    on_test_start = on_predict_start = on_validation_start
+    on_test_end = on_predict_end = on_validation_end
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         self.measure(batch)

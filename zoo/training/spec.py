@@ -36,7 +36,14 @@ class TrainingSpec(Spec):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; auto takes a GPU where there is one."""
     devices: int = Field(1, ge=1, le=4096)
-    """Processes, each with a device and a share of every step's batches."""
+    """Processes of a machine, each with a device and a share of every step's batches."""
+    num_nodes: int = Field(1, ge=1, le=65536)
+    """Machines, of one file system, on each of which the same command is run, by torchrun, SLURM or by hand with
+    MASTER_ADDR, MASTER_PORT and NODE_RANK."""
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How devices work together: ddp gives each the whole model (DistributedDataParallel), fsdp a share of each layer's
+    weights, gradients and optimizer state (FSDP2), gathered layer by layer, for models that no device holds alone.
+    auto: ddp where there are several."""
     compile: bool = False
     """Whether the stacks' layers go through torch.compile."""
     activation_checkpointing: bool = False
@@ -95,10 +102,24 @@ class TrainingSpec(Spec):
         watching = [each.type for each in self.callbacks if getattr(each, "needs_logger", False)]
         if watching and not self.loggers:
             raise ValueError(f"{watching[0]} has nowhere to write to; give training.loggers, such as [csv]")
-        if self.out_of_memory == "split" and self.devices > 1:
+        if self.out_of_memory == "split" and self.n_ranks > 1:
             raise ValueError(
-                "out_of_memory 'split' needs devices 1: other devices would wait for this one's halves"
+                "out_of_memory 'split' needs devices 1 and num_nodes 1: other devices would wait for this one's halves"
             )
+        if self.strategy == "fsdp" and not getattr(self.optimizer, "is_by_number", True):
+            raise ValueError(
+                f"optimizer {self.optimizer.type} works on whole matrices, of which strategy 'fsdp' gives a device a "
+                "part; take adam, adamw, lion or sgd, or strategy ddp"
+            )
+        if self.strategy == "fsdp" and self.n_ranks == 1:
+            raise ValueError(
+                "strategy 'fsdp' shares a model among devices: it needs devices or num_nodes above 1"
+            )
+
+    @property
+    def n_ranks(self) -> int:
+        """Processes of all machines."""
+        return self.devices * self.num_nodes
 
     @property
     def last_step(self) -> int:

@@ -16,6 +16,7 @@ from zoo.training.optimizers.groups import decay_groups
 
 class AdafactorSpec(Spec):
     type: Literal["adafactor"] = "adafactor"
+    is_by_number: ClassVar[bool] = False
     n_state: ClassVar[int] = 0
     """Numbers kept for each weight: none to speak of, one for each row and column of a matrix."""
     beta2_decay: float = Field(-0.8, ge=-10, lt=0)

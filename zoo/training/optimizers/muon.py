@@ -17,6 +17,7 @@ from zoo.training.optimizers.groups import matrices
 
 class MuonSpec(Spec):
     type: Literal["muon"] = "muon"
+    is_by_number: ClassVar[bool] = False
     n_state: ClassVar[int] = 2
     """Numbers kept for each weight: the two means where AdamW works, one momentum elsewhere."""
     momentum: float = Field(0.95, ge=0, lt=1)

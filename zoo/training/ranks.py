@@ -1,0 +1,43 @@
+"""Which of a training's processes this one is, and what the others wait for. Needs no lightning."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from zoo.errors import RunError
+
+READY_FILE = ".ready"
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+"""Variables of torchrun, of SLURM and of Lightning, all 0 or not there in the first process of all."""
+
+
+def is_first_process() -> bool:
+    """False in the further processes of a training on several devices, which run the same command."""
+    return all(os.environ.get(variable, "0") == "0" for variable in _RANKS)
+
+
+@contextmanager
+def prepared_first(folder: Path, *, is_first: bool) -> Iterator[None]:
+    """Around the preparation of a run: in all but the first process it begins when that of the first one is done.
+
+    Lightning starts the others later than that; torchrun and SLURM start all at once, on several nodes of one file
+    system. What a killed run left here lets them begin at once, for then what they need lies here too.
+    Raises: RunError where the folder goes again, for the first process found that it cannot train.
+    """
+    ready = folder / READY_FILE
+    if is_first:
+        ready.unlink(missing_ok=True)
+        yield
+        ready.touch()
+        return
+    was_there = folder.is_dir()
+    while not ready.exists():
+        if was_there and not folder.is_dir():
+            raise RunError(f"{folder}: the first process has given this run up")
+        was_there = folder.is_dir()
+        time.sleep(0.1)
+    yield
