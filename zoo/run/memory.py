@@ -83,11 +83,11 @@ class _Rates:
 def estimate(run: RunSpec) -> Estimate:
     """What a step of training takes on its device: on a CPU of all processes, which share it."""
     rates, parts = _rates(run), parts_of(run.model)
-    n = n_parameters(run.model) * rates.n_copies
+    n = n_parameters(run.model) * rates.n_copies / rates.n_shares
     half = 2 if rates.batch and rates.batch.is_half else 0
     return Estimate(
-        weights=(4 + half) * n,
-        gradients=4 * n,
+        weights=round((4 + half) * n),
+        gradients=round(4 * n),
         optimizer=round(4 * rates.n_state * n),
         activations=sum(rates.kept(part) for part in parts),
         largest=_largest(parts, rates),
