@@ -7,12 +7,14 @@ zoo.kernels.attention and zoo.masks, which ask torch.compiler.is_exporting(). So
 from __future__ import annotations
 
 import inspect
+import io
 import logging
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -308,13 +310,16 @@ def real_places(part: Part, given: Mapping[str, Tensor]) -> Tensor | None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """torch writes the whole graph to its log where a trace fails; its reason comes as one line instead."""
-    before = logging.root.manager.disable
+    """torch writes the whole graph to its log and to standard error where a trace fails; its reason comes as one line
+    instead. What else was written there comes when all went well."""
+    before, written = logging.root.manager.disable, io.StringIO()
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with redirect_stderr(written):
+            yield
     finally:
         logging.disable(before)
+    sys.stderr.write(written.getvalue())
 
 
 @contextmanager
