@@ -61,19 +61,23 @@ def test_images_by_path_by_line_by_field_and_as_numbers_are_one(zoo: Any, runs: 
     assert [each["file"] for each in (first, bad, other)] == ["a.png", "bad.png", "bb.png"]
     assert result.stderr == f"bad.png: {bad['refused']}: no answer\n"
     assert sum(first["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert answers(zoo("predict", run, "a.png")) == [{k: v for k, v in first.items() if k != "file"}]
-    assert answers(zoo("predict", run, input="a.png\n")) == [first]
+    # Sums are rounded in another way in another batch.
+    same = pytest.approx(first["probabilities"], abs=1e-5)
+    (alone,) = answers(zoo("predict", run, "a.png"))
+    assert (alone["probabilities"], "file" in alone) == (same, False)
+    (by_line,) = answers(zoo("predict", run, input="a.png\n"))
+    assert (by_line["probabilities"], by_line["file"]) == (same, "a.png")
     Path("deep").mkdir()
     Path("deep/rows.jsonl").write_text(
         json.dumps({"image": "../a.png"}) + "\n" + json.dumps({"image": pixels.tolist()}) + '\n{"image": 3}\n'
     )
     by_field, by_numbers, none = answers(zoo("predict", run, "deep/rows.jsonl"))
-    assert by_field == {**first, "file": "../a.png"}
-    assert by_numbers["probabilities"] == first["probabilities"]
+    assert (by_field["probabilities"], by_field["file"]) == (same, "../a.png")
+    assert by_numbers["probabilities"] == same
     assert none == {"refused": "its field 'image': an image is whole numbers from 0 to 255, [height, width] or "
                     "[height, width, channels]"}  # fmt: skip
     found = api.predict(run, [Path("a.png"), "a.png", pixels, {"image": pixels}, {"image": "a.png"}])
-    assert all(each["probabilities"] == first["probabilities"] for each in found)
+    assert all(each["probabilities"] == same for each in found)
     (vector,) = answers(zoo("predict", run, "a.png", "--embed"))
     assert len(vector["vector"]) == api.open(run).spec.model.d_model  # type: ignore[attr-defined]
 
@@ -109,7 +113,8 @@ def test_a_series_in_a_csv_file_is_forecast_from_its_end(zoo: Any, runs: Any) ->
     Path("bad.csv").write_text("date,x,y,z\n1,2,3,four\n")
     found, short, bad = answers(zoo("predict", run, "a.csv", "short.csv", "bad.csv"))
     expected = api.predict(run, [{"series": series.tolist()}, series])
-    assert found["forecast"] == expected[0]["forecast"] == expected[1]["forecast"]
+    for each in expected:
+        np.testing.assert_allclose(each["forecast"], found["forecast"], rtol=1e-4, atol=1e-5)
     assert short["refused"] == "20 values, but the model looks back at 48"
     assert bad["refused"] == "bad.csv:2: no number: 'four' in column z"
     assert len(api.predict(run, ["a.csv"], embed=True)[0]["vector"]) == api.open(run).spec.model.d_model  # type: ignore[attr-defined]

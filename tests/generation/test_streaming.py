@@ -74,7 +74,7 @@ def test_what_is_streamed_is_what_the_search_gives(
 
 
 def test_beams_cannot_and_say_so(lm: Path) -> None:
-    used = zoo.open(lm, "generation=beam")
+    used = zoo.open(lm, "generation={type: beam, max_length: 9}")
     assert not used.streams
     with pytest.raises(zoo.SpecError, match=r"'beam' decides at the end .* greedy and sampling can"):
         used.stream("The boat")
