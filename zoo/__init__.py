@@ -10,6 +10,7 @@
     predict       what a model answers to each row: labels, tags, texts, numbers; or a vector for each
     open          a run folder or an imported checkpoint, to use more than once: model, tokenizer, task, spec
     TrainedRun    what `open` gives
+    export        a run's model as files: transformers', safetensors, ONNX, a program of torch.export; checked
     from_hf       a transformers model or checkpoint folder as spec and model
     to_hf         a spec and its model as a transformers model
     certify       compare a family with transformers, number by number
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from zoo.interop.certify import certify
     from zoo.interop.hugging_face import from_hf, to_hf
     from zoo.run.evaluating import evaluate
+    from zoo.run.exporting import export
     from zoo.run.lightning import lightning
     from zoo.run.spec import RunSpec, load, to_yaml
     from zoo.run.training import resume, train
@@ -72,6 +74,7 @@ __all__ = [
     "certify",
     "dump",
     "evaluate",
+    "export",
     "from_hf",
     "generate",
     "lightning",
@@ -97,6 +100,7 @@ _HOMES = {
     "zoo.interop.hugging_face": ("from_hf", "to_hf"),
     "zoo.errors": ("DataError", "DivergedError", "PreemptedError", "RunError"),
     "zoo.run.evaluating": ("evaluate",),
+    "zoo.run.exporting": ("export",),
     "zoo.run.lightning": ("lightning",),
     "zoo.run.spec": ("RunSpec", "load", "to_yaml"),
     "zoo.run.training": ("resume", "train"),

@@ -93,7 +93,10 @@ class Mask:
             )
 
     def hides_positions(self, n_queries: int, n_keys: int) -> bool:
-        """Whether causal or radius hide some key from some query (global tokens left aside)."""
+        """Whether causal or radius hide some key from some query (global tokens left aside); in a graph for every
+        length, which torch.export makes, they may."""
+        if torch.compiler.is_exporting():
+            return self.causal or self.radius is not None
         if self.causal and self.offset < n_keys - 1:
             return True
         if self.radius is None:

@@ -54,7 +54,8 @@ def test_what_is_imported_is_exported_as_it_was(zoo: Zoo, folder: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout == "mine: decoder-only, 3,418 parameters, float32\n"
     result = zoo("export", "mine", "back")
-    assert (result.exit_code, result.stdout) == (0, "back: gpt2, float32\n")
+    checked = "read back: differs from the model by 0 at most"
+    assert (result.exit_code, result.stdout) == (0, f"back: gpt2, float32\n{checked}\n")
     assert Path("back/model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
     assert from_hf("back")[0] == from_hf(folder)[0]
 
@@ -176,7 +177,7 @@ def test_a_class_may_be_named_where_the_config_names_nothing(zoo: Zoo, folder: P
 
 def test_the_dtype_can_be_chosen(zoo: Zoo, folder: Path) -> None:
     assert zoo("import", folder, "mine", "--dtype", "bfloat16").stdout.endswith(", bfloat16\n")
-    assert zoo("export", "mine", "back").stdout.endswith(", bfloat16\n")
+    assert ", bfloat16\n" in zoo("export", "mine", "back").stdout
     assert json.loads(Path("back/config.json").read_text())["dtype"] == "bfloat16"
     result = zoo("import", folder, "other", "--dtype", "fp8")
     assert (result.exit_code, result.stderr) == (

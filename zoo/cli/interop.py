@@ -101,24 +101,30 @@ def export(
             help="A further field of config.json, such as max_position_embeddings=8192.",
         ),
     ] = None,
+    format: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="hf, safetensors, onnx or torch-export.")
+    ] = "hf",
     checkpoint: Checkpoint = "result",
     plugin: Plugins = None,
 ) -> None:
-    """Write a model as a folder that transformers reads: config.json, with the ids its search has, and safetensors."""
+    """Write a model for others to read, each checked after writing to give the model's numbers.
+
+    hf: config.json, with the ids its search has, and safetensors, for transformers; safetensors: spec.yaml and weights;
+    onnx, torch-export: graphs for any batch and length, with model.json about them.
+    """
     target, fields = _one_folder(out_word, out), _fields(field or ())
     load_plugins(plugin)
-    from zoo.interop.hugging_face import export as write
-    from zoo.interop.model_folder import WEIGHTS_FILE, load_model
-    from zoo.storage.files import check_free
+    from zoo.run.exporting import export as write
 
-    check_free(target)
-    run = _run(source)
-    if (source / WEIGHTS_FILE).is_file():
-        spec, model = load_model(source)
-    else:
-        spec, model = run.model, _trained(source, run.model, checkpoint)
-    name = write(spec, model, target, family=family, fields=fields, generation=run.generation)
-    print(f"{target}: {name}, {_dtypes(model)}")
+    written = write(
+        source,
+        target,
+        format=format,
+        checkpoint=int(checkpoint) if checkpoint.isdecimal() else checkpoint,
+        family=family,
+        fields=fields,
+    )
+    print(written.text())
 
 
 def certify(
@@ -163,27 +169,6 @@ def _fields(words: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             found[key] = value
     return found
-
-
-def _run(folder: Path) -> Any:
-    """The spec in a folder."""
-    from zoo.errors import RunError
-    from zoo.run.folder import SPEC_FILE
-    from zoo.run.spec import load
-
-    if not (folder / SPEC_FILE).is_file():
-        raise RunError(f"{folder}: no run and no model lies here: there is no {SPEC_FILE}")
-    return load(folder / SPEC_FILE)
-
-
-def _trained(folder: Path, spec: Any, checkpoint: str) -> Any:
-    """The model of a run."""
-    from zoo.assembly.build import build
-    from zoo.storage.selection import load_weights
-
-    model = build(spec)
-    model.load_state_dict(load_weights(folder, int(checkpoint) if checkpoint.isdecimal() else checkpoint))
-    return model
 
 
 def _dtype(name: str | None) -> Any:

@@ -44,7 +44,6 @@ from zoo.cli.text import (
     component_text,
     first_sentence,
     input_lines,
-    json_rows,
     next_text,
     print_json,
     print_rows,
@@ -312,6 +311,14 @@ def generate(
             "--n-best", metavar="N", min=1, help="N lines for each: its number, score and text, tabs between."
         ),
     ] = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            show_default=False,
+            help="Show text as it is written (greedy, sampling); by default where it goes to a terminal.",
+        ),
+    ] = None,
     checkpoint: Checkpoint = "result",
     beam_size: BeamSize = None,
     device: Device = "auto",
@@ -325,12 +332,16 @@ def generate(
     settings = {"generation.beam_size": beam_size, "generation.n_best": n_best}
     overrides += [f"{key}={value}" for key, value in settings.items() if value is not None]
     check_inputs(files, folder)
+    from zoo.cli.streaming import print_streams, streams
     from zoo.generation.output import Output
     from zoo.run.using import TrainedRun, require_writing
     from zoo.tasks.task import Refusal
 
     trained = TrainedRun(folder, *overrides, checkpoint=checkpoint, device=device)
     require_writing(trained)
+    if streams(trained, stream, n_best):
+        print_streams(trained, files)
+        return
     number = 0
     for name, first, lines in input_lines(files):
         for line, answer in enumerate(trained.answers_to_lines(lines), start=first):
@@ -361,23 +372,19 @@ def predict(
     device: Device = "auto",
     plugin: Plugins = None,
 ) -> None:
-    """Answer lines of text or JSON lines, of files or standard input (-), with a line of JSON for each as they come."""
+    """Answer with a line of JSON each: lines of text or JSON lines, of files or standard input (-), as they come.
+
+    Of a model that reads images, sounds or series: image, wav or CSV files, each a row; or lines that are their paths.
+    """
     load_plugins(plugin)
     sources, overrides = split(words)
     run, *files = sources or [one([], "RUN")]
     check_inputs(files, Path(run))
-    import json
-
-    from zoo.run.using import open, predictions
+    from zoo.cli.predicting import print_predictions
+    from zoo.run.using import open
 
     trained = open(run, *overrides, checkpoint=checkpoint, device=device)
-    for name, first, lines in input_lines(files):
-        rows = json_rows(lines) if json_lines or name.endswith((".jsonl", ".jsonl.gz")) else lines
-        for line, answer in enumerate(predictions(trained, rows, embed=embed), start=first):
-            if "refused" in answer:
-                print(f"{name}:{line}: {answer['refused']}: no answer", file=sys.stderr)
-            sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
-        sys.stdout.buffer.flush()
+    print_predictions(trained, files, embed=embed, json_lines=json_lines)
 
 
 def _finish(folder: Path, *, is_quiet: bool, has_trained: bool = True) -> None:

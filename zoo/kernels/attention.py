@@ -63,6 +63,8 @@ def attend(
         sdpa: everything else.
         eager: capped scores inside torch.compile, which fuses it. Else it is the reference, and gives the
             weights (see `attend_eager`).
+    Inside torch.export, whose graph is for every length and device, the choice hangs on neither: sdpa, or eager
+    for capped scores, over the whole.
 
     Source: Vaswani et al. 2017, section 3.2.1.
     Shapes: q [B, H, T, K], k [B, G, S, K], v [B, G, S, Kv] -> [B, H, T, Kv]; G divides H, and head h reads
@@ -128,6 +130,8 @@ def choose(
     on_cpu, on_cuda = q.device.type == "cpu", q.device.type == "cuda"
     is_bf16 = on_cpu and q.dtype == torch.bfloat16
     whole = "sdpa"
+    if torch.compiler.is_exporting():
+        return whole if soft_cap is None else "eager"
     if torch.compiler.is_compiling():
         whole = "sdpa" if soft_cap is None else "eager"
     elif soft_cap is not None:

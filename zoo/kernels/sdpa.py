@@ -24,7 +24,8 @@ def attention(
         and bias is None
         and mask.documents is None
         and not mask.hides_keys()
-        and (mask.radius is None or mask.radius >= n_keys - 1)
+        # An exported graph is for every length, those that a radius narrows included.
+        and (mask.radius is None or (not torch.compiler.is_exporting() and mask.radius >= n_keys - 1))
     )
     if is_causal:
         mask.check(n_queries, n_keys)
@@ -43,6 +44,9 @@ def attention(
     output = F.scaled_dot_product_attention(
         q, k, v, attn_mask=shown, dropout_p=dropout, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
+    if torch.compiler.is_exporting():
+        # How heads lie in memory is the kernel's choice, and converters take others: no view may hang on it.
+        output = output.contiguous()
     return output if idle is None else output.masked_fill(idle, 0.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ from zoo.assembly.build import build
 from zoo.data.coder import Coder
 from zoo.data.coders import load_coder
 from zoo.data.tokenizer import Tokenizer
-from zoo.errors import RunError
+from zoo.errors import DataError, RunError
+from zoo.generation.output import outputs
+from zoo.generation.streaming import appended, pieces, rest
 from zoo.interop.model_folder import WEIGHTS_FILE, load_model
-from zoo.kinds import TASK, Metric, Row
+from zoo.kinds import DECODING, TASK, Metric, Row
 from zoo.run.folder import require, run_in
+from zoo.run.inputs import TEXT_FIELDS, asked_row
 from zoo.run.spec import RunSpec
 from zoo.storage.selection import load_weights, weights_folder
-from zoo.tasks.answering import Progress, answers
+from zoo.tasks.answering import CHUNK_ROWS, Progress, answers
 from zoo.tasks.task import Batch, Refusal, Task
 from zoo.training.randomness import untouched
 
-TEXT_FIELDS = ("source", "text")
+FILE_ROWS = 64
+"""Rows of files that are read before they are answered."""
 
 
 class TrainedRun:
@@ -113,6 +118,52 @@ class TrainedRun:
         rows = (line if isinstance(line, Refusal) else {name: line} for line in lines)
         return self.answers(rows, progress=progress)
 
+    @property
+    def streams(self) -> bool:
+        """Whether `stream` can say what is written as it is written: not what several beams weigh up."""
+        return self.run.generation is not None and not self._not_streaming()
+
+    def stream(self, line: str) -> Iterator[str]:
+        """What is written for a line, piece by piece as it is written: together, what `answers_to_lines` gives first.
+
+        A piece is whole letters, and comes as soon as no later token can change it.
+        Raises: SpecError for a task that writes no text, and a search that cannot say a token before the last;
+        DataError for a line that the model cannot take.
+        """
+        require_writing(self)
+        if why := self._not_streaming():
+            raise SpecError([Problem("generation", why)])
+        return self._streamed(line)
+
+    def _not_streaming(self) -> str:
+        """Why what is written cannot be said as it is written; "" if it can."""
+        search: Any = self.run.generation
+        if not hasattr(DECODING.entry(search.type).builder, "steps"):
+            return (
+                f"'{search.type}' decides at the end what it has written, so that nothing can be shown before; greedy "
+                "and sampling can, such as generation=greedy"
+            )
+        if type(self.task).searched is Task.searched:
+            return f"{self.run.task.type} makes its answers of whole outputs; it cannot show a part"  # type: ignore[union-attr]
+        return ""
+
+    def _streamed(self, line: str) -> Iterator[str]:
+        (example,) = self.task.read([{self.text_field: line}], self.model)
+        if isinstance(example, Refusal):
+            raise DataError(example.why)
+        assert self.run.generation is not None
+        searched = self.task.searched(self.task.collate([example]).to(self.device), self.run.generation)
+        assert searched is not None
+        steps = searched.search.steps(self.model, searched.source, searched.mask, is_token=searched.is_token)
+        ended: list[Any] = []
+
+        def tokens() -> Iterator[int]:
+            ended.extend((yield from appended(steps)))
+
+        given = yield from pieces(tokens(), searched.tokenizer)
+        if end := rest(outputs(ended[0], searched.tokenizer)[0].text, given):
+            yield end
+
     def vectors(self, rows: Iterable[Row | Refusal]) -> Iterator[list[float] | Refusal]:
         """For each row, in order, the mean of the vectors [D] of what is real in it; for a bad one a Refusal.
 
@@ -128,6 +179,11 @@ class TrainedRun:
         require(self.run, "task", why="use its model")
         reads: tuple[str, ...] = self.run.task.reads  # type: ignore[union-attr]
         return reads
+
+    @property
+    def file_suffixes(self) -> frozenset[str]:
+        """Endings of the names of files that are a row each; of a task that reads text there are none."""
+        return self.task.file_suffixes
 
     @property
     def text_field(self) -> str:
@@ -148,7 +204,7 @@ def open(
 
 def predict(
     folder: str | Path,
-    rows: Iterable[str | Row],
+    rows: Iterable[str | Path | Row],
     *overrides: str,
     embed: bool = False,
     checkpoint: str | int = "result",
@@ -156,8 +212,9 @@ def predict(
 ) -> list[dict[str, Any]]:
     """What a model's task answers to each row, as plain data; `{"refused": why}` for a row that it cannot take.
 
-    A row is a mapping of the fields that the task reads, without what it is to find out, or a line of text. embed asks
-    for `{"vector": [...]}` instead. The rest as for TrainedRun.
+    A row is a mapping of the fields that the task reads, without what it is to find out, or a line of text; of a task
+    that reads images, sounds or series the path of a file, alone or in the field, or an array. embed asks for
+    `{"vector": [...]}` instead. The rest as for TrainedRun.
     """
     if isinstance(rows, str | bytes | Mapping):
         raise ValueError("rows are several: write predict(folder, ['...']), also for one row")
@@ -167,31 +224,18 @@ def predict(
 
 
 def predictions(
-    trained: TrainedRun, rows: Iterable[str | Row | Refusal], *, embed: bool = False
+    trained: TrainedRun, rows: Iterable[str | Path | Row | Refusal], *, embed: bool = False
 ) -> Iterator[dict[str, Any]]:
     """The same with a model at hand, one by one."""
-    asked = (_row(trained, row) for row in rows)
-    for answer in trained.vectors(asked) if embed else trained.answers(asked):
-        if isinstance(answer, Refusal):
-            yield {"refused": answer.why}
-        else:
-            yield {"vector": answer} if embed else trained.task.written(answer)
-
-
-def _row(trained: TrainedRun, row: Any) -> Row | Refusal:
-    """A row with what is asked about only, or why it is none."""
-    if isinstance(row, Refusal):
-        return row
-    if isinstance(row, str):
-        return {trained.text_field: row}
-    if not isinstance(row, Mapping):
-        return Refusal("no line of text and no object with fields")
-    field, *found_out = trained.reads
-    if field not in row:
-        return Refusal(f"it has no field '{field}'")
-    if field in TEXT_FIELDS and not isinstance(row[field], str):
-        return Refusal(f"its field '{field}' is no text")
-    return {name: value for name, value in row.items() if name not in found_out}
+    remaining = iter(rows)
+    # Files are larger than lines: few of them at a time.
+    while some := list(islice(remaining, FILE_ROWS if trained.file_suffixes else CHUNK_ROWS)):
+        asked = [asked_row(trained.task, trained.reads, row) for row in some]
+        for answer in trained.vectors(asked) if embed else trained.answers(asked):
+            if isinstance(answer, Refusal):
+                yield {"refused": answer.why}
+            else:
+                yield {"vector": answer} if embed else trained.task.written(answer)
 
 
 class _Embedding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +17,10 @@ from zoo.data.cache import Rejected
 from zoo.data.collate import padded
 from zoo.data.spectrogram import log_mel, silence
 from zoo.data.store import Example, ExampleStore
+from zoo.data.wav import read_wav
 from zoo.errors import DataError
 from zoo.kinds import Row
-from zoo.tasks.task import Refusal, Task
+from zoo.tasks.task import Batch, Refusal, Task
 
 
 class SoundSpec(Spec):
@@ -56,6 +58,24 @@ class HearingTask(Task):
     """The field of a row that is learnt."""
 
     sound: Sound
+    file_suffixes: ClassVar = frozenset({".wav"})
+    file_fields: ClassVar = ("waveform", "audio", "file")
+
+    def row_of_file(self, path: Path) -> Row:
+        """The recording of a wav file."""
+        try:
+            waveform, rate = read_wav(path.read_bytes())
+        except OSError as error:
+            raise ValueError(error.strerror or str(error)) from None
+        return {"waveform": waveform, "rate": rate, "file": str(path)}
+
+    def row_of_numbers(self, row: Row) -> Row:
+        waveform = np.asarray(row["waveform"], np.float32)
+        if waveform.ndim != 1 or not len(waveform) or not np.isfinite(waveform).all():
+            raise ValueError(f"a waveform is samples [N], not {list(waveform.shape)} or no finite numbers")
+        if not isinstance(row.get("rate"), int):
+            raise ValueError("it has no field 'rate': the samples a second, a whole number")
+        return {**row, "waveform": waveform}
 
     def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
         return [self._read(row) for row in rows]
@@ -67,6 +87,12 @@ class HearingTask(Task):
         if isinstance(heard, Rejected):
             return Refusal(heard.detail)
         return {"sound": heard, **(self.compared(row) if self.answered in row else {})}
+
+    def hidden(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        if "sound" not in batch.tensors:  # of a task that writes: the encoder's
+            return super().hidden(model, batch)
+        found: tuple[Tensor, Tensor | None] = model.hidden(batch["sound"], mask=batch.get("mask"))  # type: ignore[operator]
+        return found
 
     def length(self, example: Example) -> int:
         return self.sound.n_vectors(example["sound"])

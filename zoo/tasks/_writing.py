@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
@@ -15,11 +14,11 @@ from registry import Spec
 from zoo.data.cache import Rejected
 from zoo.data.store import Example
 from zoo.data.tokenizer import Tokenizer
-from zoo.generation.output import Output, outputs
+from zoo.generation.output import Output
 from zoo.kinds import DECODING
 from zoo.special_ids import SpecialIds
 from zoo.tasks._sequence_pairs import pair_loss, with_targets
-from zoo.tasks.task import Batch, Loss, Task, TaskSpec, ids
+from zoo.tasks.task import Batch, Loss, Searched, Task, TaskSpec, ids
 
 TOO_LONG = "over max_length"
 
@@ -105,6 +104,5 @@ class WritingTask(Task):
         """What the search finds for each row, best first."""
         assert decoding is not None
         tokenizer = self.target_tokenizer
-        is_token = torch.tensor(tokenizer.is_token(), dtype=torch.bool)
-        found = DECODING.build(decoding)(model, batch["source"], batch.get("source_mask"), is_token=is_token)
-        return [outputs(hypotheses, tokenizer) for hypotheses in found]
+        search = DECODING.build(decoding)
+        return Searched(search, batch["source"], batch.get("source_mask"), tokenizer).outputs(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -13,9 +14,10 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.data.arrangement import Arrangement
-from zoo.data.bad_lines import Policy
+from zoo.data.bad_lines import BadLines, Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
+from zoo.data.corpora.series_csv import SeriesCsv, SeriesCsvSpec
 from zoo.data.scaling import Scaling
 from zoo.data.store import Example, ExampleStore
 from zoo.data.windows import Windows, window_places
@@ -67,6 +69,8 @@ class Forecasting(Task):
 
     size_keys: ClassVar = ("training.rows_per_batch", "training.tokens_per_batch")
     coder_names: ClassVar = ("scaling",)
+    file_suffixes: ClassVar = frozenset({".csv", ".csv.gz"})
+    file_fields: ClassVar = ("series", "file")
 
     def __init__(
         self,
@@ -164,6 +168,25 @@ class Forecasting(Task):
                 found.append({"past": past, **self.compared(row)})
         return found
 
+    def row_of_file(self, path: Path) -> Row:
+        """The series of a CSV file, read as the corpus series_csv reads it, with its settings where it is the run's."""
+        own = self.data if isinstance(self.data, SeriesCsvSpec) else None
+        corpus = SeriesCsv(
+            path=str(path),
+            ignore=("date",) if own is None else own.ignore,
+            delimiter="," if own is None else own.delimiter,
+            n_train=1,
+            n_dev=1,
+            n_test=0,
+        )
+        try:
+            return {"series": corpus.whole(bad_lines=BadLines("error"))}
+        except DataError as error:  # without what would help a training
+            raise ValueError(str(error).partition(" (task.bad_lines=")[0]) from None
+
+    def row_of_numbers(self, row: Row) -> Row:
+        return {**row, "series": np.asarray(row["series"], np.float64)}
+
     def compared(self, row: Row) -> Example:
         return {"future": self.scaling.scaled(np.asarray(row["future"]))} if "future" in row else {}
 
@@ -209,6 +232,15 @@ class Forecasting(Task):
         hidden, mask = forecaster.hidden((past - mean) / scale)
         sums = forecaster.head.loss(hidden, (future - mean) / scale, mask=mask, scale=scale.squeeze(1))
         return total(sums, model, batch)
+
+    def hidden(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The vectors of all patches of all variables of each window: [B, V·N, D]."""
+        mean, scale = self._level(rows := _rows(batch["past"]))
+        vectors, mask = cast(Any, model).hidden((rows - mean) / scale)  # [B·V, N, D]
+        n_variables = batch["past"].shape[2]
+        parts = [None if each is None else each.unflatten(0, (-1, n_variables)) for each in (vectors, mask)]
+        first, second = (None if each is None else each.flatten(1, 2) for each in parts)
+        return cast(Tensor, first), second
 
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[NDArray[np.float32]]:
         """The forecast [horizon, V] of each window, standardised."""

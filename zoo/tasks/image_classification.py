@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from registry import Spec
 from zoo.amounts import amount
 from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
+from zoo.data.images import SUFFIXES, Mode, read_image
 from zoo.data.labels import Labels
 from zoo.data.scaling import Scaling
 from zoo.data.store import Example, ExampleStore
@@ -101,6 +102,8 @@ class ImageClassification(Task):
     varies: ClassVar = True
     size_keys: ClassVar = ("training.rows_per_batch", "training.tokens_per_batch")
     coder_names: ClassVar = ("labels", "scaling")
+    file_suffixes: ClassVar = SUFFIXES
+    file_fields: ClassVar = ("image", "file")
 
     def __init__(
         self,
@@ -200,6 +203,22 @@ class ImageClassification(Task):
             found.append(Refusal(why) if why else {"image": _with_channels(row["image"]), **further})
         return found
 
+    def row_of_file(self, path: Path) -> Row:
+        """The image, brought to the size that the model reads as the corpus image_folder brings it."""
+        modes: dict[int, Mode] = {1: "L", 3: "RGB"}
+        if self.shape[2] not in modes:
+            raise ValueError(f"an image file has 1 or 3 channels, but the model reads {self.shape[2]}")
+        return {"image": read_image(path, self.shape[:2], modes[self.shape[2]])}
+
+    def row_of_numbers(self, row: Row) -> Row:
+        image = np.asarray(row["image"])
+        is_whole = np.issubdtype(image.dtype, np.integer) and bool(((image >= 0) & (image <= 255)).all())
+        if not is_whole or image.ndim not in (2, 3):
+            raise ValueError(
+                "an image is whole numbers from 0 to 255, [height, width] or [height, width, channels]"
+            )
+        return {**row, "image": image.astype(np.uint8)}
+
     def compared(self, row: Row) -> Example:
         number = self.labels.number(row["label"])
         return {"label": np.array([-2 if number is None else number], np.int32)}  # -2: never right
@@ -238,6 +257,10 @@ class ImageClassification(Task):
         smoothing = self.label_smoothing if is_training else 0.0
         sums = classifier.head.loss(hidden, batch["labels"], mask=mask, label_smoothing=smoothing)
         return total(sums, model, batch)
+
+    def hidden(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        found: tuple[Tensor, Tensor | None] = cast(Any, model).hidden(batch["image"])
+        return found
 
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[Class]:
         names = self.labels.names

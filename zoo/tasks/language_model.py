@@ -22,7 +22,7 @@ from zoo.data.collate import padded
 from zoo.data.packing import Packing, Sampling
 from zoo.data.store import Example, ExampleStore
 from zoo.data.tokenizer import Tokenizer
-from zoo.generation.output import Output, one_line, outputs
+from zoo.generation.output import Output, one_line
 from zoo.generation.search import n_positions
 from zoo.kinds import TASK, TOKENIZER, Row, mask_name
 from zoo.progress import Report
@@ -32,6 +32,7 @@ from zoo.tasks.task import (
     Loss,
     Refusal,
     Rows,
+    Searched,
     Task,
     TaskSpec,
     broken_text,
@@ -278,11 +279,11 @@ class LanguageModelling(Task):
         Special ids are the tokenizer's: see zoo.tasks.task.search_with.
         """
         assert decoding is not None
-        is_token = torch.tensor(self.tokenizer.is_token(), dtype=torch.bool)
-        found = search_with(decoding, self.tokenizer)(
-            model, batch["tokens"], batch.get("mask"), is_token=is_token
-        )
-        return [outputs(hypotheses, self.tokenizer) for hypotheses in found]
+        return self.searched(batch, decoding).outputs(model)
+
+    def searched(self, batch: Batch, decoding: Spec) -> Searched:
+        search = search_with(decoding, self.tokenizer)
+        return Searched(search, batch["tokens"], batch.get("mask"), self.tokenizer)
 
     def written(self, answer: Any) -> dict[str, Any]:
         return {"text": answer[0].text, "score": answer[0].score}

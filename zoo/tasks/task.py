@@ -27,6 +27,7 @@ from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore
 from zoo.data.tokenizer import Tokenizer
+from zoo.generation.output import Output, outputs
 from zoo.kinds import CORPUS, DECODING, METRIC, CorpusSpec, Metric, Row, mask_name
 from zoo.losses import Sums
 from zoo.progress import Report
@@ -143,6 +144,28 @@ class Refusal:
     why: str
 
 
+@dataclass(frozen=True)
+class Searched:
+    """A search and what it is given, of a task that answers with the text of tokens."""
+
+    search: Any
+    """Of the kind decoding."""
+    source: Tensor
+    mask: Tensor | None
+    tokenizer: Tokenizer
+    """Of what is written."""
+
+    def outputs(self, model: nn.Module) -> list[list[Output]]:
+        """What the search finds for each row, best first."""
+        found = self.search(model, self.source, self.mask, is_token=self.is_token)
+        return [outputs(hypotheses, self.tokenizer) for hypotheses in found]
+
+    @property
+    def is_token(self) -> Tensor:
+        """Which ids there is a token for: bool [n]."""
+        return torch.tensor(self.tokenizer.is_token(), dtype=torch.bool)
+
+
 class Task(ABC):
     """What is learnt, from which rows.
 
@@ -157,6 +180,10 @@ class Task(ABC):
     """How answers are scored; None where the loss says everything."""
     writes_text: ClassVar[bool] = False
     """Whether an answer is a list of zoo.generation.output.Output, best first."""
+    file_suffixes: ClassVar[frozenset[str]] = frozenset()
+    """Endings of the names of files that are a row each, as `row_of_file` reads them."""
+    file_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields of a row that may name such a file; the first is what it is read into."""
     size_keys: ClassVar[tuple[str, ...]] = ("training.tokens_per_batch",)
     """The keys of a run's spec that bound a batch's size."""
 
@@ -218,6 +245,14 @@ class Task(ABC):
     def questions(self, row: Row) -> Iterable[Row]:
         """The rows to answer by which an evaluation measures a row of the corpus: itself, unless it holds many."""
         return (row,)
+
+    def row_of_file(self, path: Path) -> Row:
+        """What a file holds, as a row to answer. Raises: ValueError, saying why, for one that cannot be read."""
+        raise ValueError(f"{path}: no row of this task is a file")
+
+    def row_of_numbers(self, row: Row) -> Row:
+        """A row whose numbers may come as lists, as JSON has them. Raises: ValueError for what is no such row."""
+        return row
 
     @abstractmethod
     def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
@@ -287,6 +322,10 @@ class Task(ABC):
     @abstractmethod
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> Sequence[Any]:
         """The answer for each row."""
+
+    def searched(self, batch: Batch, decoding: Spec) -> Searched | None:
+        """What is searched with for the answers to a batch; None where they are more than the text of tokens."""
+        return None
 
     @abstractmethod
     def written(self, answer: Any) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
@@ -20,7 +19,7 @@ from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore, text_array
 from zoo.data.tokenizer import Tokenizer
-from zoo.generation.output import Output, one_line, outputs
+from zoo.generation.output import Output, one_line
 from zoo.generation.search import n_positions
 from zoo.kinds import METRIC, TASK, TOKENIZER, Row
 from zoo.metrics.scripts import tokenizer_advice
@@ -32,6 +31,7 @@ from zoo.tasks.task import (
     Loss,
     Refusal,
     Rows,
+    Searched,
     Task,
     TaskSpec,
     broken_text,
@@ -251,12 +251,12 @@ class Translation(Task):
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[list[Output]]:
         """The translations of each source, best first."""
         assert decoding is not None
+        return self.searched(batch, decoding).outputs(model)
+
+    def searched(self, batch: Batch, decoding: Spec) -> Searched:
         tokenizer = self.tokenizers[1]
-        is_token = torch.tensor(tokenizer.is_token(), dtype=torch.bool)
-        found = search_with(decoding, tokenizer)(
-            model, batch["source"], batch.get("source_mask"), is_token=is_token
-        )
-        return [outputs(hypotheses, tokenizer) for hypotheses in found]
+        search = search_with(decoding, tokenizer)
+        return Searched(search, batch["source"], batch.get("source_mask"), tokenizer)
 
     def written(self, answer: Any) -> dict[str, Any]:
         return {"text": answer[0].text, "score": answer[0].score}

@@ -114,7 +114,7 @@ class ImagePatches(nn.Module):
         x = self.projection(self._patches(inputs))  # [B, h·w, D]
         first = [tokens for tokens in (self.class_token, self.registers) if tokens is not None]
         if first:
-            x = torch.cat([*(tokens.expand(len(x), -1, -1) for tokens in first), x], dim=1)
+            x = torch.cat([*(tokens.expand(x.shape[0], -1, -1) for tokens in first), x], dim=1)
         return x, None
 
     def _patches(self, images: Tensor) -> Tensor:

@@ -83,7 +83,8 @@ class MelFrames(nn.Module):
             raise ValueError("token types are given, but a spectrogram has none")
         hidden = F.gelu(self.inner(_real(inputs, mask)))  # [B, D, N]
         x = F.gelu(self.outer(_real(hidden, mask)))  # [B, D, S]
-        return x.transpose(1, 2).contiguous(), None if mask is None else mask[:, ::2]
+        # Contiguous: of strided places an exported graph would be for odd lengths alone.
+        return x.transpose(1, 2).contiguous(), None if mask is None else mask[:, ::2].contiguous()
 
 
 def _real(x: Tensor, mask: Tensor | None) -> Tensor:

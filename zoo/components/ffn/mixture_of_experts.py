@@ -116,7 +116,10 @@ class MixtureOfExperts(nn.Module):
         if self.normalised:
             weights = weights / weights.sum(dim=-1, keepdim=True)
         counts = torch.bincount(chosen.flatten(), minlength=len(self.experts))  # [E]
-        outputs = self._routed(rows, chosen, counts)  # [N, k, D]
+        is_exported = torch.compiler.is_exporting()
+        outputs = (
+            self._of_all(rows, chosen) if is_exported else self._routed(rows, chosen, counts)
+        )  # [N, k, D]
         out = (weights[:, None].to(outputs.dtype) @ outputs).view_as(x)
         self.auxiliary_loss = self._imbalance(probabilities, counts) if self.training else None
         return out if self.shared_expert is None else out + self.shared_expert(x)
@@ -134,6 +137,12 @@ class MixtureOfExperts(nn.Module):
         outputs = [expert(block) for expert, block in zip(self.experts, blocks, strict=True)]
         sorted_outputs = torch.cat(outputs, dim=1)[0]  # [N·k, D]
         return sorted_outputs.index_select(0, order.argsort()).unflatten(0, chosen.shape)
+
+    def _of_all(self, rows: Tensor, chosen: Tensor) -> Tensor:
+        """The same from what every expert makes of every row: an exported graph holds no block of a length that
+        depends on its numbers."""
+        outputs = torch.stack([expert(rows[None])[0] for expert in self.experts], dim=1)  # [N, E, D]
+        return outputs.gather(1, chosen[..., None].expand(-1, -1, outputs.shape[-1]))
 
     def _imbalance(self, probabilities: Tensor, counts: Tensor) -> Tensor | None:
         if self.balance == 0 or len(probabilities) == 0:

@@ -50,4 +50,4 @@ def pooled(hidden: Tensor, mask: Tensor | None, pool: str) -> Tensor:
     if pool == "last":
         places = places * torch.arange(mask.shape[1], device=mask.device, dtype=torch.int32)
     chosen = places.argmax(dim=1)  # of several largest the first
-    return hidden[torch.arange(len(hidden), device=hidden.device), chosen]
+    return hidden[torch.arange(hidden.shape[0], device=hidden.device), chosen]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from zoo.data.bad_lines import BadLines
+from zoo.data.images import SUFFIXES, Mode, read_image
 from zoo.data.lines import hash_files
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, CorpusSpec, Row
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-MODES = {"colour": "RGB", "grey": "L"}
+MODES: dict[str, Mode] = {"colour": "RGB", "grey": "L"}
 
 Side = Annotated[int, Field(ge=1, le=65536)]
 
@@ -100,26 +100,13 @@ class ImageFolder:
 
     def _image(self, path: Path) -> NDArray[np.uint8] | str:
         """A file's pixels, or why there are none."""
-        image, operations = _pillow()
-        height, width = self._size
         try:
-            with image.open(path) as opened:
-                turned = operations.exif_transpose(opened).convert(self._mode)
-                fitted = operations.fit(turned, (width, height), method=image.Resampling.BICUBIC)
-        except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
-            return " ".join(str(error).split())
-        return np.asarray(fitted, np.uint8)
+            return read_image(path, self._size, self._mode)
+        except DataError:
+            raise
+        except ValueError as error:
+            return str(error)
 
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def _pillow() -> tuple[Any, Any]:
-    """Its modules Image and ImageOps."""
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        message = "image_folder needs a package that is not installed: pip install 'architecture-zoo[images]'"
-        raise DataError(message) from None
-    return Image, ImageOps

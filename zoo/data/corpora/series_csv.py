@@ -79,7 +79,11 @@ class SeriesCsv:
         """SHA-256 of the file's bytes and of what decides how they are read."""
         return hash_files([self._path], self._ignore, self._delimiter, tuple(self._cuts), split)
 
-    def _series(self, n: int, bad_lines: BadLines) -> NDArray[np.float64]:
+    def whole(self, *, bad_lines: BadLines) -> NDArray[np.float64]:
+        """All lines of the file: [T, V]. Raises: as `rows`, but that no number of lines is needed."""
+        return self._series(None, bad_lines)
+
+    def _series(self, n: int | None, bad_lines: BadLines) -> NDArray[np.float64]:
         lines = read_lines(self._path, max_characters=MAX_CHARACTERS)
         heading = next(lines, None)
         if heading is None:
@@ -99,6 +103,8 @@ class SeriesCsv:
             values.append(found)
             if len(values) == n:
                 return np.array(values)
+        if n is None:
+            return np.array(values).reshape(len(values), len(kept))
         needed = " + ".join(f"{count:,}" for count in self._cuts)
         raise DataError(
             f"{self._path}: {amount(len(values), 'good line')}, but n_train, n_dev and n_test need {needed}"

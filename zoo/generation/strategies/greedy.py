@@ -19,6 +19,7 @@ from zoo.generation.search import (
     never_written,
     searchable,
 )
+from zoo.generation.streaming import Step, Steps, result_of
 from zoo.kinds import DECODING
 from zoo.special_ids import SpecialIds
 
@@ -55,11 +56,25 @@ class Greedy:
         *,
         is_token: Tensor | None = None,
     ) -> list[list[Hypothesis]]:
-        return self.search(searchable(model, source, source_mask, self.ids), is_token=is_token)
+        return result_of(self.steps(model, source, source_mask, is_token=is_token))
 
-    @torch.no_grad()
+    def steps(
+        self,
+        model: nn.Module,
+        source: Tensor,
+        source_mask: Tensor | None = None,
+        *,
+        is_token: Tensor | None = None,
+    ) -> Steps[list[list[Hypothesis]]]:
+        """The same token by token."""
+        return self._steps(searchable(model, source, source_mask, self.ids), is_token)
+
     def search(self, batch: Searchable, *, is_token: Tensor | None = None) -> list[list[Hypothesis]]:
         """Writes the sentences of a batch that is at its start."""
+        return result_of(self._steps(batch, is_token))
+
+    @torch.no_grad()
+    def _steps(self, batch: Searchable, is_token: Tensor | None) -> Steps[list[list[Hypothesis]]]:
         found: list[Hypothesis | None] = [None] * len(batch.lengths)
         logits = batch.start()  # [B, V]
         device = logits.device
@@ -89,4 +104,5 @@ class Greedy:
                 batch.reorder(places)
                 batch.select(places)
             tokens = torch.cat([tokens, token[:, None]], dim=1)
+            yield Step(sentences, token)
             logits = batch.step(token)

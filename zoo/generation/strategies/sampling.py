@@ -21,6 +21,7 @@ from zoo.generation.search import (
     never_written,
     searchable,
 )
+from zoo.generation.streaming import Step, Steps, result_of
 from zoo.kinds import DECODING, read_slots
 from zoo.special_ids import SpecialIds
 from zoo.storage.hashing import sha256
@@ -93,7 +94,6 @@ class Sampling:
         self.limit = LengthLimit(max_length)
         self.ids = ids
 
-    @torch.no_grad()
     def __call__(
         self,
         model: nn.Module,
@@ -102,6 +102,18 @@ class Sampling:
         *,
         is_token: Tensor | None = None,
     ) -> list[list[Hypothesis]]:
+        return result_of(self.steps(model, source, source_mask, is_token=is_token))
+
+    @torch.no_grad()
+    def steps(
+        self,
+        model: nn.Module,
+        source: Tensor,
+        source_mask: Tensor | None = None,
+        *,
+        is_token: Tensor | None = None,
+    ) -> Steps[list[list[Hypothesis]]]:
+        """The same token by token."""
         batch = searchable(model, source, source_mask, self.ids)
         inputs = [row if source_mask is None else row[source_mask[i]] for i, row in enumerate(source)]
         is_prompt = not read_slots(model)  # type: ignore[arg-type]
@@ -143,6 +155,7 @@ class Sampling:
                 sentences, tokens = [sentences[place] for place in kept], [tokens[place] for place in kept]
                 batch.reorder(places)
                 batch.select(places)
+            yield Step(sentences, tokens)
             logits = batch.step(torch.tensor(tokens, device=device))
 
     def narrowed(self, scores: Tensor, before: Sequence[Sequence[int]], *, n_written: int) -> Tensor:

@@ -1,0 +1,80 @@
+"""zoo.export: each format from a trained run, checked, and nothing where the check fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import zoo
+from zoo.interop import graph_files
+from zoo.run.exporting import FORMATS
+
+
+def test_a_program_is_written_with_what_its_user_needs(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    written = zoo.export(run, out, format="torch-export")
+    assert written.largest_difference < 1e-5
+    assert sorted(path.name for path in out.iterdir()) == [
+        "decoder.pt2",
+        "encoder.pt2",
+        "model.json",
+        "model.pt2",
+        "spec.yaml",
+        "tokenizer.json",
+        "tokenizer.vocabulary.json",
+    ]
+    about = json.loads((out / "model.json").read_text())
+    whole = next(graph for graph in about["graphs"] if graph["file"] == "model.pt2")
+    assert [(port["name"], port["dtype"], port["shape"]) for port in whole["inputs"]] == [
+        ("source", "int64", ["batch", "source_length"]),
+        ("target", "int64", ["batch", "target_length"]),
+        ("source_mask", "bool", ["batch", "source_length"]),
+    ]
+    assert whole["largest_sizes"] == {"source_length": 20, "target_length": 20}
+    assert (about["tokenizer"]["start"], about["tokenizer"]["end"], about["checkpoint"]) == (2, 3, "step-2")
+    used = zoo.open(run)
+    source = torch.tensor([[*used.tokenizer.encode(["The happy child."])[0], 3]])
+    target, mask = torch.tensor([[2, 7, 9, 11]]), torch.ones_like(source, dtype=torch.bool)
+    program = torch.export.load(out / "model.pt2").module()
+    with torch.no_grad():
+        expected = used.model(source, target)
+    torch.testing.assert_close(program(source=source, target=target, source_mask=mask), expected)
+
+
+def test_safetensors_are_what_every_command_takes(run: Path, tmp_path: Path) -> None:
+    assert zoo.export(run, tmp_path / "out", format="safetensors").largest_difference == 0.0
+    lines = ["The happy child.", "A man"]
+    assert zoo.generate(tmp_path / "out", lines) == zoo.generate(run, lines)
+
+
+@pytest.mark.parametrize("format", ["safetensors", "torch-export"])
+def test_a_difference_leaves_nothing_behind(
+    run: Path, tmp_path: Path, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_files, "_TOLERANCES", {torch.float32: -1.0})
+    with pytest.raises(zoo.SpecError, match="what was written differs from the model by"):
+        zoo.export(run, tmp_path / "out", format=format)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_what_cannot_be_written_is_said_before_anything(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        zoo.SpecError, match="'tflite' is unknown; known: hf, safetensors, onnx, torch-export"
+    ):
+        zoo.export(run, tmp_path / "out", format="tflite")
+    with pytest.raises(zoo.SpecError, match=r"of config\.json, which safetensors has not"):
+        zoo.export(run, tmp_path / "out", format="safetensors", family="bert")
+    with pytest.raises(zoo.RunError, match="it exists already"):
+        zoo.export(run, run, format="safetensors")
+    assert FORMATS == ("hf", "safetensors", "onnx", "torch-export")
+
+
+def test_without_its_packages_onnx_says_what_to_install(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(zoo.SpecError, match=r"onnx is not installed.*pip install 'architecture-zoo\[onnx\]'"):
+        zoo.export(run, tmp_path / "out", format="onnx")

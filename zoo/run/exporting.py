@@ -1,0 +1,239 @@
+"""A run's model as files that others read: a checkpoint of transformers, safetensors, ONNX, a program of torch.export.
+
+Each is read back and compared with the model before the folder appears: it is there whole and right, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from registry import Problem, SpecError, dump
+from zoo.data.coder import Coder
+from zoo.data.coders import load_coder
+from zoo.data.labels import Labels
+from zoo.data.scaling import Scaling
+from zoo.data.tokenizer import Tokenizer
+from zoo.interop import graph_files, hugging_face
+from zoo.interop.graph import Graph, parts, traced, whole_inputs
+from zoo.interop.model_folder import WEIGHTS_FILE, load_model, save_model
+from zoo.kinds import TASK
+from zoo.run.folder import SPEC_FILE, run_in
+from zoo.run.spec import RunSpec, to_yaml
+from zoo.storage.files import check_free, export_folder
+from zoo.storage.selection import load_weights, weights_folder
+
+Format = Literal["hf", "safetensors", "onnx", "torch-export"]
+FORMATS: tuple[str, ...] = get_args(Format)
+ABOUT_FILE = "model.json"
+_SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
+_READERS = {
+    "hf": "read back",
+    "safetensors": "read back",
+    "onnx": "run by onnxruntime",
+    "torch-export": "run from the file",
+}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    folder: Path
+    format: str
+    about: str
+    """The family of a checkpoint, or the kind of model."""
+    dtypes: str
+    largest_difference: float
+    """Between what the files give and what the model gives, on random input of other sizes than were traced."""
+
+    def text(self) -> str:
+        """Two lines, for a reader."""
+        how = _READERS[self.format]
+        return (
+            f"{self.folder}: {self.about}, {self.dtypes}\n"
+            f"{how}: differs from the model by {self.largest_difference:.2g} at most"
+        )
+
+
+@dataclass
+class _Loaded:
+    run: RunSpec
+    model: nn.Module
+    checkpoint: str
+    coders: dict[str, Coder] = field(default_factory=dict)
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def export(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    format: str = "hf",
+    checkpoint: str | int = "result",
+    family: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+    say: Say = _to_stderr,
+) -> Exported:
+    """Writes the model of a run, or of what `zoo import` wrote, into the new folder `out`.
+
+    hf: config.json, with the ids its search has, and safetensors, as transformers reads them; family and fields are
+        those of zoo.to_hf.
+    safetensors: spec.yaml, model.safetensors, tokenizer and labels: what `zoo import` writes and every command takes.
+    onnx, torch-export: model.onnx or model.pt2, a graph for any batch and length, and of a model that reads and writes
+        encoder and decoder besides; model.json with the inputs, outputs, sizes, labels and special ids; spec.yaml,
+        tokenizer and labels. ONNX is in float32 and needs the extra `onnx`.
+
+    What was written is read again and compared with the model, on random input of other sizes than the traced one,
+    before the folder appears. say is given a line for each thing that is not as it was.
+    Raises: SpecError for a format that there is not or that cannot hold this model, and where the numbers differ by
+    more than rounding; RunError for a folder that holds no model, or one that is not free.
+    """
+    if format not in FORMATS:
+        raise SpecError([Problem("format", f"'{format}' is unknown; known: {', '.join(FORMATS)}")])
+    if format != "hf" and (family is not None or fields):
+        raise SpecError([Problem("format", f"family and fields are of config.json, which {format} has not")])
+    target = Path(out)
+    check_free(target)
+    if format == "onnx":
+        graph_files.check_onnx()
+    loaded = _loaded(Path(folder), checkpoint, with_coders=format != "hf")
+    with export_folder(target) as inner:
+        if format == "hf":
+            about, difference = _checkpoint(loaded, inner, target, family, fields or {}, say)
+        elif format == "safetensors":
+            about, difference = _type(loaded), _safetensors(loaded, inner)
+        else:
+            about, difference = _type(loaded), _graphs(loaded, inner, format, say)
+    return Exported(target, format, about, _dtypes(loaded.model), difference)
+
+
+def _loaded(folder: Path, checkpoint: str | int, *, with_coders: bool) -> _Loaded:
+    from zoo.assembly.build import build
+
+    run = run_in(folder)
+    if (folder / WEIGHTS_FILE).is_file():
+        model, name = load_model(folder)[1], WEIGHTS_FILE
+    else:
+        model = build(run.model)
+        model.load_state_dict(load_weights(folder, checkpoint))
+        name = weights_folder(folder, checkpoint).name
+    loaded = _Loaded(run, model.eval(), name)
+    if with_coders and run.task is not None:
+        task: Any = TASK.build(run.task, model=run.model, coders={})
+        loaded.coders = {stem: load_coder(folder, stem) for stem in task.coder_names}
+    return loaded
+
+
+def _checkpoint(
+    loaded: _Loaded, inner: Path, target: Path, family: str | None, fields: Mapping[str, Any], say: Say
+) -> tuple[str, float]:
+    run, model = loaded.run, loaded.model
+    name = hugging_face.export(
+        run.model,
+        model,
+        inner,
+        family=family,
+        fields=fields,
+        generation=run.generation,
+        say=lambda text: say(text.replace(str(inner), str(target))),
+    )
+    again = hugging_face.from_hf(inner, ignore=tuple(fields), say=lambda text: None)[1]
+    return name, _difference_read(loaded, again)
+
+
+def _safetensors(loaded: _Loaded, inner: Path) -> float:
+    run = loaded.run
+    save_model(inner, run.model, loaded.model, task=run.task, generation=run.generation, coders=loaded.coders)
+    return _difference_read(loaded, load_model(inner)[1])
+
+
+def _difference_read(loaded: _Loaded, again: nn.Module) -> float:
+    """Between a model and the same as it was read back."""
+    model: Any = loaded.model
+    given, _ = whole_inputs(model, loaded.run.model, 2, {})
+    given = {
+        name: tensor.to(_dtype(model)) if tensor.is_floating_point() else tensor
+        for name, tensor in given.items()
+    }
+    with torch.no_grad():
+        real = model.hidden(**given)[1]
+        return graph_files.difference(model(**given), again(**given), real, where="the model read back")
+
+
+def _graphs(loaded: _Loaded, inner: Path, format: str, say: Say) -> float:
+    run, model = loaded.run, loaded.model
+    if format == "onnx" and (found := _dtypes(model)) != "float32":
+        say(f"the weights are {found}; ONNX is written in float32")
+        model.float()
+    write = graph_files.write_onnx if format == "onnx" else graph_files.write_program
+    written: list[tuple[Graph, str]] = []
+    largest = 0.0
+    for part in parts(model, run.model):
+        graph, file = traced(part), f"{part.name}{_SUFFIXES[format]}"
+        gives = write(graph, inner / file)
+        largest = max(largest, graph_files.largest_difference(graph, gives, model, run.model))
+        written.append((graph, file))
+    for stem, coder in loaded.coders.items():
+        coder.save(inner, stem)
+    (inner / SPEC_FILE).write_text(to_yaml(run), encoding="utf-8")
+    about = _about(loaded, format, written, largest)
+    (inner / ABOUT_FILE).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return largest
+
+
+def _about(loaded: _Loaded, format: str, written: list[tuple[Graph, str]], largest: float) -> dict[str, Any]:
+    """What a user of the graphs needs to know."""
+    run = loaded.run
+    about: dict[str, Any] = {
+        "format": format,
+        "model": run.model.type,
+        "task": None if run.task is None else run.task.type,
+        "checkpoint": loaded.checkpoint,
+        "graphs": [
+            {
+                "file": file,
+                "inputs": [asdict(port) for port in graph.inputs],
+                "outputs": [asdict(port) for port in graph.outputs],
+                "largest_sizes": graph.most,
+            }
+            for graph, file in written
+        ],
+        "largest_difference": largest,
+    }
+    for stem, coder in loaded.coders.items():
+        if isinstance(coder, Tokenizer):
+            ids = {"pad": coder.pad, "start": coder.start, "end": coder.end}
+            about[stem] = {"type": coder.type, "file": f"{stem}{coder.suffix}", **ids}
+        elif isinstance(coder, Labels):
+            about[stem] = list(coder.names)
+        elif isinstance(coder, Scaling):
+            about[stem] = {"mean": coder.mean.tolist(), "deviation": coder.deviation.tolist()}
+    sound = getattr(run.task, "sound", None)
+    if sound is not None:
+        about["sound"] = dump(sound)
+    return about
+
+
+def _dtype(model: nn.Module) -> torch.dtype:
+    return next(each.dtype for each in model.parameters() if each.is_floating_point())
+
+
+def _dtypes(model: nn.Module) -> str:
+    return ", ".join(sorted({str(each.dtype).removeprefix("torch.") for each in model.parameters()}))
+
+
+def _type(loaded: _Loaded) -> str:
+    return str(loaded.run.model.type).replace("_", "-")
