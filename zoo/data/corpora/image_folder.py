@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from zoo.data.bad_lines import BadLines
+from zoo.data.corpora._images import MODES, Colours, Side, fitted, size_of
 from zoo.data.lines import hash_files
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, CorpusSpec, Row
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-MODES = {"colour": "RGB", "grey": "L"}
-
-Side = Annotated[int, Field(ge=1, le=65536)]
 
 
 class ImageFolderSpec(CorpusSpec):
@@ -29,7 +23,7 @@ class ImageFolderSpec(CorpusSpec):
     """Where the splits' folders are, such as `train/cat/1.png`: the name of an image's folder is its class."""
     image_size: Side | tuple[Side, Side] = 224
     """Height and width that images are brought to: scaled until they fill it, and cut at the longer side's ends."""
-    colours: Literal["colour", "grey"] = "colour"
+    colours: Colours = "colour"
     """Three numbers a pixel, or one; images are converted."""
     train: str = "train"
     """Folder to learn from."""
@@ -51,14 +45,14 @@ class ImageFolder:
         *,
         folder: str,
         image_size: int | tuple[int, int],
-        colours: Literal["colour", "grey"],
+        colours: Colours,
         train: str,
         dev: str,
         test: str | None,
     ) -> None:
         self._folder = Path(folder).expanduser()
-        self._size = (image_size, image_size) if isinstance(image_size, int) else image_size
-        self._mode = MODES[colours]
+        self._size = size_of(image_size)
+        self._colours = colours
         self._names = {"train": train, "dev": dev} | ({} if test is None else {"test": test})
 
     def splits(self) -> list[str]:
@@ -75,7 +69,7 @@ class ImageFolder:
         Raises: DataError for a folder that is not there or holds no image, and where Pillow is not installed.
         """
         for path in self._files(split):
-            image = self._image(path)
+            image = fitted(path, self._size, self._colours)
             if isinstance(image, str):
                 bad_lines.report(str(path), "no image", image)
             else:
@@ -85,7 +79,7 @@ class ImageFolder:
         """SHA-256 of the files' names and bytes, and of what they are brought to."""
         files = self._files(split)
         names = [path.relative_to(self._folder).as_posix() for path in files]
-        return hash_files(files, names, self._size, self._mode)
+        return hash_files(files, names, self._size, MODES[self._colours])
 
     def _files(self, split: str) -> list[Path]:
         folder = Path(self.where(split))
@@ -98,28 +92,6 @@ class ImageFolder:
             raise DataError(f"{folder}: no image in it; they must lie in folders named as their classes")
         return files
 
-    def _image(self, path: Path) -> NDArray[np.uint8] | str:
-        """A file's pixels, or why there are none."""
-        image, operations = _pillow()
-        height, width = self._size
-        try:
-            with image.open(path) as opened:
-                turned = operations.exif_transpose(opened).convert(self._mode)
-                fitted = operations.fit(turned, (width, height), method=image.Resampling.BICUBIC)
-        except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
-            return " ".join(str(error).split())
-        return np.asarray(fitted, np.uint8)
-
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def _pillow() -> tuple[Any, Any]:
-    """Its modules Image and ImageOps."""
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        message = "image_folder needs a package that is not installed: pip install 'architecture-zoo[images]'"
-        raise DataError(message) from None
-    return Image, ImageOps
