@@ -63,7 +63,11 @@ def evaluate(
         if data is None
         else _files(trained, [Path(path) for path in data], bad_lines)
     )
-    numbered = [(question, bad_lines.line) for row in given.rows for question in trained.task.questions(row)]
+    numbered = [
+        (question, bad_lines.place or bad_lines.line)
+        for row in given.rows
+        for question in trained.task.questions(row)
+    ]
     rows = [row for row, _ in numbered]
     if not rows:
         raise DataError(f"{given.where}: no row to evaluate; left out: {dict(bad_lines.counts)}")
