@@ -17,6 +17,8 @@ HEAVY = (
     "tensorboard",
     "sacrebleu",
     "torchmetrics",
+    "pyarrow",
+    "datasets",
     "torch._dynamo",
 )
 

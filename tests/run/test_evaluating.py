@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sacrebleu.dataset import DATASETS
 
 from registry import SpecError
 from zoo import progress
@@ -181,6 +182,28 @@ def test_several_references_are_taken_and_named(run: Path, tmp_path: Path) -> No
     shown = results_text(results).splitlines()
     assert [line.split()[0] for line in shown[:3]] == ["chrF++", "TER", "BLEU"]
     assert shown[3].startswith(f"{source}, {wrong}, {right}: 2 rows in ")
+
+
+def test_a_test_set_of_sacrebleu_goes_by_its_name(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "wmt14"
+    monkeypatch.setattr(DATASETS["wmt14"], "_outdir", str(home))
+    for field in ("docid", "genre", "origlang"):
+        written(home / f"wmt14.en-de.{field}", "a", "a")
+    source = written(home / "wmt14.en-de.src", "the man", "the woman")
+    texts = generate(run, ["the man", "the woman"])
+    reference, another = written(home / "wmt14.en-de.ref", *texts), written(tmp_path / "r", "x", "y")
+    results = evaluate(run, data=("wmt14", "en-de"))
+    assert results["data"] == {"source": str(source), "reference": str(reference)}
+    assert results["chrf"] == pytest.approx(100)
+    assert evaluate(run, data=("wmt14", "en-de", another))["chrf_signature"].startswith("nrefs:2|")
+    with pytest.raises(DataError, match=r"sacrebleu's wmt14 has no en-xx; did you mean"):
+        evaluate(run, data=("wmt14", "en-xx"))
+    written(tmp_path / "set" / "wmt14", "the man", "the woman")
+    monkeypatch.chdir(tmp_path / "set")  # a file of that name goes before
+    with pytest.raises(DataError, match="en-de: cannot be read"):
+        evaluate(run, data=("wmt14", "en-de"))
 
 
 def test_samples_are_a_few_different_sentences(run: Path, tmp_path: Path) -> None:

@@ -438,6 +438,21 @@ def test_scores_take_the_best_of_several_references(tmp_path: Path) -> None:
     assert found.about["bleu_signature"].startswith("nrefs:2|")
 
 
+def test_a_line_end_in_a_reference_is_a_space_of_it(tmp_path: Path) -> None:
+    spec = parts()
+    task, prepared, model = made(spec, tmp_path)
+    rows = rows_of(prepared, "test")
+    texts = evaluated(task, model, rows, spec).texts
+    broken = [
+        {**row, "target": text.replace(" ", "\n"), "references": []}
+        for row, text in zip(rows, texts, strict=True)
+    ]
+    assert any("\n" in row["target"] for row in broken)
+    found = evaluated(task, model, broken, spec)
+    assert found.values["bleu"] == pytest.approx(100)
+    assert found.about["bleu_signature"].startswith("nrefs:1|")
+
+
 def test_translating_is_done_with_the_runs_own_tokenizer(tmp_path: Path) -> None:
     spec = parts()
     _, prepared, model = made(spec, tmp_path)

@@ -261,7 +261,9 @@ def evaluate(
     data: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
-            "--data", metavar="SOURCE REFERENCE", help="Two files, line by line, instead of a split."
+            "--data",
+            metavar="SOURCE REFERENCE",
+            help="Two files, line by line, instead of a split; or a test set of sacrebleu: wmt14/full en-de.",
         ),
     ] = None,
     reference: Annotated[

@@ -23,6 +23,8 @@ class BadLines:
         """Lines left out, by reason."""
         self.line = 0
         """Number of the line last read, from 1; 0 where the corpus has no lines."""
+        self.place = ""
+        """What to call the row last read, where a line of what the split is called does not say it."""
 
     def report(self, where: str, reason: str, detail: str) -> None:
         """Takes note of a bad line at `where` (file:line); its reason is counted, the detail only shown.

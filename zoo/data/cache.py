@@ -168,14 +168,16 @@ def _write(
     (folder / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
 
 
-def place(where: str, line: int, number: int) -> str:
-    """Where a row stands: its line, or in a corpus without lines its number, from 1."""
+def place(where: str, line: int | str, number: int) -> str:
+    """Where a row stands: its line, what its corpus calls it, or where that has no lines its number, from 1."""
+    if isinstance(line, str):
+        return line
     return f"{where}:{line}" if line else f"{where}, row {number + 1}"
 
 
-def _chunks(rows: Iterator[Row], bad_lines: BadLines) -> Iterator[tuple[list[Row], list[int]]]:
-    """Rows by the chunk, with the number of each one's line."""
-    numbered = ((row, bad_lines.line) for row in rows)
+def _chunks(rows: Iterator[Row], bad_lines: BadLines) -> Iterator[tuple[list[Row], list[int | str]]]:
+    """Rows by the chunk, with the number of each one's line, or what its corpus calls it."""
+    numbered = ((row, bad_lines.place or bad_lines.line) for row in rows)
     while chunk := list(islice(numbered, CHUNK)):
         yield [row for row, _ in chunk], [line for _, line in chunk]
 

@@ -1,34 +1,56 @@
-"""Image files, as numbers."""
+"""Image files, as numbers of one size."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from zoo.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-Mode = Literal["RGB", "L"]
+Side = Annotated[int, Field(ge=1, le=65536)]
+Colours = Literal["colour", "grey"]
+Fit = Literal["cut", "stretch"]
+Resample = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
+MODES: dict[Colours, str] = {"colour": "RGB", "grey": "L"}
 
 
-def read_image(path: Path, size: tuple[int, int], mode: Mode) -> NDArray[np.uint8]:
-    """A file's pixels, uint8 [H, W, 3] for RGB or [H, W] for L (grey), of that height and width.
+def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width, where one number may say both."""
+    return (image_size, image_size) if isinstance(image_size, int) else image_size
 
-    An image is turned as its file says, scaled until it fills them, and cut at the longer side's ends.
-    Raises: ValueError, saying why, for a file that is no image; DataError where Pillow is not installed.
+
+def fitted(
+    file: Path | BinaryIO,
+    size: tuple[int, int],
+    colours: Colours,
+    *,
+    fit: Fit = "cut",
+    resample: Resample = "bicubic",
+) -> NDArray[np.uint8] | str:
+    """An image file's pixels, uint8 [H, W, 3], or [H, W] where they are grey; or why there are none.
+
+    It is turned as the file says. cut: scaled until it fills height and width, and cut at the longer side's ends;
+    stretch: each side scaled by itself. resample is how Pillow calls the making of new pixels from old ones.
+    Raises: DataError where Pillow is not installed.
     """
     image, operations = _pillow()
     height, width = size
+    method = image.Resampling[resample.upper()]
     try:
-        with image.open(path) as opened:
-            turned = operations.exif_transpose(opened).convert(mode)
-            fitted = operations.fit(turned, (width, height), method=image.Resampling.BICUBIC)
+        with image.open(file) as opened:
+            turned = operations.exif_transpose(opened).convert(MODES[colours])
+            if fit == "stretch":
+                found = turned.resize((width, height), resample=method)
+            else:
+                found = operations.fit(turned, (width, height), method=method)
     except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
-        raise ValueError(getattr(error, "strerror", None) or " ".join(str(error).split())) from None
-    return np.asarray(fitted, np.uint8)
+        return getattr(error, "strerror", None) or " ".join(str(error).split())
+    return np.asarray(found, np.uint8)
 
 
 def _pillow() -> tuple[Any, Any]:

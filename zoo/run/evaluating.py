@@ -18,6 +18,7 @@ from registry import Problem, SpecError, dump, suggest
 from zoo.data.bad_lines import BadLines
 from zoo.data.cache import place
 from zoo.data.lines import read_pairs
+from zoo.data.sacrebleu_sets import files_of_test_set, is_test_set
 from zoo.errors import DataError, RunError
 from zoo.kinds import CORPUS, TASK, Corpus, Row, Scores
 from zoo.progress import Bar
@@ -44,7 +45,8 @@ def evaluate(
     device: str = "auto",
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Answers and scores a split of the run's corpus, or `data`: a source file and one or more reference files.
+    """Answers and scores a split of the run's corpus, or `data`: a source file and one or more reference files, or the
+    name of a test set that sacrebleu knows and a pair of languages, such as `wmt14/full` and `en-de`.
 
     Without either the split is `test`, or `dev` of a corpus without one. What is returned are the scores that
     `task.metric` asks for, with what belongs to them (such as sacrebleu's signatures), what was answered and left out,
@@ -63,7 +65,11 @@ def evaluate(
         if data is None
         else _files(trained, [Path(path) for path in data], bad_lines)
     )
-    numbered = [(question, bad_lines.line) for row in given.rows for question in trained.task.questions(row)]
+    numbered = [
+        (question, bad_lines.place or bad_lines.line)
+        for row in given.rows
+        for question in trained.task.questions(row)
+    ]
     rows = [row for row, _ in numbered]
     if not rows:
         raise DataError(f"{given.where}: no row to evaluate; left out: {dict(bad_lines.counts)}")
@@ -194,6 +200,7 @@ def _files(trained: TrainedRun, paths: Sequence[Path], bad_lines: BadLines) -> _
         raise SpecError([Problem("data", message)])
     if len(paths) < 2:
         raise DataError("data needs a source file and one or more reference files")
+    paths = _of_test_set(paths) or paths
     pairs = read_pairs(*paths, max_characters=MAX_CHARACTERS, bad_lines=bad_lines)
     rows = ({"source": source, "target": target, "references": more} for source, target, *more in pairs)
     source, reference, *further = map(str, paths)
@@ -202,6 +209,14 @@ def _files(trained: TrainedRun, paths: Sequence[Path], bad_lines: BadLines) -> _
         about["further_references"] = further
     label = _label(paths[0].name.removesuffix(".gz"), [str(path.resolve()) for path in paths])
     return _DataSet(rows, source, about, label)
+
+
+def _of_test_set(paths: Sequence[Path]) -> list[Path]:
+    """The files of a test set of sacrebleu, and those of further references; none where no set is named."""
+    name, pair, *further = map(str, paths)
+    if paths[0].exists() or not re.fullmatch(r"\w+-\w+", pair) or not is_test_set(name):
+        return []
+    return [*files_of_test_set(name, *pair.split("-")), *map(Path, further)]
 
 
 def _label(name: str, *what: object) -> str:

@@ -19,7 +19,7 @@ from zoo.amounts import amount
 from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
-from zoo.data.images import SUFFIXES, Mode, read_image
+from zoo.data.images import SUFFIXES, Colours, fitted
 from zoo.data.labels import Labels
 from zoo.data.scaling import Scaling
 from zoo.data.store import Example, ExampleStore
@@ -204,11 +204,15 @@ class ImageClassification(Task):
         return found
 
     def row_of_file(self, path: Path) -> Row:
-        """The image, brought to the size that the model reads as the corpus image_folder brings it."""
-        modes: dict[int, Mode] = {1: "L", 3: "RGB"}
-        if self.shape[2] not in modes:
+        """The image, brought to the size that the model reads as the run's corpus brings it, or image_folder."""
+        colours: dict[int, Colours] = {1: "grey", 3: "colour"}
+        if self.shape[2] not in colours:
             raise ValueError(f"an image file has 1 or 3 channels, but the model reads {self.shape[2]}")
-        return {"image": read_image(path, self.shape[:2], modes[self.shape[2]])}
+        way = {name: getattr(self.data, name) for name in ("fit", "resample") if hasattr(self.data, name)}
+        found = fitted(path, self.shape[:2], colours[self.shape[2]], **way)
+        if isinstance(found, str):
+            raise ValueError(found)
+        return {"image": found}
 
     def row_of_numbers(self, row: Row) -> Row:
         image = np.asarray(row["image"])

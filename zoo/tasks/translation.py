@@ -210,7 +210,8 @@ class Translation(Task):
         return {**example, **self.compared(row)} if is_scored else example
 
     def compared(self, row: Row) -> Example:
-        return {"references": text_array("\n".join((row["target"], *row.get("references", ()))))}
+        references = (row["target"], *row.get("references", ()))
+        return {"references": text_array("\n".join(map(one_line, references)))}
 
     def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
         encoder = getattr(model, "encoder", None)

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from zoo.data.bad_lines import BadLines
-from zoo.data.images import SUFFIXES, Mode, read_image
+from zoo.data.images import MODES, SUFFIXES, Colours, Fit, Resample, Side, fitted, size_of
 from zoo.data.lines import hash_files
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, CorpusSpec, Row
-
-MODES: dict[str, Mode] = {"colour": "RGB", "grey": "L"}
-
-Side = Annotated[int, Field(ge=1, le=65536)]
 
 
 class ImageFolderSpec(CorpusSpec):
@@ -28,8 +20,12 @@ class ImageFolderSpec(CorpusSpec):
     folder: str
     """Where the splits' folders are, such as `train/cat/1.png`: the name of an image's folder is its class."""
     image_size: Side | tuple[Side, Side] = 224
-    """Height and width that images are brought to: scaled until they fill it, and cut at the longer side's ends."""
-    colours: Literal["colour", "grey"] = "colour"
+    """Height and width that images are brought to."""
+    fit: Fit = "cut"
+    """How: scaled until they fill it, and cut at the longer side's ends; or each side scaled by itself."""
+    resample: Resample = "bicubic"
+    """How new pixels are made of old ones, by Pillow's names."""
+    colours: Colours = "colour"
     """Three numbers a pixel, or one; images are converted."""
     train: str = "train"
     """Folder to learn from."""
@@ -39,7 +35,14 @@ class ImageFolderSpec(CorpusSpec):
     """Folder to test on; null for none."""
 
 
-@CORPUS.register("image_folder", spec=ImageFolderSpec, examples=[{"folder": "pets", "image_size": 32}])
+@CORPUS.register(
+    "image_folder",
+    spec=ImageFolderSpec,
+    examples=[
+        {"folder": "pets", "image_size": 32},
+        {"folder": "pets", "fit": "stretch", "resample": "bilinear"},
+    ],
+)
 class ImageFolder:
     """Image files, in the order of their paths; files that are named like no image are passed over.
 
@@ -51,14 +54,18 @@ class ImageFolder:
         *,
         folder: str,
         image_size: int | tuple[int, int],
-        colours: Literal["colour", "grey"],
+        fit: Fit,
+        resample: Resample,
+        colours: Colours,
         train: str,
         dev: str,
         test: str | None,
     ) -> None:
         self._folder = Path(folder).expanduser()
-        self._size = (image_size, image_size) if isinstance(image_size, int) else image_size
-        self._mode = MODES[colours]
+        self._size = size_of(image_size)
+        self._fit: Fit = fit
+        self._resample: Resample = resample
+        self._colours = colours
         self._names = {"train": train, "dev": dev} | ({} if test is None else {"test": test})
 
     def splits(self) -> list[str]:
@@ -75,7 +82,7 @@ class ImageFolder:
         Raises: DataError for a folder that is not there or holds no image, and where Pillow is not installed.
         """
         for path in self._files(split):
-            image = self._image(path)
+            image = fitted(path, self._size, self._colours, fit=self._fit, resample=self._resample)
             if isinstance(image, str):
                 bad_lines.report(str(path), "no image", image)
             else:
@@ -85,7 +92,10 @@ class ImageFolder:
         """SHA-256 of the files' names and bytes, and of what they are brought to."""
         files = self._files(split)
         names = [path.relative_to(self._folder).as_posix() for path in files]
-        return hash_files(files, names, self._size, self._mode)
+        # The usual way adds nothing, so that examples that were encoded before there was another are found again.
+        way = (self._fit, self._resample)
+        mode = MODES[self._colours]
+        return hash_files(files, names, self._size, mode, *(way if way != ("cut", "bicubic") else ()))
 
     def _files(self, split: str) -> list[Path]:
         folder = Path(self.where(split))
@@ -97,15 +107,6 @@ class ImageFolder:
         if not files:
             raise DataError(f"{folder}: no image in it; they must lie in folders named as their classes")
         return files
-
-    def _image(self, path: Path) -> NDArray[np.uint8] | str:
-        """A file's pixels, or why there are none."""
-        try:
-            return read_image(path, self._size, self._mode)
-        except DataError:
-            raise
-        except ValueError as error:
-            return str(error)
 
 
 def _is_image(path: Path) -> bool:
