@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 TINY = (
-    "patch_tst",
     "--scale=tiny",
     "training.max_steps=3",
     "training.validate_every=3",
@@ -19,8 +18,9 @@ TINY = (
 )
 
 
-def test_a_run_is_trained_and_evaluated(zoo: Any, tmp_path: Path) -> None:
-    trained = zoo("train", *TINY, "task.data.n_test=75", "--quiet", "--out", tmp_path / "run")
+@pytest.mark.parametrize("preset", ["patch_tst", "series_decoder"])
+def test_a_run_is_trained_and_evaluated(zoo: Any, tmp_path: Path, preset: str) -> None:
+    trained = zoo("train", preset, *TINY, "task.data.n_test=75", "--quiet", "--out", tmp_path / "run")
     assert trained.exit_code == 0, trained.output
     result = zoo("evaluate", tmp_path / "run")
     assert result.exit_code == 0, result.output
@@ -43,7 +43,7 @@ def test_a_run_is_trained_and_evaluated(zoo: Any, tmp_path: Path) -> None:
 def test_bad_data_is_named_and_nothing_trained(zoo: Any, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "series.csv").write_text(text)
     data = "task.data={type: series_csv, path: series.csv, n_train: 120, n_dev: 80}"
-    result = zoo("train", *TINY, data, "--out", tmp_path / "run")
+    result = zoo("train", "patch_tst", *TINY, data, "--out", tmp_path / "run")
     assert result.exit_code == 3
     assert message in result.stderr
     assert not list(tmp_path.glob("run/checkpoints/*"))
