@@ -53,7 +53,10 @@ OWN = {
     "char_gpt": 804_608,
     "patch_tst": 81_728,
     # A patch of 24 with a bias, per layer four D×D and two D×F with biases and two norms, a norm, the head.
-    "series_decoder": 25 * 64 + 2 * (4 * (64 * 64 + 64) + 2 * 64 * 128 + 128 + 64 + 4 * 64) + 2 * 64 + 65 * 24,
+    "series_decoder": 25 * 64
+    + 2 * (4 * (64 * 64 + 64) + 2 * 64 * 128 + 128 + 64 + 4 * 64)
+    + 2 * 64
+    + 65 * 24,
     "vit_small_fashion": 306_826,
     "tagger_small": 4000 * 128
     + 2 * (4 * 128**2 + 2 * 128 * 256 + 256 + 128 + 4 * 128)

@@ -79,7 +79,9 @@ def test_the_loss_is_the_squared_error_of_what_follows_every_step(
         whole = torch.from_numpy(np.concatenate([example["past"], example["future"]]))
         for v in range(V):
             for end in range(P, LOOK_BACK + HORIZON - n_written + 1, P):
-                error = said(learner, whole[:end, v], instance_norm=instance_norm) - whole[end:, v][:n_written]
+                error = (
+                    said(learner, whole[:end, v], instance_norm=instance_norm) - whole[end:, v][:n_written]
+                )
                 wanted, n = wanted + float((error**2).sum()), n + n_written
     assert float(loss.nll) == pytest.approx(wanted, rel=1e-4)
     assert loss.n_predicted == n
@@ -107,7 +109,9 @@ def test_the_cache_saves_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, learner = task(), model()
     lengths, decode = [], type(learner).decode
     monkeypatch.setattr(
-        type(learner), "decode", lambda self, x, **named: (lengths.append(x.shape[1]), decode(self, x, **named))[1]
+        type(learner),
+        "decode",
+        lambda self, x, **named: (lengths.append(x.shape[1]), decode(self, x, **named))[1],
     )
     ours.predict(learner, ours.collate(windows(ours, 1)), decoding=None)
     assert lengths == [LOOK_BACK, P, P]
@@ -166,7 +170,10 @@ def test_a_split_is_divided_into_windows_of_look_back_and_horizon(tmp_path: Path
         (["task.horizon=null"], "a model that writes reads and writes any length: set horizon$"),
         (["task.look_back=null", "task.horizon=null"], "set look_back and horizon"),
         (["model.position={type: learned, max_len: 5}"], r"position: max_len \(5\) must be at least 6"),
-        (["model.head={type: flattened_regression, n_places: 4, n_outputs: 3}"], "gives sequences of any length"),
+        (
+            ["model.head={type: flattened_regression, n_places: 4, n_outputs: 3}"],
+            "gives sequences of any length",
+        ),
         (["generation=greedy"], "a head of type regression predicts no tokens to search for"),
     ],
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cutting import left_by_resuming
 
-import pytest
 import zoo
 from zoo.training.fit import fit
 
@@ -40,6 +40,9 @@ def test_it_learns_to_forecast(tmp_path: Path, preset: str) -> None:
     data = "task.data={type: waves, n_train: 600, n_dev: 100, noise: 0.1}"
     steps = ("training.max_steps=150", "training.schedule.warmup_steps=15", "training.schedule.peak_lr=5e-3")
     result = fit(
-        forecasting(preset, data, *steps, "training.validate_every=150"), tmp_path, resume=False, progress=False
+        forecasting(preset, data, *steps, "training.validate_every=150"),
+        tmp_path,
+        resume=False,
+        progress=False,
     )
     assert result.validation["mse"] < 0.5  # 1 for one who always says the mean

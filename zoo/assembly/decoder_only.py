@@ -57,8 +57,9 @@ class DecoderOnly(nn.Module):
     """Tokens in, logits of the next token out at every position, each seeing those before it.
 
     Source: Liu et al. 2018; Radford et al. 2018.
-    Shapes: tokens [B, T] (or what the embedding takes) -> logits [B, T, V] (or what the head gives); mask bool [B, T], True = a real token; documents int [B, T], an id for
-        each of several documents that a row holds one after the other: none sees another, and positions begin anew.
+    Shapes: tokens [B, T] (or what the embedding takes) -> logits [B, T, V] (or what the head gives); mask bool [B, T],
+        True = a real token; documents int [B, T], an id for each of several documents that a row holds one after the
+        other: none sees another, and positions begin anew.
     """
 
     writes: ClassVar[str] = "tokens"

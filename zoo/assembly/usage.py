@@ -74,7 +74,9 @@ def writer_problems(path: str, embedding: Spec, *, or_numbers: bool = False) -> 
     if hasattr(embedding, "vocab_size") or (or_numbers and hasattr(embedding, "values_per_place")):
         return []
     wanted = "tokens, or series_steps," if or_numbers else "tokens"
-    message = f"a decoder reads the tokens that it writes, and {embedding.type} embeds none; take {wanted} here"
+    message = (
+        f"a decoder reads the tokens that it writes, and {embedding.type} embeds none; take {wanted} here"
+    )
     return [Problem(path, message)]
 
 

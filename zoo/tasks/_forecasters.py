@@ -77,10 +77,10 @@ class StepByStep(Forecaster):
     Learnt at all patches of past and future at once (teacher forcing). A patch, and what the model says follows it, are
     standardised by the mean and deviation of all values up to the patch's end: by nothing later than what the model has
     read, in training as in writing, where the values that it wrote count like those it was given.
-    Source: Das et al. 2024 (TimesFM), section 4, for patches in, patches out, and a step that may write several; Cohen
-        et al. 2024 (Toto), section 3.1, for scaling by what came before (theirs is of the last patch's past only when it
-        writes). Lag-Llama (Rasul et al. 2023), section 4.2, scales by the mean and deviation of the whole context, which
-        every place before its end has not read.
+    Source: Das et al. 2024 (TimesFM), section 4, for patches in and patches out, of which a step may write several;
+        Cohen et al. 2025 (Toto, 2505.14766) for scaling each patch by the statistics up to it.
+    Differs: TimesFM scales the whole window by its first patch, which here would be one day; by the whole look-back, as
+        AtOnce does, the errors of the steps within it would be of levels that only later values tell.
     """
 
     def __init__(self, model: Any, *, look_back: int, horizon: int, instance_norm: bool) -> None:
@@ -93,7 +93,7 @@ class StepByStep(Forecaster):
 
     @staticmethod
     def check(model: Any, *, look_back: int, horizon: int) -> None:
-        """Raises: ValueError for lengths that are not made of this model's steps, or that its positions do not reach."""
+        """Raises: ValueError for lengths that are not made of a model's steps, or that its positions do not reach."""
         n_in, n_out = first_slot(model).values_per_place, model.head.n_outputs  # type: ignore[attr-defined]
         if look_back % n_in:
             raise ValueError(f"look_back ({look_back}) must be a multiple of patch_len ({n_in})")
@@ -148,7 +148,9 @@ class StepByStep(Forecaster):
         first = series[:, :1]  # sums of what is about 0 are exact enough
         away = series - first
         n = torch.arange(self.patch_len, series.shape[1] + 1, self.patch_len, device=series.device)
-        mean, square = (sums.cumsum(1)[:, self.patch_len - 1 :: self.patch_len] / n for sums in (away, away**2))
+        mean, square = (
+            sums.cumsum(1)[:, self.patch_len - 1 :: self.patch_len] / n for sums in (away, away**2)
+        )
         scale = ((square - mean**2).clamp(min=0) + EPS).sqrt()
         mean = mean + first
         return ((patches - mean[..., None]) / scale[..., None]).flatten(1), mean, scale
