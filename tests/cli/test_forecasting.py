@@ -31,6 +31,17 @@ def test_a_run_is_trained_and_evaluated(zoo: Any, tmp_path: Path, preset: str) -
     answers = [json.loads(line) for line in (tmp_path / "run" / "answers.jsonl").read_text().splitlines()]
     assert np.shape(answers[-1]["forecast"]) == (24, 3)
     assert len(answers) == 52
+    given = np.random.default_rng(0).normal(size=(50, 3)).tolist()
+    (tmp_path / "series.jsonl").write_text(
+        "".join(json.dumps({"series": rows}) + "\n" for rows in (given, given[1:], given[:9]))
+    )
+    found = zoo("predict", tmp_path / "run", tmp_path / "series.jsonl")
+    first, second, third = (json.loads(line) for line in found.stdout.splitlines())
+    assert np.shape(first["forecast"]) == (24, 3)
+    assert second == first  # both end alike
+    assert third == {"refused": "9 values, but the model looks back at 48"}
+    found = zoo("predict", tmp_path / "run", tmp_path / "series.jsonl", "--embed")
+    assert np.shape(json.loads(found.stdout.splitlines()[0])["vector"]) == (8,)
 
 
 @pytest.mark.parametrize(

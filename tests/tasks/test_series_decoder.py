@@ -117,6 +117,15 @@ def test_the_cache_saves_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lengths == [LOOK_BACK, P, P]
 
 
+def test_the_vectors_of_a_window_are_those_of_all_its_variables() -> None:
+    ours, learner = task(), model()
+    batch = ours.collate(windows(ours, 2))
+    hidden, mask = ours.hidden(learner, batch)
+    assert mask is None
+    inputs, _, _ = ours.forecaster._read(batch["past"][1, :, 2][None])  # type: ignore[attr-defined]
+    torch.testing.assert_close(hidden[1].unflatten(0, (V, -1))[2], learner.hidden(inputs)[0][0])  # type: ignore[operator]
+
+
 def test_nothing_that_a_step_says_depends_on_what_comes_after_it() -> None:
     """The gradient of the loss by the values: of the first steps' errors alone, by scaling as by attention, none."""
     ours, learner = task(), model()

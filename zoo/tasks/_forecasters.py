@@ -33,6 +33,10 @@ class Forecaster(ABC):
         """Squared error of what is learnt from past [N, look_back] and future [N, horizon], in their units."""
 
     @abstractmethod
+    def hidden(self, model: nn.Module, past: Tensor) -> Tensor:
+        """The model's vectors of a past: [N, places, D]."""
+
+    @abstractmethod
     def forecast(self, model: nn.Module, past: Tensor) -> Tensor:
         """What follows the past: fp32 [N, horizon]."""
 
@@ -57,6 +61,11 @@ class AtOnce(Forecaster):
         hidden, mask = learner.hidden((past - mean) / scale)
         sums: Sums = learner.head.loss(hidden, (future - mean) / scale, mask=mask, scale=scale.squeeze(1))
         return sums
+
+    def hidden(self, model: nn.Module, past: Tensor) -> Tensor:
+        mean, scale = self._level(past)
+        found: Tensor = cast(Any, model).hidden((past - mean) / scale)[0]
+        return found
 
     def forecast(self, model: nn.Module, past: Tensor) -> Tensor:
         mean, scale = self._level(past)
@@ -128,6 +137,10 @@ class StepByStep(Forecaster):
         values = (followers - mean[..., None]) / scale[..., None]
         sums: Sums = learner.head.loss(hidden.flatten(0, 1), values.flatten(0, 1), scale=scale.flatten())
         return sums
+
+    def hidden(self, model: nn.Module, past: Tensor) -> Tensor:
+        found: Tensor = cast(Any, model).hidden(self._read(past)[0])[0]
+        return found
 
     def forecast(self, model: nn.Module, past: Tensor) -> Tensor:
         writer: Any = model

@@ -232,6 +232,11 @@ class Forecasting(Task):
         sums = self.forecaster.loss(model, _rows(batch["past"]), _rows(batch["future"]))
         return total(sums, model, batch)
 
+    def hidden(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The vectors of the past, those of all variables in a row: [B, V·places, D]."""
+        B = len(batch["past"])
+        return self.forecaster.hidden(model, _rows(batch["past"])).unflatten(0, (B, -1)).flatten(1, 2), None
+
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[NDArray[np.float32]]:
         """The forecast [horizon, V] of each window, standardised."""
         B, _, V = batch["past"].shape
