@@ -65,7 +65,10 @@ def test_the_benchmark_of_a_gpu_works_at_toy_size_and_resumes(tmp_path):
 def test_the_benchmark_of_long_documents_works_at_toy_size(tmp_path):
     draw = random.Random(1)
     for split, n in (("train", 40), ("dev", 10)):
-        words = [draw.choices("abcdefgh", k=draw.randint(20, 90)) + ["xy"[i % 2]] * 5 for i in range(n)]
+        words = [
+            draw.choices(["aa", "bb", "cc", "dd"], k=draw.randint(20, 90)) + [("good", "bad")[i % 2]] * 5
+            for i in range(n)
+        ]
         lines = [f"{i % 2}\t{' '.join(draw.sample(each, len(each)))}\n" for i, each in enumerate(words)]
         (tmp_path / f"{split}.tsv").write_text("".join(lines))
     script = EXAMPLES / "benchmarks" / "long_documents.py"
@@ -85,7 +88,7 @@ def test_the_benchmark_of_long_documents_works_at_toy_size(tmp_path):
         "0",
         "2",
     ]
-    small = ["--override", "model.inputs.vocab_size=14", "model.d_model=32"]
+    small = ["--override", "model.inputs.vocab_size=10", "model.d_model=32"]
     done = subprocess.run(
         [sys.executable, str(script), "--data", str(tmp_path), *sizes, *small],
         capture_output=True,
