@@ -13,7 +13,8 @@ Learns = Literal["token", "value", "sequence", "numbers", "transcript"]
 """What a head learns from, said by its spec's `learns`, and so how its loss is called.
 
 token: a label for each place, loss(hidden [N, D] of the places, labels int64 [N], *, label_smoothing).
-value: numbers for each place, loss(hidden [N, D] of the places, values [N, n_outputs]).
+value: numbers for each place, in units of its own where a scale is given,
+    loss(hidden [N, D] of the places, values [N, n_outputs], *, scale [N]).
 sequence: a label for each sequence, or one number where there is one class:
     loss(hidden [B, T, D], labels int64 [B] or values [B], *, mask, label_smoothing).
 numbers: several numbers for each sequence, in units of its own where a scale is given,
@@ -43,12 +44,15 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float) -> 
     return Sums((1 - label_smoothing) * nll + label_smoothing * uniform, nll.detach(), len(labels))
 
 
-def squared_error(predicted: Tensor, values: Tensor) -> Sums:
-    """(predicted - value)² of two tensors of one shape, each number counted.
+def squared_error(predicted: Tensor, values: Tensor, *, scale: Tensor | None = None) -> Sums:
+    """(predicted - value)² of two tensors of one shape, each number counted; those of row i are in units of scale[i].
 
     Raises: ValueError for two shapes, which would be stretched to one another.
     """
     if predicted.shape != values.shape:
         raise ValueError(f"values must have the shape {list(predicted.shape)}, not {list(values.shape)}")
-    loss = F.mse_loss(predicted.float(), values.float(), reduction="sum")
+    predicted, values = predicted.float(), values.float()
+    if scale is not None:
+        predicted, values = predicted * scale[:, None], values * scale[:, None]
+    loss = F.mse_loss(predicted, values, reduction="sum")
     return Sums(loss, loss.detach(), values.numel())

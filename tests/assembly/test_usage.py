@@ -171,6 +171,9 @@ REFUSED = {
     "patches in a decoder's slot": (
         "decoder_only", {"tokens": PATCHES, "head": {"type": "pooled"}},
         "model.tokens: a decoder reads the tokens that it writes, and image_patches embeds none"),
+    "steps of a series that an encoder-decoder writes": (
+        "encoder_decoder", {"target": {"type": "series_steps"}, "head": {"type": "regression", "n_outputs": 16}},
+        "model.target: a decoder reads the tokens that it writes, and series_steps embeds none"),
     "frames as what is written": (
         "encoder_decoder", {"target": FRAMES, "head": {"type": "language_model", "predicts": "source"}},
         "model.target: a decoder reads the tokens that it writes, and mel_frames embeds none"),
@@ -277,6 +280,7 @@ ACCEPTED = [
     ("encoder_decoder", {"position": {"type": "sinusoidal"}, "encoder.position": ROTARY, "decoder.position": ROTARY}),
     ("encoder_decoder", {"position": ROTARY, "encoder.layer.self_attention": {"type": "none"}}),
     ("encoder_decoder", {"encoder.position": RELATIVE, "encoder.layer.self_attention": DISENTANGLED}),
+    ("decoder_only", {"tokens": {"type": "series_steps"}, "head": {"type": "regression", "n_outputs": 16}}),
     ("encoder_only", {"position": {"type": "none"}, "encoder.layer.self_attention": {"type": "none"}}),
     ("encoder_only", {"encoder.layer.self_attention": {"type": "global_local", "n_heads": 3, "radius": 2}}),
 ]  # fmt: skip

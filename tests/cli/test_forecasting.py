@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 TINY = (
-    "patch_tst",
     "--scale=tiny",
     "training.max_steps=3",
     "training.validate_every=3",
@@ -19,8 +18,9 @@ TINY = (
 )
 
 
-def test_a_run_is_trained_and_evaluated(zoo: Any, tmp_path: Path) -> None:
-    trained = zoo("train", *TINY, "task.data.n_test=75", "--quiet", "--out", tmp_path / "run")
+@pytest.mark.parametrize("preset", ["patch_tst", "series_decoder"])
+def test_a_run_is_trained_and_evaluated(zoo: Any, tmp_path: Path, preset: str) -> None:
+    trained = zoo("train", preset, *TINY, "task.data.n_test=75", "--quiet", "--out", tmp_path / "run")
     assert trained.exit_code == 0, trained.output
     result = zoo("evaluate", tmp_path / "run")
     assert result.exit_code == 0, result.output
@@ -31,6 +31,17 @@ def test_a_run_is_trained_and_evaluated(zoo: Any, tmp_path: Path) -> None:
     answers = [json.loads(line) for line in (tmp_path / "run" / "answers.jsonl").read_text().splitlines()]
     assert np.shape(answers[-1]["forecast"]) == (24, 3)
     assert len(answers) == 52
+    given = np.random.default_rng(0).normal(size=(50, 3)).tolist()
+    (tmp_path / "series.jsonl").write_text(
+        "".join(json.dumps({"series": rows}) + "\n" for rows in (given, given[1:], given[:9]))
+    )
+    found = zoo("predict", tmp_path / "run", tmp_path / "series.jsonl")
+    first, second, third = (json.loads(line) for line in found.stdout.splitlines())
+    assert np.shape(first["forecast"]) == (24, 3)
+    assert second == first  # both end alike
+    assert third == {"refused": "9 values, but the model looks back at 48"}
+    found = zoo("predict", tmp_path / "run", tmp_path / "series.jsonl", "--embed")
+    assert np.shape(json.loads(found.stdout.splitlines()[0])["vector"]) == (8,)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +54,7 @@ def test_a_run_is_trained_and_evaluated(zoo: Any, tmp_path: Path) -> None:
 def test_bad_data_is_named_and_nothing_trained(zoo: Any, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "series.csv").write_text(text)
     data = "task.data={type: series_csv, path: series.csv, n_train: 120, n_dev: 80}"
-    result = zoo("train", *TINY, data, "--out", tmp_path / "run")
+    result = zoo("train", "patch_tst", *TINY, data, "--out", tmp_path / "run")
     assert result.exit_code == 3
     assert message in result.stderr
     assert not list(tmp_path.glob("run/checkpoints/*"))

@@ -23,7 +23,7 @@ def test_each_place_is_projected_to_the_numbers():
 
 def test_the_loss_is_the_squared_error_of_the_chosen_places_and_every_number_counts():
     module, hidden, values = head(), torch.randn(7, D), torch.randn(7, N)
-    sums = module.loss(hidden, values)
+    sums = module.loss(hidden, values, scale=None)
     loss, nll, count = sums.loss, sums.nll, sums.count
     wanted = sum((module(hidden)[i, j] - values[i, j]) ** 2 for i in range(7) for j in range(N))
     assert_close(loss, wanted)
@@ -32,7 +32,17 @@ def test_the_loss_is_the_squared_error_of_the_chosen_places_and_every_number_cou
     assert not nll.requires_grad
     assert count == 7 * N
     with pytest.raises(ValueError, match=r"values must have the shape \[7, 3\], not \[7\]"):
-        module.loss(hidden, values[:, 0])
+        module.loss(hidden, values[:, 0], scale=None)
+
+
+def test_the_error_is_in_units_of_the_scale():
+    module, hidden, values, scale = head(), torch.randn(7, D), torch.randn(7, N), torch.rand(7) + 0.5
+    sums = module.loss(hidden, values, scale=scale)
+    wanted = sum((module(hidden)[i] * scale[i] - values[i] * scale[i]).square().sum() for i in range(7))
+    assert_close(sums.loss, wanted)
+    assert sums.count == 7 * N
+    with pytest.raises(ValueError, match=r"values must have the shape \[7, 3\], not \[7, 1\]"):
+        module.loss(hidden, values[:, :1], scale=scale)
 
 
 def test_dropout_acts_in_training_only():
@@ -47,8 +57,8 @@ def test_it_works_in_every_precision(dtype):
     hidden, values = torch.randn(7, D), torch.randn(7, N)
     with torch.autocast("cpu", torch.bfloat16):
         assert head()(hidden).dtype == torch.bfloat16
-        assert head().loss(hidden, values).loss.dtype == torch.float32
-    assert head().to(dtype).loss(hidden.to(dtype), values).loss.dtype == torch.float32
+        assert head().loss(hidden, values, scale=None).loss.dtype == torch.float32
+    assert head().to(dtype).loss(hidden.to(dtype), values, scale=None).loss.dtype == torch.float32
     assert head().to("meta")(hidden.to("meta")).shape == (7, N)
 
 

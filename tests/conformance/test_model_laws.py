@@ -39,6 +39,15 @@ STACK = {
     "n_layers": 2,
     "layer": {"self_attention": {"type": "multi_head", "n_heads": 3}, "ffn": {"type": "mlp", "d_ff": 7}},
 }
+SERIES = parse(
+    DecoderOnlySpec,
+    {
+        "d_model": 12,
+        "tokens": {"type": "series_steps", "patch_len": 2},
+        "decoder": STACK,
+        "head": {"type": "regression", "n_outputs": 2},
+    },
+)
 DECODER = parse(
     DecoderOnlySpec,
     {
@@ -142,7 +151,9 @@ def test_a_parameter_allocated_on_the_cpu_alone_is_caught(monkeypatch):
 POOLING = OTHERS["a decoder with a head that pools, last"]
 
 
-@pytest.mark.parametrize("spec", [DECODER, BOTH, POOLING], ids=["decoder_only", "encoder_decoder", "pooling"])
+@pytest.mark.parametrize(
+    "spec", [DECODER, BOTH, POOLING, SERIES], ids=["decoder_only", "encoder_decoder", "pooling", "series"]
+)
 def test_a_look_ahead_is_caught(monkeypatch, spec):
     true = Stack.forward
 
@@ -158,7 +169,7 @@ def test_a_head_that_looks_ahead_is_caught(monkeypatch):
     must_fail("the_future_is_hidden", DECODER, "outputs before a changed token")
 
 
-@pytest.mark.parametrize("spec", [DECODER, BOTH], ids=["decoder_only", "encoder_decoder"])
+@pytest.mark.parametrize("spec", [DECODER, BOTH, SERIES], ids=["decoder_only", "encoder_decoder", "series"])
 def test_a_cache_that_changes_what_it_holds_is_caught(monkeypatch, spec):
     append = KeyValueCache.append
     monkeypatch.setattr(KeyValueCache, "append", lambda self, k, v: append(self, k, v * 1.01))

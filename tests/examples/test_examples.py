@@ -1,4 +1,5 @@
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -58,3 +59,45 @@ def test_the_benchmark_of_a_gpu_works_at_toy_size_and_resumes(tmp_path):
     assert set(after) > set(before)
     assert {name: after[name] for name in before} == before
     assert not [row for rows in after.values() for row in rows if "failed" in row]
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_long_documents_works_at_toy_size(tmp_path):
+    draw = random.Random(1)
+    for split, n in (("train", 40), ("dev", 10)):
+        words = [
+            draw.choices(["aa", "bb", "cc", "dd"], k=draw.randint(20, 90)) + [("good", "bad")[i % 2]] * 5
+            for i in range(n)
+        ]
+        lines = [f"{i % 2}\t{' '.join(draw.sample(each, len(each)))}\n" for i, each in enumerate(words)]
+        (tmp_path / f"{split}.tsv").write_text("".join(lines))
+    script = EXAMPLES / "benchmarks" / "long_documents.py"
+    sizes = [
+        "--sizes",
+        "16",
+        "64",
+        "3",
+        "--epochs",
+        "1",
+        "--seeds",
+        "1",
+        "2",
+        "--repeats",
+        "2",
+        "--learn",
+        "0",
+        "2",
+    ]
+    small = ["--override", "model.inputs.vocab_size=10", "model.d_model=32"]
+    done = subprocess.run(
+        [sys.executable, str(script), "--data", str(tmp_path), *sizes, *small],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "TF-IDF and logistic regression: " in done.stdout
+    assert done.stdout.count("'steps': 5}") == 4
+    rows = [line for line in done.stdout.splitlines() if line.startswith("│")]
+    assert ["not trained" in row for row in rows] == [False, True, False, True]
+    assert len({row.split("│")[2] for row in rows}) == 1  # parameters

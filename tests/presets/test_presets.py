@@ -52,6 +52,11 @@ TRAINED = [name for name in presets.names() if "task" in presets.read(name, scal
 OWN = {
     "char_gpt": 804_608,
     "patch_tst": 81_728,
+    # A patch of 24 with a bias, per layer four D×D and two D×F with biases and two norms, a norm, the head.
+    "series_decoder": 25 * 64
+    + 2 * (4 * (64 * 64 + 64) + 2 * 64 * 128 + 128 + 64 + 4 * 64)
+    + 2 * 64
+    + 65 * 24,
     "vit_small_fashion": 306_826,
     "tagger_small": 4000 * 128
     + 2 * (4 * 128**2 + 2 * 128 * 256 + 256 + 128 + 4 * 128)
@@ -59,6 +64,11 @@ OWN = {
     + 128 * 9
     + 9,
     "text_classifier_small": 6000 * 128
+    + 2 * (4 * 128**2 + 2 * 128 * 256 + 256 + 128 + 4 * 128)
+    + 2 * 128
+    + 128 * 4
+    + 4,
+    "long_text_classifier": 8000 * 128
     + 2 * (4 * 128**2 + 2 * 128 * 256 + 256 + 128 + 4 * 128)
     + 2 * 128
     + 128 * 4

@@ -22,13 +22,13 @@ class DecoderOnlySpec(Spec):
     d_model: int = Field(512, ge=1, le=1_000_000)
     """Width of every vector between sublayers."""
     tokens: Annotated[Spec, EMBEDDING]
-    """Embedding of the input."""
+    """Embedding of the input: of tokens, or of a series' steps."""
     position: Annotated[Spec, POSITION] = Field("sinusoidal", validate_default=True)
     """How positions are told apart; the stack or a layer may have its own."""
     decoder: StackSpec
     """The causal stack; its layers have no cross_attention."""
     head: Annotated[Spec, HEAD]
-    """From the stack's output to logits."""
+    """From the stack's output to logits, or to a series' next values."""
     initialization: Annotated[Spec, INITIALIZATION] = Field("tensor2tensor", validate_default=True)
     """How a new model's weights are set."""
 
@@ -48,7 +48,7 @@ class DecoderOnlySpec(Spec):
         }
 
     def problems(self, path: str) -> list[Problem]:
-        found = writer_problems(f"{path}.tokens", self.tokens)
+        found = writer_problems(f"{path}.tokens", self.tokens, or_numbers=True)
         return found + model_position_problems(self, path, {"decoder": self.decoder})
 
 
@@ -57,8 +57,9 @@ class DecoderOnly(nn.Module):
     """Tokens in, logits of the next token out at every position, each seeing those before it.
 
     Source: Liu et al. 2018; Radford et al. 2018.
-    Shapes: tokens [B, T] -> logits [B, T, V]; mask bool [B, T], True = a real token; documents int [B, T], an id for
-        each of several documents that a row holds one after the other: none sees another, and positions begin anew.
+    Shapes: tokens [B, T] (or what the embedding takes) -> logits [B, T, V] (or what the head gives); mask bool [B, T],
+        True = a real token; documents int [B, T], an id for each of several documents that a row holds one after the
+        other: none sees another, and positions begin anew.
     """
 
     writes: ClassVar[str] = "tokens"

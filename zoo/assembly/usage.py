@@ -68,11 +68,15 @@ def model_position_problems(model: Any, path: str, stacks: Mapping[str, Any]) ->
     return [unused(f"{path}.position", position, " and ".join(f"{path}.{name}" for name in stacks))]
 
 
-def writer_problems(path: str, embedding: Spec) -> list[Problem]:
-    """What is wrong with the embedding of what a decoder writes: it reads its own output, which is tokens."""
-    if hasattr(embedding, "vocab_size"):
+def writer_problems(path: str, embedding: Spec, *, or_numbers: bool = False) -> list[Problem]:
+    """What is wrong with the embedding of what a decoder writes: it reads its own output, which is tokens, or numbers
+    where it may be, place by place."""
+    if hasattr(embedding, "vocab_size") or (or_numbers and hasattr(embedding, "values_per_place")):
         return []
-    message = f"a decoder reads the tokens that it writes, and {embedding.type} embeds none; take tokens here"
+    wanted = "tokens, or series_steps," if or_numbers else "tokens"
+    message = (
+        f"a decoder reads the tokens that it writes, and {embedding.type} embeds none; take {wanted} here"
+    )
     return [Problem(path, message)]
 
 

@@ -63,7 +63,7 @@ def the_loss_adds_up(spec: Spec) -> None:
     head, given = _learner(spec), _targets(spec)
     named: dict[str, dict[str, Any]] = {
         "token": {"label_smoothing": 0.0},
-        "value": {},
+        "value": {"scale": None},
         "sequence": {"mask": None, "label_smoothing": 0.0},
         "numbers": {"mask": None, "scale": None},
         "transcript": {"mask": None, "label_mask": None},

@@ -26,7 +26,7 @@ def model_laws(spec: Spec) -> list[Law]:
         meta_build_has_the_same_shapes,
     ]
     described: ModelSpec = cast(Any, spec)
-    if described.writes is not None and hasattr(described.slots[described.writes], "vocab_size"):
+    if described.writes is not None and _writable(described.slots[described.writes]):
         found += [the_future_is_hidden, token_by_token_equals_all_at_once]
     if any(hasattr(described.slots[slot], "vocab_size") for slot in read_slots(described)):
         found.append(padding_is_ignored if described.writes is None else padding_of_the_source_is_ignored)
@@ -43,13 +43,34 @@ def _inputs(embedding: Any) -> Tensor:
     return inputs.double() if inputs.is_floating_point() else inputs
 
 
+def _writable(embedding: Any) -> bool:
+    """Whether a decoder may write what this embeds, place by place."""
+    return hasattr(embedding, "vocab_size") or hasattr(embedding, "values_per_place")
+
+
+def _per_place(embedding: Any) -> int:
+    """Numbers of the input that stand for a place."""
+    n: int = getattr(embedding, "values_per_place", 1)
+    return n
+
+
 def _tokens(embedding: Any) -> Tensor:
-    return torch.randint(4, embedding.vocab_size, (B, T))
+    """Random inputs of T places: ids, or the numbers of a series."""
+    if hasattr(embedding, "vocab_size"):
+        return torch.randint(4, embedding.vocab_size, (B, T))
+    return torch.randn(B, T * _per_place(embedding), dtype=torch.float64)
+
+
+def _altered(embedding: Any, tokens: Tensor, first: int) -> Tensor:
+    """Tokens that differ in each place from the first on."""
+    n, changed = first * _per_place(embedding), tokens.clone()
+    changed[:, n:] += 1
+    return changed % embedding.vocab_size if hasattr(embedding, "vocab_size") else changed
 
 
 def _any(embedding: Any) -> Tensor:
     """Random inputs of an embedding, T tokens or whatever it takes."""
-    return _tokens(embedding) if hasattr(embedding, "vocab_size") else _inputs(embedding)
+    return _tokens(embedding) if _writable(embedding) else _inputs(embedding)
 
 
 def _given(spec: Any) -> dict[str, Tensor]:
@@ -109,8 +130,7 @@ def the_future_is_hidden(spec: Any) -> None:
     """
     model = _model(spec)
     tokens = _tokens(_written(spec))
-    changed = tokens.clone()
-    changed[:, 5:] = (changed[:, 5:] + 1) % _written(spec).vocab_size
+    changed = _altered(_written(spec), tokens, 5)
     memory = _memory(spec, model)
     hidden, other = model.decode(tokens, *memory), model.decode(changed, *memory)
     same(hidden[:, :5], other[:, :5], "vectors before a changed token")
@@ -123,13 +143,12 @@ def the_future_is_hidden(spec: Any) -> None:
 def token_by_token_equals_all_at_once(spec: Any) -> None:
     """In steps of several sizes with a cache, hidden vectors are those of all at once."""
     model = _model(spec)
-    tokens = _tokens(_written(spec))
+    tokens, n = _tokens(_written(spec)), _per_place(_written(spec))
     with torch.no_grad():
         memory = _memory(spec, model)
-        full, cache, steps, start = model.decode(tokens, *memory), model.new_cache(), [], 0
-        for size in (4, 1, 2, 2):
-            steps.append(model.decode(tokens[:, start : start + size], *memory, cache=cache))
-            start += size
+        full, cache, steps = model.decode(tokens, *memory), model.new_cache(), []
+        for piece in tokens.split([4 * n, n, 2 * n, 2 * n], dim=1):
+            steps.append(model.decode(piece, *memory, cache=cache))
     same(torch.cat(steps, 1), full, "token by token with a cache against all at once")
 
 

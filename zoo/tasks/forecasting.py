@@ -24,10 +24,9 @@ from zoo.data.windows import Windows, window_places
 from zoo.errors import DataError
 from zoo.kinds import METRIC, TASK, Row
 from zoo.progress import Report
+from zoo.tasks._forecasters import AtOnce, Forecaster, StepByStep, first_slot
 from zoo.tasks.task import Batch, Loss, Refusal, Rows, Task, TaskSpec, require, total
 
-EPS = 1e-5
-"""Added to a window's variance, as in RevIN, so that a constant one is not divided by 0."""
 N_SHOWN = 3
 """Times of a forecast that a sample shows."""
 
@@ -38,18 +37,36 @@ class ForecastingSpec(TaskSpec):
     type: Literal["forecasting"] = "forecasting"
     stride: int = Field(1, ge=1, le=10**6)
     """Times from one window to the next, in every split."""
+    look_back: int | None = Field(None, ge=1, le=10**7)
+    """Values that a forecast looks back at; null: the model's series_length. A model that writes needs it."""
+    horizon: int | None = Field(None, ge=1, le=10**7)
+    """Values forecast; null: the n_outputs of the model's head. A model that writes needs it."""
     instance_norm: bool = True
     """Whether each variable of a window is standardised by its own mean and deviation, which its forecast is given
-    back (RevIN without learned weights), besides the standardisation by the training part."""
+    back (RevIN without learned weights), besides the standardisation by the training part. In a model that writes,
+    each step by those of the values up to it."""
     metric: Annotated[Spec, METRIC] = Field(cast(Any, "forecast"))
     """How forecasts are scored, and which score chooses the best checkpoint."""
 
     def check(self, *, model: Spec) -> None:
-        require(model, learns={"numbers"}, reads_tokens=False, writes=False)
-        if not hasattr(inputs := _inputs(model), "series_length"):
+        writes = model.writes is not None  # type: ignore[attr-defined]
+        inputs, head = cast(Any, first_slot(model)), cast(Any, model).head
+        require(model, learns={"value" if writes else "numbers"}, reads_tokens=False)
+        if len(model.slots) > 1 or not hasattr(inputs, "values_per_place" if writes else "series_length"):  # type: ignore[attr-defined]
+            wanted = "series_steps" if writes else "series_patches"
             raise ValueError(
-                f"forecasting needs a model that reads series, such as series_patches; this one reads {inputs.type}"
+                f"forecasting needs a model that reads series, such as {wanted}; this one reads {inputs.type}"
             )
+        given = {"look_back": self.look_back, "horizon": self.horizon}
+        if not writes:
+            fixed = {"look_back": inputs.series_length, "horizon": head.n_outputs}
+            for (name, value), own in zip(given.items(), fixed.values(), strict=True):
+                if value not in (None, own):
+                    raise ValueError(f"{name} ({value}) is the model's, which is {own}; leave it out")
+        elif missing := [name for name, value in given.items() if value is None]:
+            raise ValueError(f"a model that writes reads and writes any length: set {' and '.join(missing)}")
+        else:
+            StepByStep.check(model, look_back=cast(int, self.look_back), horizon=cast(int, self.horizon))
 
 
 @TASK.register(
@@ -60,10 +77,12 @@ class ForecastingSpec(TaskSpec):
 class Forecasting(Task):
     """Learns to forecast the next values of series, each variable by itself, all of them by the same weights.
 
-    How far it looks back is the model's `series_length`, how far ahead its head's `n_outputs`. Rows have `series`
+    An encoder gives the whole horizon at once: how far it looks back is its `series_length`, how far ahead its head's
+    `n_outputs`. A decoder learns at each step of a window what follows it, so that its loss is of the look-back too,
+    and writes the horizon step by step; scores are of what it writes. Rows have `series`
     [T, V], and perhaps `n_before`, the times of it that are only looked back at. Every value is standardised by its
     variable's mean and deviation in the training part; loss and scores are of standardised values.
-    Source: Nie et al. 2023 (PatchTST), section 3.1 (variables as rows); Kim et al. 2022 (RevIN).
+    Source: Nie et al. 2023 (PatchTST), section 3.1 (variables as rows); for the rest see zoo/tasks/_forecasters.py.
     Shapes: of a batch, past fp32 [B, look_back, V], future fp32 [B, horizon, V].
     """
 
@@ -81,16 +100,21 @@ class Forecasting(Task):
         bad_lines: Policy,
         cache: str | None,
         stride: int,
+        look_back: int | None,
+        horizon: int | None,
         instance_norm: bool,
         metric: Spec,
     ) -> None:
         super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
-        inputs, head = cast(Any, _inputs(model)), cast(Any, model).head
-        self.look_back: int = inputs.series_length
-        self.horizon: int = head.n_outputs
-        self.n_patches: int = getattr(inputs, "length", self.look_back)
+        self.forecaster: Forecaster = (
+            AtOnce(model, instance_norm=instance_norm)
+            if look_back is None or horizon is None or cast(Any, model).writes is None
+            else StepByStep(model, look_back=look_back, horizon=horizon, instance_norm=instance_norm)
+        )
+        self.look_back = self.forecaster.look_back
+        self.horizon = self.forecaster.horizon
+        self.n_places = self.forecaster.n_places
         self.stride = stride
-        self.instance_norm = instance_norm
         self.metric_spec = metric
 
     # What is learnt from the data before training
@@ -130,7 +154,8 @@ class Forecasting(Task):
         if not len(self._places(first, len(series) - begin)):
             detail = (
                 f"{len(series) - begin} values, but a window takes {self.look_back} to look back at "
-                f"(series_length of the model's inputs) and {self.horizon} to forecast (n_outputs of its head)"
+                f"(series_length of the model's inputs, or task.look_back) and {self.horizon} to forecast (n_outputs "
+                "of its head, or task.horizon)"
             )
             return Rejected("too short", detail)
         return {"series": self.scaling.scaled(series[begin:]), "first": np.array([first], np.int64)}
@@ -208,54 +233,38 @@ class Forecasting(Task):
             look_back=self.look_back,
             horizon=self.horizon,
             stride=self.stride,
-            n_tokens=self.n_patches * len(self.scaling.mean),
+            n_tokens=self.n_places * len(self.scaling.mean),
             tokens_per_batch=tokens_per_batch,
             rows_per_batch=rows_per_batch,
             seed=seed,
         )
 
     def length(self, example: Example) -> int:
-        return self.n_patches * example["past"].shape[1]
+        return self.n_places * example["past"].shape[1]
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         names = ("past", "future") if "future" in examples[0] else ("past",)
         tensors = {name: torch.from_numpy(np.stack([each[name] for each in examples])) for name in names}
         B, T, V = tensors["past"].shape
-        return Batch(tensors, size=f"{B} × {T} values of {V} variables", n_processed=B * V * self.n_patches)
+        return Batch(tensors, size=f"{B} × {T} values of {V} variables", n_processed=B * V * self.n_places)
 
     # Learning and predicting
 
     def loss(self, model: nn.Module, batch: Batch, *, is_training: bool) -> Loss:
         """Squared error of every value of every variable, in standardised units."""
-        forecaster, past, future = cast(Any, model), _rows(batch["past"]), _rows(batch["future"])
-        mean, scale = self._level(past)
-        hidden, mask = forecaster.hidden((past - mean) / scale)
-        sums = forecaster.head.loss(hidden, (future - mean) / scale, mask=mask, scale=scale.squeeze(1))
+        sums = self.forecaster.loss(model, _rows(batch["past"]), _rows(batch["future"]))
         return total(sums, model, batch)
 
     def hidden(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """The vectors of all patches of all variables of each window: [B, V·N, D]."""
-        mean, scale = self._level(rows := _rows(batch["past"]))
-        vectors, mask = cast(Any, model).hidden((rows - mean) / scale)  # [B·V, N, D]
-        n_variables = batch["past"].shape[2]
-        parts = [None if each is None else each.unflatten(0, (-1, n_variables)) for each in (vectors, mask)]
-        first, second = (None if each is None else each.flatten(1, 2) for each in parts)
-        return cast(Tensor, first), second
+        """The vectors of the past, those of all variables in a row: [B, V·places, D]."""
+        B = len(batch["past"])
+        return self.forecaster.hidden(model, _rows(batch["past"])).unflatten(0, (B, -1)).flatten(1, 2), None
 
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[NDArray[np.float32]]:
         """The forecast [horizon, V] of each window, standardised."""
-        past = batch["past"]
-        B, _, V = past.shape
-        mean, scale = self._level(rows := _rows(past))
-        forecast = model((rows - mean) / scale).float() * scale + mean  # [B·V, horizon]
+        B, _, V = batch["past"].shape
+        forecast = self.forecaster.forecast(model, _rows(batch["past"]))  # [B·V, horizon]
         return list(forecast.detach().view(B, V, self.horizon).transpose(1, 2).cpu().numpy())
-
-    def _level(self, series: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation [N, 1] by which series [N, T] are standardised."""
-        if not self.instance_norm:
-            return series.new_zeros(len(series), 1), series.new_ones(len(series), 1)
-        mean, variance = series.mean(1, keepdim=True), series.var(1, correction=0, keepdim=True)
-        return mean, (variance + EPS).sqrt()
 
     def written(self, answer: Any) -> dict[str, Any]:
         return {"forecast": _plain(self.scaling.restored(answer))}
@@ -268,11 +277,6 @@ class Forecasting(Task):
     def shown(self, row: Row) -> str:
         T, V = np.shape(row["series"])
         return f"{T:,} values of {V} variables, {self.look_back} of which give the next {self.horizon}"
-
-
-def _inputs(model: Any) -> Spec:
-    first: Spec = next(iter(model.slots.values()))
-    return first
 
 
 def _rows(series: Tensor) -> Tensor:

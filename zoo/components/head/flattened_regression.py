@@ -90,7 +90,4 @@ class FlattenedRegression(nn.Module):
         Shapes: hidden [B, T, D], values float [B, n_outputs], mask bool [B, T], scale float [B].
         Raises: ValueError for values of another shape.
         """
-        predicted = self(hidden, mask=mask).float()
-        if scale is None:
-            return squared_error(predicted, values)
-        return squared_error(predicted * scale[:, None], values * scale[:, None])
+        return squared_error(self(hidden, mask=mask), values, scale=scale)

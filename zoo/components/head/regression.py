@@ -41,7 +41,8 @@ class RegressionSpec(Spec):
 class Regression(nn.Module):
     """A projection of each place's vector to numbers, learnt by squared error.
 
-    Source: Nie et al. 2023 (PatchTST), section 3.2: the layer that gives a masked patch its values.
+    Source: Nie et al. 2023 (PatchTST), section 3.2: the layer that gives a masked patch its values; in a decoder over
+        a series, which gives every patch the next one, Das et al. 2024 (TimesFM), section 4.
     Shapes: hidden [B, T, D] -> [B, T, n_outputs]; what stands at padding means nothing.
     """
 
@@ -55,10 +56,11 @@ class Regression(nn.Module):
     def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:
         return self.output(drop(hidden, self.dropout, training=self.training))
 
-    def loss(self, hidden: Tensor, values: Tensor) -> Sums:
+    def loss(self, hidden: Tensor, values: Tensor, *, scale: Tensor | None) -> Sums:
         """Summed squared error; each number counts, so that the mean is that of numbers.
 
-        Shapes: hidden [N, D] of the places that are predicted, values float [N, n_outputs].
+        Shapes: hidden [N, D] of the places that are predicted, values float [N, n_outputs]; scale float [N] where the
+            numbers of a place are in units of its own, in which the error is not.
         Raises: ValueError for values of another shape.
         """
-        return squared_error(self(hidden), values)
+        return squared_error(self(hidden), values, scale=scale)

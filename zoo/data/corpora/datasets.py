@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from zoo.data.bad_lines import BadLines
-from zoo.data.images import Colours
 from zoo.data.corpora._tables import BATCH, TableReader, TableSpec
+from zoo.data.images import Colours
 from zoo.data.lines import hash_files
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Row
