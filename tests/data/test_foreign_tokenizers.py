@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints import LINES, write_bert, write_marian
+from tests.checkpoints import FORMS, LINES, write_bert, write_form, write_marian
 from zoo.data.coders import load_coder
 from zoo.data.tokenizers import hugging_face, marian
 from zoo.errors import DataError, RunError
@@ -99,3 +99,56 @@ def test_a_damaged_tokenizer_of_marian_is_an_error() -> None:
         TOKENIZER.entry("marian").builder.restore(b"{}")  # type: ignore[attr-defined]
     with pytest.raises(DataError, match="comes with a model that was imported"):
         TOKENIZER.build(TOKENIZER.entry("marian").spec()).train(iter(LINES), vocab_size=9)
+
+
+FORM_TEXTS = ["The old house, Ann's!", "dogs sleep", "naïve <mask> [MASK] Ünknown 猫 ok", "a  b", "it's 34"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_texts_and_pairs_stand_in_the_frame_that_transformers_gives_them(form: str, tmp_path: Path) -> None:
+    theirs = write_form(form, tmp_path)
+    ours = hugging_face.read_folder(tmp_path, ids={})
+    assert ours is not None
+    rows = ours.encode(FORM_TEXTS)
+    assert [ours.framed(row)[0] for row in rows] == theirs(FORM_TEXTS)["input_ids"]
+    firsts, seconds = zip(*[(i, j) for i in range(len(rows)) for j in range(len(rows))], strict=True)
+    expected = theirs([FORM_TEXTS[i] for i in firsts], [FORM_TEXTS[j] for j in seconds])
+    found = [ours.framed(rows[i], rows[j]) for i, j in zip(firsts, seconds, strict=True)]
+    assert [tokens for tokens, _ in found] == expected["input_ids"]
+    if "token_type_ids" in expected:
+        assert [types for _, types in found] == expected["token_type_ids"]
+    assert ours.n_framing(2) == len(found[0][0]) - 2 * len(rows[0])
+    ours.save(tmp_path, "again")
+    again = load_coder(tmp_path, "again")
+    assert vars(again)["frames"] == ours.frames
+    special = {theirs.convert_tokens_to_ids(token) for token in theirs.all_special_tokens}
+    assert set(ours.ordinary.tolist()) == set(range(len(theirs))) - special
+
+
+WORDS = [["Ann", "'s", "old", "houses", "!"], ["猫", "the"], [" ", "dogs"]]
+
+
+@pytest.mark.parametrize("form", ["Bert", "DebertaV2", "T5"])
+def test_words_are_cut_one_by_one_as_transformers_does(form: str, tmp_path: Path) -> None:
+    theirs = write_form(form, tmp_path)
+    ours = hugging_face.read_folder(tmp_path, ids={})
+    assert ours is not None
+    expected = theirs(WORDS, is_split_into_words=True)
+    for number, words in enumerate(ours.encode_words(WORDS)):
+        assert ours.framed(sum(words, []))[0] == expected["input_ids"][number]
+        places = [place for place in expected.word_ids(number) if place is not None]
+        assert [len(pieces) for pieces in words] == [places.count(place) for place in range(len(words))]
+
+
+def test_words_of_byte_level_bpe_are_cut_with_the_spaces_between_them(tmp_path: Path) -> None:
+    """Where the tokenizer puts no space before a text. Its makers give words as text with spaces, or refuse them."""
+    theirs = write_form("Roberta", tmp_path / "plain")
+    ours = hugging_face.read_folder(tmp_path / "plain", ids={})
+    assert ours is not None
+    found = [sum(words, []) for words in ours.encode_words(WORDS[:2])]
+    assert found == theirs([" ".join(words) for words in WORDS[:2]], add_special_tokens=False)["input_ids"]
+    theirs = write_form("Roberta", tmp_path / "spaced", add_prefix_space=True)
+    ours = hugging_face.read_folder(tmp_path / "spaced", ids={})
+    assert ours is not None
+    found = [ours.framed(sum(words, []))[0] for words in ours.encode_words(WORDS)]
+    assert found == theirs(WORDS, is_split_into_words=True)["input_ids"]

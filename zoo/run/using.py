@@ -25,6 +25,9 @@ from zoo.tasks.task import Batch, Refusal, Task
 from zoo.training.randomness import untouched
 
 TEXT_FIELDS = ("source", "text")
+WORDS_FIELDS = ("tokens",)
+"""Fields whose value is a list of words, or a text that has spaces between them."""
+TOKENIZER_STEM = "tokenizer"
 
 
 class TrainedRun:
@@ -55,6 +58,8 @@ class TrainedRun:
             self.coders = {name: load_coder(self.folder, name) for name in bare.coder_names}
             self._task = TASK.build(self.run.task, model=self.run.model, coders=self.coders)
             self._task.check_coders(self.folder)
+        elif (self.folder / f"{TOKENIZER_STEM}.json").is_file():
+            self.coders = {TOKENIZER_STEM: load_coder(self.folder, TOKENIZER_STEM)}
         is_imported = (self.folder / WEIGHTS_FILE).is_file()
         if is_imported and checkpoint != "result":
             raise RunError(f"{self.folder}: an imported model has one checkpoint; leave out '{checkpoint}'")
@@ -133,7 +138,7 @@ class TrainedRun:
     def text_field(self) -> str:
         """The field of a row that a line of text stands for. Raises: SpecError for a task that reads no text."""
         name = self.reads[0]
-        if name not in TEXT_FIELDS:
+        if name not in (*TEXT_FIELDS, *WORDS_FIELDS):
             message = f"{self.run.task.type} reads {name}, no lines of text"  # type: ignore[union-attr]
             raise SpecError([Problem("task", message)])
         return name

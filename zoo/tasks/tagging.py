@@ -43,9 +43,10 @@ class TaggingSpec(LabelledSpec):
 
 @dataclass(frozen=True)
 class TagAnswer:
-    """The tag of each word."""
+    """The tag of each word, and how probable it is."""
 
     tags: tuple[str, ...]
+    probabilities: tuple[float, ...]
 
 
 @TASK.register(
@@ -205,11 +206,15 @@ class Tagging(Labelled):
 
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[TagAnswer]:
         logits = cast(Any, model).head(self._words(model, batch)[None])[0]  # [N, n_classes]
-        rows = logits.argmax(1).cpu().split(batch["n_words"].tolist())
-        return [TagAnswer(tuple(self.labels.names[number] for number in row.tolist())) for row in rows]
+        best, numbers = logits.double().softmax(1).max(1)
+        names, n_words = self.labels.names, batch["n_words"].tolist()
+        return [
+            TagAnswer(tuple(names[number] for number in row.tolist()), tuple(some.tolist()))
+            for row, some in zip(numbers.cpu().split(n_words), best.cpu().split(n_words), strict=True)
+        ]
 
     def written(self, answer: Any) -> dict[str, Any]:
-        return {"tags": list(answer.tags)}
+        return {"tags": list(answer.tags), "probabilities": list(answer.probabilities)}
 
     def sample(self, row: Row, answer: Any) -> dict[str, Any]:
         tags = [answer.why] if isinstance(answer, Refusal) else answer.tags
