@@ -125,6 +125,10 @@ def test_texts_and_pairs_stand_in_the_frame_that_transformers_gives_them(form: s
     assert set(ours.ordinary.tolist()) == set(range(len(theirs))) - special
 
 
+def joined(rows: list[list[int]]) -> list[int]:
+    return [number for row in rows for number in row]
+
+
 WORDS = [["Ann", "'s", "old", "houses", "!"], ["猫", "the"], [" ", "dogs"]]
 
 
@@ -135,7 +139,7 @@ def test_words_are_cut_one_by_one_as_transformers_does(form: str, tmp_path: Path
     assert ours is not None
     expected = theirs(WORDS, is_split_into_words=True)
     for number, words in enumerate(ours.encode_words(WORDS)):
-        assert ours.framed(sum(words, []))[0] == expected["input_ids"][number]
+        assert ours.framed(joined(words))[0] == expected["input_ids"][number]
         places = [place for place in expected.word_ids(number) if place is not None]
         assert [len(pieces) for pieces in words] == [places.count(place) for place in range(len(words))]
 
@@ -145,10 +149,10 @@ def test_words_of_byte_level_bpe_are_cut_with_the_spaces_between_them(tmp_path: 
     theirs = write_form("Roberta", tmp_path / "plain")
     ours = hugging_face.read_folder(tmp_path / "plain", ids={})
     assert ours is not None
-    found = [sum(words, []) for words in ours.encode_words(WORDS[:2])]
+    found = [joined(words) for words in ours.encode_words(WORDS[:2])]
     assert found == theirs([" ".join(words) for words in WORDS[:2]], add_special_tokens=False)["input_ids"]
     theirs = write_form("Roberta", tmp_path / "spaced", add_prefix_space=True)
     ours = hugging_face.read_folder(tmp_path / "spaced", ids={})
     assert ours is not None
-    found = [ours.framed(sum(words, []))[0] for words in ours.encode_words(WORDS)]
+    found = [ours.framed(joined(words))[0] for words in ours.encode_words(WORDS)]
     assert found == theirs(WORDS, is_split_into_words=True)["input_ids"]

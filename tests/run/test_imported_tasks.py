@@ -27,7 +27,8 @@ FAMILIES = {
         "DebertaV2",
         {
             "intermediate_size": 29, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "legacy": False,
-            "type_vocab_size": 0, "share_att_key": True, "position_buckets": 8, "norm_rel_ebd": "layer_norm", "position_biased_input": False,
+            "type_vocab_size": 0, "share_att_key": True, "position_buckets": 8,
+            "norm_rel_ebd": "layer_norm", "position_biased_input": False,
         },
     ),
 }  # fmt: skip
