@@ -8,9 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from registry import Spec, dump, inner, parse
 from zoo.data.coder import Coder
 from zoo.data.labels import Labels
+from zoo.data.scaling import Scaling
 from zoo.data.tokenizer import Tokenizer
 from zoo.errors import DataError
 from zoo.interop.checkpoint import read_config
@@ -26,6 +29,7 @@ _TASKS = {
     ("tokens", "pooled_classifier", 1): "text_classification",
     ("tokens", "token_classifier", 1): "tagging",
     ("images", "pooled_classifier", 1): "image_classification",
+    ("waveform", "ctc", 1): "speech_recognition",
 }
 """The task of a model by what it reads, its head, and how many inputs it has. An encoder-decoder's is translation,
 whatever text it writes for a text: which one, its weights do not tell."""
@@ -35,6 +39,8 @@ _USUAL_LENGTH = 512
 """The bound in other tasks where neither model nor tokenizer says one."""
 _UNBOUNDED = 10**6
 """Where a tokenizer says that much or more it means that there is no bound."""
+_RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+"""Pillow's ways by their numbers."""
 PREPROCESSOR_FILE = "preprocessor_config.json"
 
 
@@ -142,6 +148,87 @@ def _classes(folder: Folder) -> Found:
     return ({}, {}) if n == 1 else _labels(folder)
 
 
+def _images(folder: Folder) -> Found:
+    """Classes of images, and how those become what the model reads, by preprocessor_config.json."""
+    said, inputs = folder.settings(PREPROCESSOR_FILE), folder.spec.inputs
+    for key in ("do_pad", "do_grayscale", "do_convert_grayscale"):
+        if said.get(key):
+            raise DataError(f"{PREPROCESSOR_FILE}: {key} is none of what our tasks do to an image")
+    n = inputs.n_channels
+    mean = _channels(said, "image_mean", n) if said.get("do_normalize", True) else [0.0] * n
+    deviation = _channels(said, "image_std", n) if said.get("do_normalize", True) else [1.0] * n
+    factor = float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", True) else 1.0
+    # Here 255 is brightness 1: (x · factor - mean) / deviation of a byte x, in those units.
+    unit = 255 * factor
+    data: dict[str, Any] = {"type": "image_folder", "folder": "images", "image_size": list(inputs.sides)}
+    data |= {"colours": "grey" if n == 1 else "colour"}
+    resample = said.get("resample", 2)
+    if said.get("do_resize", True):
+        if resample not in range(len(_RESAMPLING)):
+            raise DataError(f"{PREPROCESSOR_FILE}: resample {resample!r} is no number of Pillow's, 0 to 5")
+        data["resample"] = _RESAMPLING[resample]
+        data["fit"] = _fit(said, inputs.sides, folder.say)
+    fields = {
+        "data": data,
+        "normalisation": {
+            "mean": [each / unit for each in mean],
+            "deviation": [each / unit for each in deviation],
+        },
+    }
+    scaling = Scaling(
+        *(np.array(fields["normalisation"][name], np.float64) for name in ("mean", "deviation"))
+    )
+    return fields, {"labels": _names(folder), "scaling": scaling}
+
+
+def _channels(said: Mapping[str, Any], name: str, n: int) -> list[float]:
+    """A number for each of n channels; transformers' 0.5 where none is said."""
+    value = said.get(name, 0.5)
+    values = [value] * n if isinstance(value, int | float) else value
+    if (
+        not isinstance(values, list)
+        or len(values) != n
+        or not all(isinstance(each, int | float) for each in values)
+    ):
+        raise DataError(
+            f"{PREPROCESSOR_FILE}: {name} must be a number for each of the {n} channels, got {value!r}"
+        )
+    return [float(each) for each in values]
+
+
+def _fit(said: Mapping[str, Any], sides: tuple[int, int], say: Callable[[str], None]) -> str:
+    """How an image comes to the model's height and width. Raises: DataError for another size."""
+    size = said.get("size", {"height": 224, "width": 224})
+    if isinstance(size, Mapping) and "shortest_edge" in size:
+        crop = said.get("crop_size", size["shortest_edge"])
+        crop = (crop.get("height"), crop.get("width")) if isinstance(crop, Mapping) else (crop, crop)
+        if crop != sides:
+            raise DataError(f"{PREPROCESSOR_FILE}: images are cut to {crop}, but the model reads {sides}")
+        if size["shortest_edge"] != min(sides):
+            say(
+                f"{PREPROCESSOR_FILE}: images are scaled to {size['shortest_edge']} before {min(sides)} are cut out; "
+                f"here to {min(sides)}, so that no margin is lost"
+            )
+        return "cut"
+    height, width = (size.get("height"), size.get("width")) if isinstance(size, Mapping) else (size, size)
+    if (height, width) != sides:
+        raise DataError(f"{PREPROCESSOR_FILE}: images become {height} × {width}, but the model reads {sides}")
+    return "stretch"
+
+
+def _waveforms(folder: Folder) -> Found:
+    """How recordings become what the model hears, by preprocessor_config.json; its blank must be the letters'."""
+    said, blank = folder.settings(PREPROCESSOR_FILE), folder.spec.head.blank
+    if said.get("feature_size", 1) != 1:
+        raise DataError(
+            f"{PREPROCESSOR_FILE}: feature_size {said['feature_size']} is no waveform's, which is 1"
+        )
+    if folder.tokenizer is not None and folder.tokenizer.pad != blank:
+        raise DataError(f"the letters' padding is {folder.tokenizer.pad}, but the model's blank is {blank}")
+    sound = {"sample_rate": said.get("sampling_rate", 16000), "normalize": said.get("do_normalize", True)}
+    return {"sound": sound}, {}
+
+
 def _names(folder: Folder) -> Labels:
     """The classes by id2label; transformers' names for them where it has not as many.
 
@@ -165,4 +252,6 @@ def _names(folder: Folder) -> Labels:
 _MAKERS: dict[str, Callable[[Folder], Found]] = {
     "text_classification": _classes,
     "tagging": _labels,
+    "image_classification": _images,
+    "speech_recognition": _waveforms,
 }

@@ -12,7 +12,7 @@ from torch import nn
 from registry import Spec, SpecError
 from zoo.data.coder import Coder
 from zoo.data.tokenizer import Tokenizer
-from zoo.data.tokenizers import hugging_face, marian
+from zoo.data.tokenizers import ctc_letters, hugging_face, marian
 from zoo.errors import DataError, RunError
 from zoo.interop.checkpoint import read_config
 from zoo.interop.hugging_face import from_hf, generation_of
@@ -102,4 +102,4 @@ def tokenizer_of(folder: Path, generation: Spec | None) -> Tokenizer | None:
     found: Tokenizer | None = hugging_face.read_folder(folder, ids=ids)
     if found is None and len(ids) == 3:
         found = marian.read_folder(folder, ids=ids)
-    return found
+    return ctc_letters.read_folder(folder) if found is None else found

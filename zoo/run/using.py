@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,9 +15,10 @@ from zoo.assembly.build import build
 from zoo.data.coder import Coder
 from zoo.data.coders import load_coder
 from zoo.data.tokenizer import Tokenizer
+from zoo.data.wav import read_wav
 from zoo.errors import RunError
 from zoo.interop.model_folder import WEIGHTS_FILE, load_model
-from zoo.kinds import TASK, Metric, Row
+from zoo.kinds import CORPUS, TASK, Metric, Row
 from zoo.run.folder import require, run_in
 from zoo.run.spec import RunSpec
 from zoo.storage.selection import load_weights, weights_folder
@@ -27,6 +29,9 @@ from zoo.training.randomness import untouched
 TEXT_FIELDS = ("source", "text")
 WORDS_FIELDS = ("tokens",)
 """Fields whose value is a list of words, or a text that has spaces between them."""
+ARRAY_FIELDS = ("image", "waveform")
+GIVEN_FIELDS = ("rate",)
+"""Fields that belong to the first one, and are not what is to be found out."""
 TOKENIZER_STEM = "tokenizer"
 
 
@@ -127,6 +132,26 @@ class TrainedRun:
         with torch.no_grad():
             yield from answers(embedder, self.model, rows, decoding=None)
 
+    def row_of_line(self, line: str) -> Row | Refusal:
+        """The row that a line stands for: a text, or the path of an image or a wav file, where such is read.
+
+        Raises: SpecError for a task that reads none of these.
+        """
+        if self.reads[0] == "image":
+            return self._row_of_image(Path(line))
+        if self.reads[0] == "waveform":
+            return _row_of_wav(Path(line))
+        return {self.text_field: line}
+
+    def _row_of_image(self, path: Path) -> Row | Refusal:
+        """An image as the task's corpus reads one. Raises: SpecError for a corpus that reads no image files."""
+        corpus: Any = CORPUS.build(self.task.data)
+        if not hasattr(corpus, "image"):
+            message = f"{self.task.data.type} reads no image files; say task.data=... of type image_folder"
+            raise SpecError([Problem("task.data", message)])
+        found = corpus.image(path)
+        return Refusal(f"{path}: {found}") if isinstance(found, str) else {"image": found}
+
     @property
     def reads(self) -> tuple[str, ...]:
         """The fields of a row of its task. Raises: SpecError where it has none."""
@@ -161,7 +186,8 @@ def predict(
 ) -> list[dict[str, Any]]:
     """What a model's task answers to each row, as plain data; `{"refused": why}` for a row that it cannot take.
 
-    A row is a mapping of the fields that the task reads, without what it is to find out, or a line of text. embed asks
+    A row is a mapping of the fields that the task reads, without what it is to find out, or a line: a text, or the path
+    of an image or a wav file. embed asks
     for `{"vector": [...]}` instead. The rest as for TrainedRun.
     """
     if isinstance(rows, str | bytes | Mapping):
@@ -188,7 +214,7 @@ def _row(trained: TrainedRun, row: Any) -> Row | Refusal:
     if isinstance(row, Refusal):
         return row
     if isinstance(row, str):
-        return {trained.text_field: row}
+        return trained.row_of_line(row)
     if not isinstance(row, Mapping):
         return Refusal("no line of text and no object with fields")
     field, *found_out = trained.reads
@@ -196,7 +222,21 @@ def _row(trained: TrainedRun, row: Any) -> Row | Refusal:
         return Refusal(f"it has no field '{field}'")
     if field in TEXT_FIELDS and not isinstance(row[field], str):
         return Refusal(f"its field '{field}' is no text")
-    return {name: value for name, value in row.items() if name not in found_out}
+    if field in ARRAY_FIELDS and not isinstance(row[field], np.ndarray):
+        if not isinstance(row[field], str):
+            return Refusal(f"its field '{field}' is neither an array nor the path of a file")
+        return trained.row_of_line(row[field])
+    return {name: value for name, value in row.items() if name not in found_out or name in GIVEN_FIELDS}
+
+
+def _row_of_wav(path: Path) -> Row | Refusal:
+    try:
+        waveform, rate = read_wav(path.read_bytes())
+    except OSError as error:
+        return Refusal(f"{path}: cannot be read: {error.strerror}")
+    except ValueError as error:
+        return Refusal(f"{path}: no wav file: {error}")
+    return {"waveform": waveform, "rate": rate, "file": str(path)}
 
 
 class _Embedding:

@@ -98,7 +98,8 @@ class SpeechRecognition(HearingTask):
         )
 
     def check_coders(self, folder: Path) -> None:
-        check_tokenizer(folder, "tokenizer", self.coders["tokenizer"], self.tokenizer_spec, self._vocab_size)
+        room = max(self._vocab_size, self.blank + 1 if self.tokenizer.pad == self.blank else 0)
+        check_tokenizer(folder, "tokenizer", self.tokenizer, self.tokenizer_spec, room)
 
     @property
     def recipe(self) -> str:

@@ -28,7 +28,11 @@ class ImageFolderSpec(CorpusSpec):
     folder: str
     """Where the splits' folders are, such as `train/cat/1.png`: the name of an image's folder is its class."""
     image_size: Side | tuple[Side, Side] = 224
-    """Height and width that images are brought to: scaled until they fill it, and cut at the longer side's ends."""
+    """Height and width that images are brought to."""
+    fit: Literal["cut", "stretch"] = "cut"
+    """How: scaled until they fill it, and cut at the longer side's ends; or each side scaled by itself."""
+    resample: Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"] = "bicubic"
+    """How new pixels are made of old ones, by Pillow's names."""
     colours: Literal["colour", "grey"] = "colour"
     """Three numbers a pixel, or one; images are converted."""
     train: str = "train"
@@ -39,7 +43,14 @@ class ImageFolderSpec(CorpusSpec):
     """Folder to test on; null for none."""
 
 
-@CORPUS.register("image_folder", spec=ImageFolderSpec, examples=[{"folder": "pets", "image_size": 32}])
+@CORPUS.register(
+    "image_folder",
+    spec=ImageFolderSpec,
+    examples=[
+        {"folder": "pets", "image_size": 32},
+        {"folder": "pets", "fit": "stretch", "resample": "bilinear"},
+    ],
+)
 class ImageFolder:
     """Image files, in the order of their paths; files that are named like no image are passed over.
 
@@ -51,6 +62,8 @@ class ImageFolder:
         *,
         folder: str,
         image_size: int | tuple[int, int],
+        fit: Literal["cut", "stretch"],
+        resample: str,
         colours: Literal["colour", "grey"],
         train: str,
         dev: str,
@@ -58,6 +71,7 @@ class ImageFolder:
     ) -> None:
         self._folder = Path(folder).expanduser()
         self._size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        self._fit, self._resample = fit, resample
         self._mode = MODES[colours]
         self._names = {"train": train, "dev": dev} | ({} if test is None else {"test": test})
 
@@ -75,7 +89,7 @@ class ImageFolder:
         Raises: DataError for a folder that is not there or holds no image, and where Pillow is not installed.
         """
         for path in self._files(split):
-            image = self._image(path)
+            image = self.image(path)
             if isinstance(image, str):
                 bad_lines.report(str(path), "no image", image)
             else:
@@ -85,7 +99,9 @@ class ImageFolder:
         """SHA-256 of the files' names and bytes, and of what they are brought to."""
         files = self._files(split)
         names = [path.relative_to(self._folder).as_posix() for path in files]
-        return hash_files(files, names, self._size, self._mode)
+        # The usual way adds nothing, so that examples that were encoded before there was another are found again.
+        way = (self._fit, self._resample)
+        return hash_files(files, names, self._size, self._mode, *(way if way != ("cut", "bicubic") else ()))
 
     def _files(self, split: str) -> list[Path]:
         folder = Path(self.where(split))
@@ -98,14 +114,18 @@ class ImageFolder:
             raise DataError(f"{folder}: no image in it; they must lie in folders named as their classes")
         return files
 
-    def _image(self, path: Path) -> NDArray[np.uint8] | str:
-        """A file's pixels, or why there are none."""
+    def image(self, path: Path) -> NDArray[np.uint8] | str:
+        """A file's pixels, or why there are none. Raises: DataError where Pillow is not installed."""
         image, operations = _pillow()
         height, width = self._size
         try:
             with image.open(path) as opened:
                 turned = operations.exif_transpose(opened).convert(self._mode)
-                fitted = operations.fit(turned, (width, height), method=image.Resampling.BICUBIC)
+                method = image.Resampling[self._resample.upper()]
+                if self._fit == "stretch":
+                    fitted = turned.resize((width, height), resample=method)
+                else:
+                    fitted = operations.fit(turned, (width, height), method=method)
         except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
             return " ".join(str(error).split())
         return np.asarray(fitted, np.uint8)
