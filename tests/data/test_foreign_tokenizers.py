@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import transformers
 
 from tests.checkpoints import FORMS, LINES, write_bert, write_form, write_marian
 from zoo.data.coders import load_coder
@@ -156,3 +158,38 @@ def test_words_of_byte_level_bpe_are_cut_with_the_spaces_between_them(tmp_path: 
     assert ours is not None
     found = [ours.framed(joined(words))[0] for words in ours.encode_words(WORDS)]
     assert found == theirs(WORDS, is_split_into_words=True)["input_ids"]
+
+
+@pytest.mark.parametrize("form", ["Bert", "Roberta", "GPT2"])
+def test_vocabulary_files_give_the_tokenizer_that_transformers_makes_of_them(
+    form: str, tmp_path: Path
+) -> None:
+    from tests.checkpoints import write_gpt2
+
+    made = write_gpt2(tmp_path / "made") if form == "GPT2" else write_form(form, tmp_path / "made")
+    model = json.loads((tmp_path / "made" / "tokenizer.json").read_text())["model"]
+    folder, vocab = tmp_path / "older", made.get_vocab()
+    folder.mkdir()
+    if form == "Bert":
+        words = sorted(vocab, key=vocab.__getitem__)
+        (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words))
+    else:
+        (folder / "vocab.json").write_text(json.dumps(vocab))
+        merges = [" ".join(pair) for pair in model["merges"]]
+        (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": f"{form}Tokenizer"}))
+    theirs = getattr(transformers, f"{form}Tokenizer").from_pretrained(folder)
+    ours = hugging_face.read_folder(folder, ids={})
+    assert ours is not None
+    rows = ours.encode(FORM_TEXTS)
+    assert [ours.framed(row)[0] for row in rows] == theirs(FORM_TEXTS)["input_ids"]
+    assert ours.framed(rows[0], rows[1])[0] == theirs(FORM_TEXTS[0], FORM_TEXTS[1])["input_ids"]
+    assert (ours.mask, ours.end, ours.mask_text) == (
+        theirs.mask_token_id if form != "GPT2" else None,
+        theirs.sep_token_id if form == "Bert" else theirs.eos_token_id,
+        theirs.mask_token if form != "GPT2" else None,
+    )
+    if form == "Bert":
+        (folder / "vocab.txt").write_text("a\nb\n")
+        with pytest.raises(DataError, match=r"lacks the special token|cannot be read"):
+            hugging_face.read_folder(folder, ids={})

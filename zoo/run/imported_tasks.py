@@ -77,6 +77,16 @@ def task_name(spec: Any) -> str | None:
     return name if name in TASK.names() else None
 
 
+def why_none(spec: Any) -> str:
+    """Why a model has no task although there is one like it; "" where there is none."""
+    if _read_by(spec) == "spectrogram" and spec.head.type == "language_model":
+        return (
+            "no task is written: the model's language, task and timestamps are ids that an output is forced to begin "
+            "with, which no search of ours does"
+        )
+    return ""
+
+
 def needs_tokenizer(name: str) -> bool:
     """Whether a task has one."""
     return "tokenizer" in TASK.entry(name).spec.model_fields

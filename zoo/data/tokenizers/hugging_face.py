@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from registry import Spec
 from zoo.data.tokenizer import Frame, Tokenizer
+from zoo.data.vocabulary_files import from_vocabulary
 from zoo.errors import DataError, RunError
 from zoo.kinds import TOKENIZER
 from zoo.special_ids import N_SPECIAL, UNKNOWN_TEXT
@@ -205,24 +206,41 @@ class TrainedHuggingFace(Tokenizer):
 
 
 def read_folder(folder: Path, *, ids: Mapping[str, int]) -> TrainedHuggingFace | None:
-    """The tokenizer of a checkpoint of transformers; None where it has no tokenizer.json.
+    """The tokenizer of a checkpoint of transformers; None where it has neither a tokenizer.json nor vocabulary files.
 
     ids are those that the model itself names, such as {"start": 0}, which go before the tokenizer's own.
     Raises: DataError for a file that holds none; RunError for one that is no JSON.
     """
-    return _from_file(folder / FILE, ids=ids) if (folder / FILE).is_file() else None
+    if (folder / FILE).is_file():
+        return _from_file(folder / FILE, ids=ids)
+    if not any((folder / name).is_file() for name in ("vocab.txt", "merges.txt")):
+        return None
+    said = _said(folder)
+    found = from_vocabulary(folder, said, imported())
+    return None if found is None else _of(folder, found[0], {**said, **found[1]}, ids)
 
 
 def _from_file(path: Path, *, ids: Mapping[str, int] | None = None) -> TrainedHuggingFace:
-    library, data = imported(), read_json(path)
+    return _of(path, read_json(path), _said(path.parent), ids)
+
+
+def _said(folder: Path) -> dict[str, Any]:
+    """What a folder says of its tokenizer."""
+    named: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (file := folder / name).is_file():
+            named |= read_json(file)
+    return named
+
+
+def _of(
+    path: Path, data: Mapping[str, Any], named: Mapping[str, Any], ids: Mapping[str, int] | None
+) -> TrainedHuggingFace:
+    library = imported()
     try:
         tokenizer = library.Tokenizer.from_str(json.dumps(data, ensure_ascii=False))
     except Exception as error:  # the library raises nothing narrower
         raise DataError(f"{path}: not a tokenizer of the tokenizers library: {error}") from None
-    named: dict[str, Any] = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if (file := path.parent / name).is_file():
-            named |= read_json(file)
     found = {role: _number(tokenizer, [named.get(name) for name in names]) for role, names in _ROLES.items()}
     single, pair = _frames(tokenizer)
     text = [number for number, _ in single].index(None)
