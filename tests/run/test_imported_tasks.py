@@ -428,8 +428,8 @@ def test_why_a_model_that_hears_and_writes_has_no_task_is_told(tmp_path: Path) -
     sizes = {f"{stack}_{name}": size for stack in ("encoder", "decoder")
              for name, size in (("layers", 1), ("attention_heads", 3), ("ffn_dim", 9))}  # fmt: skip
     config = hf.WhisperConfig(
-        vocab_size=60, d_model=12, max_source_positions=20, max_target_positions=20, num_hidden_layers=1, pad_token_id=1,
-        bos_token_id=2, eos_token_id=2, decoder_start_token_id=3, **sizes,
+        vocab_size=60, d_model=12, max_source_positions=20, max_target_positions=20, num_hidden_layers=1,
+        pad_token_id=1, bos_token_id=2, eos_token_id=2, decoder_start_token_id=3, **sizes,
     )  # fmt: skip
     hf.WhisperForConditionalGeneration(config).save_pretrained(tmp_path / "theirs")
     result = call("import", tmp_path / "theirs", tmp_path / "mine")

@@ -102,8 +102,8 @@ def task_of(name: str, folder: Folder) -> tuple[Spec, dict[str, Coder]]:
     data: dict[str, Any] = {"type": name, "data": "none", **fields}
     if folder.tokenizer is not None and needs_tokenizer(name):
         data["tokenizer"] = folder.tokenizer.type
-        if "max_length" in TASK.entry(name).spec.model_fields:
-            data["max_length"] = _max_length(name, folder)
+        bounds = [key for key in ("max_length", "length") if key in TASK.entry(name).spec.model_fields]
+        data |= dict.fromkeys(bounds, _max_length(name, folder))
     whole: dict[str, Any] = {"model": dump(folder.spec), "task": data}
     if folder.generation is not None:
         whole["generation"] = dump(folder.generation)
