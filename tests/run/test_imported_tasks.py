@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 import zoo
 from registry import parse
-from tests.checkpoints import write_form
+from tests.checkpoints import write_form, write_gpt2
 from zoo.cli.main import app
+from zoo.data.labels import Labels
 from zoo.data.tokenizers import hugging_face
 from zoo.kinds import TASK
 
@@ -436,3 +437,22 @@ def test_why_a_model_that_hears_and_writes_has_no_task_is_told(tmp_path: Path) -
     assert result.exit_code == 0, result.output
     assert "no task is written: the model's language, task and timestamps are ids" in result.stderr
     assert zoo.open(tmp_path / "mine").spec.task is None
+
+
+def test_a_text_without_a_token_is_refused_where_nothing_stands_around_texts(tmp_path: Path) -> None:
+    """A tokenizer such as GPT-2's puts nothing there, so that of an empty text nothing is left to read."""
+    theirs = write_gpt2(tmp_path)
+    ours = hugging_face.read_folder(tmp_path, ids={})
+    assert ours is not None
+    model = zoo.load(
+        "text_classifier_small", f"model.inputs.vocab_size={len(theirs)}", "model.head.n_classes=2"
+    ).model
+    spec = parse(
+        TASK.entry("text_classification").spec,
+        {"type": "text_classification", "data": "none", "tokenizer": "hugging_face"},
+    )
+    made: Any = TASK.build(spec, model=model, coders={"tokenizer": ours, "labels": Labels(["a", "b"])})
+    rows = [{"text": "", "label": "a"}, {"text": "the dog", "label": "b"}]
+    for found in (made.read(rows, torch.nn.Identity()), made.encode(rows, is_scored=True)):
+        assert "no token in it" in str(found[0])
+        assert found[1]["inputs"].tolist() == theirs("the dog")["input_ids"]
