@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import transformers
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import MarianTokenizer, PreTrainedTokenizerFast
@@ -74,3 +77,65 @@ def write_gpt2(folder: Path) -> PreTrainedTokenizerFast:
     theirs = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token=end, eos_token=end, unk_token=end)
     theirs.save_pretrained(folder)
     return theirs
+
+
+TEXT = [
+    *LINES,
+    "The old house sees nothing, said Ann; it's big!",
+    "Ann's dogs sleep in houses? Yes: 3 of 4.",
+    "Der Hund schläft, naïve café",
+] * 3
+
+
+def write_form(form: str, folder: Path, **further: Any) -> Any:
+    """A tokenizer trained here, in the class of transformers that reads this form's, and saved by that."""
+    class_ = getattr(transformers, f"{form}Tokenizer")
+    theirs = class_(**FORMS[form](), model_max_length=64, **further)
+    theirs.save_pretrained(folder)
+    return theirs
+
+
+def _word_pieces() -> dict[str, Any]:
+    inner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    inner.normalizer = normalizers.BertNormalizer()
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    inner.train_from_iterator(
+        TEXT, trainers.WordPieceTrainer(vocab_size=110, special_tokens=special, show_progress=False)
+    )
+    return {"vocab": inner.get_vocab()}
+
+
+def _byte_pairs(special: list[str], n: int = 300) -> dict[str, Any]:
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=n,
+        special_tokens=special,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    inner.train_from_iterator(TEXT, trainer)
+    found = json.loads(inner.to_str())["model"]
+    return {"vocab": found["vocab"], "merges": [tuple(pair) for pair in found["merges"]]}
+
+
+def _unigrams(special: list[str]) -> dict[str, Any]:
+    """Half of the words, and all letters: written down, for what the library trains differs from run to run."""
+    words = sorted({f"▁{word}" for line in TEXT for word in line.split()})[::2]
+    letters = sorted({"▁", *(letter for line in TEXT for letter in line if letter != " ")})
+    pieces = [*words, *letters]
+    return {
+        "vocab": [*((token, 0.0) for token in special), *((piece, -2.0 - 3 / len(piece)) for piece in pieces)]
+    }
+
+
+_ROBERTA = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+FORMS: dict[str, Callable[[], dict[str, Any]]] = {
+    "Bert": _word_pieces,
+    "DistilBert": _word_pieces,
+    "Roberta": lambda: _byte_pairs(_ROBERTA),
+    "Bart": lambda: _byte_pairs(_ROBERTA),
+    "DebertaV2": lambda: _unigrams(["[PAD]", "[CLS]", "[SEP]", "[UNK]"]),
+    "T5": lambda: {**_unigrams(["<pad>", "</s>", "<unk>"]), "extra_ids": 9},
+}

@@ -28,7 +28,7 @@ def metric() -> Metric:
 def counted(answers: Sequence[str | None], wanted: Sequence[str]) -> Metric:
     found = metric()
     found.update(
-        [Refusal("no") if tags is None else TagAnswer(tuple(tags.split())) for tags in answers],
+        [Refusal("no") if tags is None else TagAnswer(tuple(tags.split()), ()) for tags in answers],
         [{"tags": text_array("\n".join(tags.split()))} for tags in wanted],
     )
     return found

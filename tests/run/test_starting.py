@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from transformers import MarianConfig, MarianMTModel
 from typer.testing import CliRunner
 
 import zoo
 from registry import SpecError
-from tests.checkpoints import write_marian
+from tests.checkpoints import write_form, write_marian
 from zoo.cli.main import app
 from zoo.errors import RunError
 from zoo.storage.selection import load_weights
@@ -98,7 +99,7 @@ def test_a_model_without_a_tensor_in_common_is_refused(run: Path, tmp_path: Path
     from zoo.training.starting import take_weights
 
     with pytest.raises(RunError, match=r"none of its .* tensors has name and shape"):
-        take_weights(torch.nn.Linear(2, 3), run, tmp_path / "other")
+        take_weights(torch.nn.Linear(2, 3), run, tmp_path / "other", head="none")
 
 
 def test_an_imported_translator_is_trained_further(tmp_path: Path) -> None:
@@ -132,3 +133,56 @@ def test_an_imported_translator_is_trained_further(tmp_path: Path) -> None:
         <= {name for name in new if torch.equal(new[name].cpu(), old[name].cpu())}
         < set(new)
     )
+
+
+SENTENCES = [f"the {one} {two} sleeps {end}" for one in ("old", "big") for two in ("dog", "cat", "house")
+             for end in ("here", "there", "in it", "now")]  # fmt: skip
+
+
+@pytest.mark.parametrize("head", ["MaskedLM", "Model"])
+def test_a_classifier_is_learnt_upon_an_imported_encoder(head: str, tmp_path: Path) -> None:
+    """The tokenizer goes along, the vocabulary's size is kept in step, the head of another type is new."""
+    theirs = write_form("Bert", tmp_path / "theirs")
+    config = transformers.BertConfig(
+        vocab_size=len(theirs) + 3, hidden_size=12, num_hidden_layers=1, num_attention_heads=3, intermediate_size=29,
+        max_position_embeddings=40, pad_token_id=theirs.pad_token_id,
+    )  # fmt: skip
+    torch.manual_seed(1)
+    class_: Any = transformers.BertForMaskedLM if head == "MaskedLM" else transformers.BertModel
+    class_(config).save_pretrained(tmp_path / "theirs")
+    mine, out = tmp_path / "mine", tmp_path / "run"
+    result = CliRunner().invoke(app, ["import", str(tmp_path / "theirs"), str(mine)])
+    assert result.exit_code == 0, result.output
+    rows = "".join(f"{'good' if 'dog' in line else 'bad'}\t{line}\n" for line in SENTENCES)
+    (tmp_path / "rows.tsv").write_text(rows)
+    data = {"type": "columns", "train": str(tmp_path / "rows.tsv"), "dev": str(tmp_path / "rows.tsv"),
+            "columns": ["label", "text"]}  # fmt: skip
+    spec = {
+        "model": {
+            **zoo.load(mine).model.model_dump(), "inputs": {"type": "tokens", "vocab_size": 99, "n_types": 2,
+                                                            "scale": "none", "padding_id": 7},
+            "head": {"type": "pooled_classifier", "n_classes": 2, "activation": "tanh"},
+        },
+        "task": {"type": "text_classification", "data": data, "max_length": 40},
+        "training": {
+            "init_from": str(mine), "max_steps": 40, "schedule": {"type": "constant", "lr": 0.01},
+            "tokens_per_batch": 200, "accelerator": "cpu", "precision": "fp32", "average_last": 1,
+        },
+    }  # fmt: skip
+    zoo.train(spec, out, progress=False)
+    found = zoo.open(out)
+    assert found.spec.model.inputs.vocab_size == len(theirs) + 3  # type: ignore[attr-defined]
+    assert found.spec.model.inputs.padding_id == theirs.pad_token_id  # type: ignore[attr-defined]
+    assert found.tokenizer.data == (mine / "tokenizer.hugging_face.json").read_bytes()
+    record = json.loads((out / "init_from.json").read_text())
+    assert record["new"] == [
+        *(["head.dense.weight", "head.dense.bias"] if head == "MaskedLM" else []),
+        "head.output.weight",
+        "head.output.bias",
+    ]
+    answers = zoo.predict(out, SENTENCES)
+    right = sum(
+        (answer["label"] == "good") == ("dog" in line)
+        for answer, line in zip(answers, SENTENCES, strict=True)
+    )
+    assert right == len(SENTENCES)

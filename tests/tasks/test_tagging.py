@@ -118,10 +118,16 @@ def test_answers_are_the_heads_and_padding_has_no_influence() -> None:
     for given, answer in zip(rows, together, strict=True):
         batch = batch_of(task, [given])
         logits = model(batch["inputs"])[0, batch["places"]]
-        assert answer == TagAnswer(tuple(TAGS[i] for i in logits.argmax(1).tolist()))
+        assert isinstance(answer, TagAnswer)
+        assert answer.tags == tuple(TAGS[i] for i in logits.argmax(1).tolist())
+        probabilities = logits.softmax(1).max(1).values
+        torch.testing.assert_close(torch.tensor(answer.probabilities), probabilities, rtol=0, atol=1e-6)
         seen |= {*answer.tags}
     assert len(seen) > 1
-    assert task.written(together[2]) == {"tags": list(together[2].tags)}
+    assert task.written(together[2]) == {
+        "tags": list(together[2].tags),
+        "probabilities": list(together[2].probabilities),
+    }
 
 
 def test_rows_to_answer_need_no_tags_and_what_the_model_cannot_take_is_refused() -> None:

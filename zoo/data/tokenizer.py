@@ -5,8 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zoo.data.coder import Coder
-from zoo.special_ids import BOS, EOS, PAD, UNK
+from zoo.special_ids import BOS, EOS, N_SPECIAL, PAD, UNK
+
+Frame = tuple[tuple[int | None, int], ...]
+"""What a model reads, one text or a pair: ids that are always there, and None where a text stands, each with its token
+type."""
+FRAMES: tuple[Frame, Frame] = (
+    ((BOS, 0), (None, 0), (EOS, 0)),
+    ((BOS, 0), (None, 0), (EOS, 0), (None, 1), (EOS, 1)),
+)
+"""The frames of one text and of a pair that tokenizers trained here have: Devlin et al. 2019, Figure 2."""
 
 
 class Tokenizer(Coder, ABC):
@@ -31,6 +43,10 @@ class Tokenizer(Coder, ABC):
     """What a text ends with."""
     opening: tuple[int, ...] = (BOS,)
     """What a prompt begins with, of a model that goes on with it."""
+    frames: tuple[Frame, Frame] = FRAMES
+    """How one text and a pair of them stand in what a model reads as a whole, such as one that classifies."""
+    mask_text: str | None = None
+    """How the mask is written in a text; None where no text can hold it."""
 
     def for_side(self, side: str) -> Tokenizer:
         """The tokenizer of a side, source or target, where one vocabulary cuts the two in different ways."""
@@ -45,9 +61,38 @@ class Tokenizer(Coder, ABC):
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without what stands before and after it."""
 
+    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+        """The ids of each word of each sentence, each word cut by itself; none of a word that is left out."""
+        pieces = iter(self.encode([word for words in sentences for word in words]))
+        return [[next(pieces) for _ in words] for words in sentences]
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token with a meaning of its own that text may hold, such as "<extra_id_0>"; None: it has none."""
+        return None
+
+    @property
+    def ordinary(self) -> NDArray[np.int64]:
+        """The ids of tokens that stand for text, in their order."""
+        return np.arange(N_SPECIAL, self.vocab_size)
+
     def whole(self, tokens: Sequence[int]) -> list[int]:
         """A text's ids with what stands before and after it."""
         return [*self.before, *tokens, *self.after]
+
+    def framed(self, *texts: Sequence[int]) -> tuple[list[int], list[int]]:
+        """The ids of one text or of a pair in their frame, and the token type of each."""
+        rest = iter(texts)
+        tokens: list[int] = []
+        types: list[int] = []
+        for number, kind in self.frames[len(texts) - 1]:
+            new = next(rest) if number is None else (number,)
+            tokens += new
+            types += [kind] * len(new)
+        return tokens, types
+
+    def n_framing(self, n_texts: int = 1) -> int:
+        """How many ids a frame adds to one text, or to two."""
+        return len(self.frames[n_texts - 1]) - n_texts
 
     def prompt(self, tokens: Sequence[int]) -> list[int]:
         """A prompt's ids with what begins it; of an empty one, what begins every text."""

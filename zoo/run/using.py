@@ -21,13 +21,14 @@ from zoo.generation.streaming import appended, pieces, rest
 from zoo.interop.model_folder import WEIGHTS_FILE, load_model
 from zoo.kinds import DECODING, TASK, Metric, Row
 from zoo.run.folder import require, run_in
-from zoo.run.inputs import TEXT_FIELDS, asked_row
+from zoo.run.inputs import TEXT_FIELDS, WORDS_FIELDS, asked_row
 from zoo.run.spec import RunSpec
 from zoo.storage.selection import load_weights, weights_folder
 from zoo.tasks.answering import CHUNK_ROWS, Progress, answers
 from zoo.tasks.task import Batch, Refusal, Task
 from zoo.training.randomness import untouched
 
+TOKENIZER_STEM = "tokenizer"
 FILE_ROWS = 64
 """Rows of files that are read before they are answered."""
 
@@ -60,6 +61,8 @@ class TrainedRun:
             self.coders = {name: load_coder(self.folder, name) for name in bare.coder_names}
             self._task = TASK.build(self.run.task, model=self.run.model, coders=self.coders)
             self._task.check_coders(self.folder)
+        elif (self.folder / f"{TOKENIZER_STEM}.json").is_file():
+            self.coders = {TOKENIZER_STEM: load_coder(self.folder, TOKENIZER_STEM)}
         is_imported = (self.folder / WEIGHTS_FILE).is_file()
         if is_imported and checkpoint != "result":
             raise RunError(f"{self.folder}: an imported model has one checkpoint; leave out '{checkpoint}'")
@@ -189,7 +192,7 @@ class TrainedRun:
     def text_field(self) -> str:
         """The field of a row that a line of text stands for. Raises: SpecError for a task that reads no text."""
         name = self.reads[0]
-        if name not in TEXT_FIELDS:
+        if name not in (*TEXT_FIELDS, *WORDS_FIELDS):
             message = f"{self.run.task.type} reads {name}, no lines of text"  # type: ignore[union-attr]
             raise SpecError([Problem("task", message)])
         return name

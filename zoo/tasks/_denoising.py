@@ -18,7 +18,6 @@ from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore
 from zoo.generation.output import Output, outputs
 from zoo.kinds import METRIC, Row
-from zoo.special_ids import EOS
 from zoo.tasks._sequence_pairs import pair_batch, pair_loss
 from zoo.tasks._text import TextSpec, TextTask
 from zoo.tasks.task import Batch, Loss, Refusal, search_with
@@ -55,7 +54,10 @@ class DenoisingTask(TextTask):
 
     is_likely: ClassVar = True
     writes_text: ClassVar = True
-    n_added = 1
+
+    @property
+    def n_added(self) -> int:
+        return len(self.tokenizer.whole(()))
 
     def __init__(
         self,
@@ -104,10 +106,11 @@ class DenoisingTask(TextTask):
     def vary(self, example: Example, random: np.random.Generator, *, is_training: bool) -> Example:
         """source and target, with their ends; only a source of a text that came damaged."""
         if "marked" in example:
-            return {"source": np.array([*example["marked"], EOS])}
+            return {"source": np.array(self.tokenizer.whole(example["marked"].tolist()))}
         text = self.cropped(example["text"], random, is_training=is_training)
         source, target = self.damaged(text, random)
-        return {"source": np.array([*source, EOS]), "target": np.array([*target, EOS])}
+        sides = {"source": source, "target": target}
+        return {side: np.array(self.tokenizer.whole(tokens)) for side, tokens in sides.items()}
 
     def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
         whole = np.minimum(store.columns["text"].lengths() + self.n_added, self.max_length)
@@ -120,7 +123,8 @@ class DenoisingTask(TextTask):
         return min(len(tokens) + self.n_added, self.max_length)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        return pair_batch(examples)
+        tokenizer = self.tokenizer
+        return pair_batch(examples, source_pad=tokenizer.pad, target_pad=tokenizer.pad, start=tokenizer.start)
 
     # Learning and predicting
 

@@ -119,7 +119,8 @@ class Labelled(Task):
             labels = Labels.of(label for row in read for label in self.labels_of(row))
             self.check_labels(labels.names)
             found["labels"] = labels
-
+        if "tokenizer" in self.coders:
+            return found
         tokenizer = learn_tokenizer(
             self.tokenizer_spec,
             rows,

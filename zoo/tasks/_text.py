@@ -1,7 +1,8 @@
 """What the tasks have in common that hide something of a text and learn to say what it was.
 
-Ids at the end of the model's vocabulary are theirs: a mask, or the sentinels of spans. The tokenizer, which knows no
-such tokens, is trained to the rest. A user's text may hold them by the marks they are written as.
+Ids at the end of the model's vocabulary are theirs: a mask, or the sentinels of spans. A tokenizer trained here, which
+knows no such tokens, is trained to the rest; one that came with a checkpoint may have its own, which are taken then. A
+user's text may hold them by the marks they are written as.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from zoo.data.store import Example
 from zoo.data.tokenizer import Tokenizer
 from zoo.kinds import TOKENIZER, Row
 from zoo.progress import Report
-from zoo.special_ids import N_SPECIAL, UNK
+from zoo.special_ids import N_SPECIAL
 from zoo.tasks._tokenizers import check_tokenizer, learn_tokenizer
 from zoo.tasks.task import Refusal, Rows, Task, TaskSpec, broken_text, ids, require, shortened
 
@@ -79,8 +80,6 @@ class TextTask(Task):
     size_keys: ClassVar = ("training.tokens_per_batch", "task.max_length")
     n_least: ClassVar[int] = 1
     """The fewest tokens that an example can be made of."""
-    n_added: ClassVar[int]
-    """Tokens that stand before and after the text's own in an input."""
 
     def __init__(
         self,
@@ -101,6 +100,33 @@ class TextTask(Task):
         self.rate = rate
         self.vocab_size: int = next(iter(model.slots.values())).vocab_size  # type: ignore[attr-defined]
         self.n_reserved = n_reserved
+
+    @property
+    def n_added(self) -> int:
+        """Tokens that stand before and after the text's own in an input."""
+        raise NotImplementedError
+
+    @property
+    def has_own_marks(self) -> bool:
+        """Whether the tokenizer has ids for what the task marks, so that none at the end of the vocabulary are."""
+        return self.tokenizer.mask is not None
+
+    @property
+    def mask(self) -> int:
+        """The id of the mask: the tokenizer's, or else the last of the model's vocabulary."""
+        return self.vocab_size - 1 if self.tokenizer.mask is None else self.tokenizer.mask
+
+    def with_own_marks(self, text: str) -> str | None:
+        """A text with marks as the tokenizer writes them; None where it reads none from text."""
+        if (own := self.tokenizer.mask_text) is None:
+            return None
+        for mark in self.marks:
+            text = text.replace(mark, own)
+        return text
+
+    def mask_marks(self, mark: str) -> dict[str, int]:
+        """How the mask is written in a text: by that mark, and as the tokenizer writes its own."""
+        return dict.fromkeys((mark, self.tokenizer.mask_text or mark), self.mask)
 
     @property
     def marks(self) -> Mapping[str, int]:
@@ -125,7 +151,9 @@ class TextTask(Task):
         return {"tokenizer": tokenizer}
 
     def check_coders(self, folder: Path) -> None:
-        room = self.vocab_size - self.n_reserved  # beside those that the task needs for itself
+        room = self.vocab_size  # beside those that the task needs for itself
+        if not self.has_own_marks:
+            room -= self.n_reserved
         check_tokenizer(folder, "tokenizer", self.coders["tokenizer"], self.tokenizer_spec, room)
 
     # From rows to examples
@@ -161,6 +189,10 @@ class TextTask(Task):
 
     def _marked(self, text: str) -> list[int]:
         """The ids of a text with marks."""
+        if (whole := self.with_own_marks(text)) is not None:
+            return self.tokenizer.encode([whole])[
+                0
+            ]  # the tokenizer knows how to cut what stands beside its tokens
         found: list[int] = []
         while text:
             nearest = min(self.marks, key=lambda mark: (text.find(mark) % (len(text) + 1), -len(mark)))
@@ -174,7 +206,8 @@ class TextTask(Task):
         """The ids of what stands between marks: its outer spaces may belong to tokens, or be implied by them."""
         forms = dict.fromkeys((text.rstrip(" "), text.strip(" ")))
         encoded = self.tokenizer.encode([form for form in forms if form.strip()])
-        return min(encoded, key=lambda tokens: (tokens.count(UNK), len(tokens)), default=[])
+        unk = -1 if self.tokenizer.unk is None else self.tokenizer.unk
+        return min(encoded, key=lambda tokens: (tokens.count(unk), len(tokens)), default=[])
 
     def cropped(self, text: Ids, random: np.random.Generator, *, is_training: bool) -> NDArray[np.int64]:
         """A text's ids, of too long a one a stretch."""

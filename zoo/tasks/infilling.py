@@ -39,7 +39,8 @@ class Infilling(DenoisingTask):
     """Learns to write a whole text of which spans are masked and sentences are out of order.
 
     The lengths of spans are drawn from a Poisson distribution, until so many tokens are hidden as the rate says; one
-    mask, the last id of the model's vocabulary, stands for a span, one of no token is only a mask put in.
+    mask, the tokenizer's or else the last id of the model's vocabulary, stands for a span, one of no token is only a
+    mask put in.
     Source: Lewis et al. 2020, section 2.2 and, for both together, section 4.1: 30 % of the tokens, all sentences.
     Differs: two spans never touch, and there are no more spans than hidden tokens, so that a source is no longer than
         the text.
@@ -81,12 +82,12 @@ class Infilling(DenoisingTask):
 
     @property
     def mask_id(self) -> int:
-        """The token that stands for a span: the last of the model's vocabulary."""
-        return self.vocab_size - 1
+        """The token that stands for a span: the tokenizer's, or else the last of the model's vocabulary."""
+        return self.mask
 
     @property
     def marks(self) -> Mapping[str, int]:
-        return {MARK: self.mask_id}
+        return self.mask_marks(MARK)
 
     def damaged(self, text: IDS, random: np.random.Generator) -> tuple[list[int], list[int]]:
         source = self._permuted(text, random) if self.permute_sentences else text

@@ -21,7 +21,6 @@ from zoo.data.store import Example, ExampleStore
 from zoo.kinds import METRIC, TASK, Metric, Row
 from zoo.kinds.model import mask_name
 from zoo.metrics.masked_tokens import Guesses
-from zoo.special_ids import BOS, EOS, N_SPECIAL, PAD
 from zoo.tasks._text import TextSpec, TextTask
 from zoo.tasks.task import Batch, Loss, Refusal, total
 
@@ -35,7 +34,8 @@ PSEUDO_TOKENS = 2048
 class MaskedLanguageModelSpec(TextSpec):
     type: Literal["masked_language_model"] = "masked_language_model"
     masked: float = Field(0.8, ge=0, le=1)
-    """Share of the hidden tokens in whose place stands the mask, the last id of the model's vocabulary."""
+    """Share of the hidden tokens in whose place stands the mask: the tokenizer's, or else the last id of the model's
+    vocabulary."""
     replaced: float = Field(0.1, ge=0, le=1)
     """Share of them in whose place stands a token drawn at random; the others stay, and are guessed like all."""
     whole_words: bool = False
@@ -66,7 +66,8 @@ class MaskedLanguageModelSpec(TextSpec):
 class MaskedLanguageModelling(TextTask):
     """Learns to guess tokens that are hidden in a text, from both sides.
 
-    A row is hidden anew in each epoch, and always alike where it is measured. An input is BOS, the text, EOS.
+    A row is hidden anew in each epoch, and always alike where it is measured. An input is BOS, the text, EOS,
+    or what a tokenizer that came with a checkpoint puts around it.
     Source: Devlin et al. 2019, section 3.1 and appendix A.1; whole words: their code's later release; anew in each
         epoch: Liu et al. 2019, section 4.1; pseudo-perplexity: Salazar et al. 2020.
     Shapes: of a batch, tokens int64 [B, T], mask bool [B, T] or None where nothing is padded, original int64 [B, T]
@@ -75,7 +76,10 @@ class MaskedLanguageModelling(TextTask):
     """
 
     is_likely: ClassVar = True
-    n_added = 2
+
+    @property
+    def n_added(self) -> int:
+        return self.tokenizer.n_framing()
 
     def __init__(
         self,
@@ -115,12 +119,12 @@ class MaskedLanguageModelling(TextTask):
 
     @property
     def mask_id(self) -> int:
-        """The token that stands for a hidden one: the last of the model's vocabulary."""
-        return self.vocab_size - 1
+        """The token that stands for a hidden one: the tokenizer's, or else the last of the model's vocabulary."""
+        return self.mask
 
     @property
     def marks(self) -> Mapping[str, int]:
-        return {MARK: self.mask_id}
+        return self.mask_marks(MARK)
 
     # From examples to batches
 
@@ -147,8 +151,13 @@ class MaskedLanguageModelling(TextTask):
         draws, tokens = random.random(len(places)), original.copy()
         tokens[places[draws < self.masked]] = self.mask_id
         replaced = places[(draws >= self.masked) & (draws < self.masked + self.replaced)]
-        tokens[replaced] = random.integers(N_SPECIAL, self.tokenizer.vocab_size, len(replaced))
+        tokens[replaced] = self._ordinary[random.integers(len(self._ordinary), size=len(replaced))]
         return {"tokens": tokens, "original": original, "places": places, "labels": original[places]}
+
+    @cached_property
+    def _ordinary(self) -> NDArray[np.int64]:
+        """The ids that may stand in the place of another."""
+        return self.tokenizer.ordinary
 
     def _hidden(self, tokens: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
         """The places of the tokens to hide: the share that the rate says, and at least one."""
@@ -175,17 +184,27 @@ class MaskedLanguageModelling(TextTask):
         begins = [len(both.split()) > 2 * len(one.split()) - 1 for one, both in pairs]
         return np.array(begins), np.array([any(map(str.isalnum, one)) for one in alone])
 
-    def collate(self, examples: Sequence[Example]) -> Batch:
-        def framed(name: str) -> tuple[Tensor, Tensor | None]:
-            return padded([np.array([BOS, *example[name], EOS]) for example in examples], fill=PAD)
+    @property
+    def _edges(self) -> tuple[int, int]:
+        """How many ids stand before the text's own, and how many behind them."""
+        before = [number for number, _ in self.tokenizer.frames[0]].index(None)
+        return before, self.n_added - before
 
-        tokens, mask = framed("tokens")
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        tokenizer = self.tokenizer
+        first = self._edges[0]
+
+        def rows(name: str) -> tuple[Tensor, Tensor | None]:
+            framed = [np.array(tokenizer.framed(example[name].tolist())[0]) for example in examples]
+            return padded(framed, fill=tokenizer.pad)
+
+        tokens, mask = rows("tokens")
         B, T = tokens.shape
-        places = np.concatenate([row * T + 1 + example["places"] for row, example in enumerate(examples)])
+        places = np.concatenate([row * T + first + example["places"] for row, example in enumerate(examples)])
         tensors = {
             "tokens": tokens,
             "mask": mask,
-            "original": framed("original")[0],
+            "original": rows("original")[0],
             "places": torch.from_numpy(places),
             "labels": torch.from_numpy(np.concatenate([example["labels"] for example in examples])),
         }
@@ -223,7 +242,7 @@ class MaskedLanguageModelling(TextTask):
         for row in range(len(tokens)):
             here = places // tokens.shape[1] == row
             inside = slice(None) if mask is None else mask[row].cpu()
-            whole = filled[row][inside][1:-1].tolist()
+            whole = self._inner(filled[row][inside]).tolist()
             text, *words = self.tokenizer.decode([whole, *([guess] for guess in guesses[here].tolist())])
             pseudo = self._pseudo(model, batch["original"][row][inside]) if self.pseudo_perplexity else None
             found.append(
@@ -239,11 +258,16 @@ class MaskedLanguageModelling(TextTask):
             )
         return found
 
+    def _inner(self, row: Tensor) -> Tensor:
+        """What a row has [T] but for what stands around its text."""
+        before, behind = self._edges
+        return row[before : len(row) - behind]
+
     def _pseudo(self, model: nn.Module, original: Tensor) -> float:
-        """Surprise at the tokens between BOS and EOS of one text [T], each hidden alone, in nats."""
+        """Surprise at the tokens of one text [T], but for what stands around it, each hidden alone, in nats."""
         T = len(original)
         total_nll = 0.0
-        for some in torch.arange(1, T - 1, device=original.device).split(max(1, PSEUDO_TOKENS // T)):
+        for some in self._inner(torch.arange(T, device=original.device)).split(max(1, PSEUDO_TOKENS // T)):
             copies = original.repeat(len(some), 1)
             rows = torch.arange(len(some), device=original.device)
             copies[rows, some] = self.mask_id

@@ -25,7 +25,7 @@ from zoo.generation.output import Output
 from zoo.generation.search import n_positions
 from zoo.kinds import METRIC, TASK, TOKENIZER, Row
 from zoo.progress import Report, counted
-from zoo.special_ids import EOS, PAD, SpecialIds
+from zoo.special_ids import SpecialIds
 from zoo.tasks._tokenizers import check_tokenizer
 from zoo.tasks._writing import WritingSpec, WritingTask, check_writer
 from zoo.tasks.task import Batch, Refusal, Rows, broken_text, ids, require, shortened
@@ -152,13 +152,13 @@ class Parsing(WritingTask):
     def _example(
         self, row: Row, source: list[int], target: list[int], *, is_scored: bool
     ) -> Example | Rejected:
-        if why := self.rejection(1 + max(len(source), len(target))):
+        if why := self.rejection(max(len(self._source(source)), 1 + len(target))):
             return why
         example = {"source": self._source(source), "target": self.target_of(target)}
         return {**example, **self.compared(row)} if is_scored else example
 
     def _source(self, tokens: Sequence[int]) -> NDArray[np.integer]:
-        return ids([*tokens, EOS], self.source_tokenizer.vocab_size)
+        return ids(self.source_tokenizer.whole(tokens), self.source_tokenizer.vocab_size)
 
     def compared(self, row: Row) -> Example:
         return {"tree": text_array(row["tree"])}
@@ -189,7 +189,7 @@ class Parsing(WritingTask):
         return len(example["source"])
 
     def sources(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor | None, int]:
-        source, mask = padded([example["source"] for example in examples], fill=PAD)
+        source, mask = padded([example["source"] for example in examples], fill=self.source_tokenizer.pad)
         return source, mask, source.numel() if mask is None else int(mask.sum())
 
     def collate(self, examples: Sequence[Example]) -> Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,8 @@ from zoo.tasks._denoising import IDS, DenoisingSpec, DenoisingTask, placed
 class SpanCorruptionSpec(DenoisingSpec):
     type: Literal["span_corruption"] = "span_corruption"
     n_sentinels: int = Field(100, ge=2, le=100_000)
-    """Sentinels there are, which are the last ids of the model's vocabulary, the first one the very last. One more
-    than there are spans is needed."""
+    """Sentinels there are: the tokenizer's, or else the last ids of the model's vocabulary, the first one the very
+    last. One more than there are spans is needed."""
 
     @property
     def n_reserved(self) -> int:
@@ -93,11 +93,25 @@ class SpanCorruption(DenoisingTask):
     @cached_property
     def sentinels(self) -> list[int]:
         """Their ids, in the order in which they stand in a text."""
-        return [self.vocab_size - 1 - number for number in range(self.n_reserved)]
+        own = self._of_tokenizer
+        return own or [self.vocab_size - 1 - number for number in range(self.n_reserved)]
+
+    @cached_property
+    def _of_tokenizer(self) -> list[int]:
+        """Those that the tokenizer has; none where it has not all."""
+        found = [self.tokenizer.id_of(_mark(number)) for number in range(self.n_reserved)]
+        return [] if None in found else cast(list[int], found)
+
+    @property
+    def has_own_marks(self) -> bool:
+        return bool(self._of_tokenizer)
+
+    def with_own_marks(self, text: str) -> str | None:
+        return text if self.has_own_marks else None
 
     @cached_property
     def marks(self) -> Mapping[str, int]:
-        return {f"<extra_id_{number}>": sentinel for number, sentinel in enumerate(self.sentinels)}
+        return {_mark(number): sentinel for number, sentinel in enumerate(self.sentinels)}
 
     @property
     def writable(self) -> Sequence[int]:
@@ -121,8 +135,10 @@ class SpanCorruption(DenoisingTask):
     def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
         texts = np.minimum(store.columns["text"].lengths(), self.max_length - self.n_added)
         known = {n: counts(n, self.rate, self.mean_span) for n in np.unique(texts).tolist()}
-        sides = [(n - known[n][0] + known[n][1] + 1, known[n][0] + known[n][1] + 2) for n in texts.tolist()]
-        return np.array(sides)
+        added = self.n_added
+        return np.array(
+            [(n - known[n][0] + known[n][1] + added, sum(known[n]) + 1 + added) for n in texts.tolist()]
+        )
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         return [self._decoded(row) for row in rows]
@@ -141,6 +157,11 @@ class SpanCorruption(DenoisingTask):
             if number is not None:
                 pieces.append(names[number])
         return " ".join(pieces)
+
+
+def _mark(number: int) -> str:
+    """How a sentinel is written: as T5's tokenizer has it."""
+    return f"<extra_id_{number}>"
 
 
 def counts(n: int, rate: float, mean_span: float) -> tuple[int, int]:

@@ -21,7 +21,6 @@ from zoo.data.tokenizer import Tokenizer
 from zoo.generation.output import Output, one_line
 from zoo.kinds import METRIC, TASK, TOKENIZER, Row
 from zoo.progress import Report
-from zoo.special_ids import UNK
 from zoo.tasks._sound import HearingTask, Sound, SoundSpec, check_hearing
 from zoo.tasks._tokenizers import check_tokenizer
 from zoo.tasks._transcripts import learn_transcripts, shown, side_by_side
@@ -99,7 +98,8 @@ class SpeechRecognition(HearingTask):
         )
 
     def check_coders(self, folder: Path) -> None:
-        check_tokenizer(folder, "tokenizer", self.coders["tokenizer"], self.tokenizer_spec, self._vocab_size)
+        room = max(self._vocab_size, self.blank + 1 if self.tokenizer.pad == self.blank else 0)
+        check_tokenizer(folder, "tokenizer", self.tokenizer, self.tokenizer_spec, room)
 
     @property
     def recipe(self) -> str:
@@ -153,7 +153,9 @@ class SpeechRecognition(HearingTask):
         known = torch.tensor(self.tokenizer.is_token(), device=logits.device)
         never = torch.ones(logits.shape[-1], dtype=torch.bool, device=logits.device)
         never[: len(known)] = ~known
-        never[UNK], never[self.blank] = True, False
+        if self.tokenizer.unk is not None:
+            never[self.tokenizer.unk] = True
+        never[self.blank] = False
         log_p = logits.log_softmax(-1, dtype=torch.float32).masked_fill(never, float("-inf"))
         scores, labels = log_p.max(-1)  # [B, T]
         n_frames = [labels.shape[1]] * len(labels) if mask is None else mask.sum(1).tolist()

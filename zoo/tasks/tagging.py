@@ -20,7 +20,6 @@ from zoo.data.store import Example, text_array
 from zoo.errors import DataError
 from zoo.kinds import METRIC, TASK, Row
 from zoo.metrics.tagging import is_span_tag
-from zoo.special_ids import BOS, EOS, PAD, UNK
 from zoo.tasks._labelled import Labelled, LabelledSpec
 from zoo.tasks.task import Batch, Loss, Refusal, broken_text, ids, shortened, total
 
@@ -44,9 +43,10 @@ class TaggingSpec(LabelledSpec):
 
 @dataclass(frozen=True)
 class TagAnswer:
-    """The tag of each word."""
+    """The tag of each word, and how probable it is."""
 
     tags: tuple[str, ...]
+    probabilities: tuple[float, ...]
 
 
 @TASK.register(
@@ -59,7 +59,8 @@ class TagAnswer:
 class Tagging(Labelled):
     """Learns the tag of each word of a sentence.
 
-    Each word is cut into pieces by itself, and stands where its first piece does; BOS and EOS are around them all.
+    Each word is cut into pieces by itself, and stands where its first piece does; BOS and EOS are around them all,
+    or what a tokenizer that came with a checkpoint says.
     Source: Devlin et al. 2019, section 5.3.
     Shapes: of a batch, inputs int64 [B, T], mask bool [B, T] | None; of its N words, places int64 [N] in a flattened
         [B, T], and labels int64 [N].
@@ -164,19 +165,21 @@ class Tagging(Labelled):
         return found
 
     def _inputs(self, sentences: Sequence[Sequence[str]]) -> list[Example]:
-        pieces = iter(self.tokenizer.encode([word for words in sentences for word in words]))
-        found: list[Example] = []
-        for words in sentences:
-            tokens, places = [BOS], []
-            for _ in words:
-                places.append(len(tokens))
-                tokens += next(pieces) or [UNK]  # of what the tokenizer leaves out, such as a lone space
-            inputs = ids([*tokens, EOS], self.tokenizer.vocab_size)
+        tokenizer, found = self.tokenizer, list[Example]()
+        unknown = tokenizer.end if tokenizer.unk is None else tokenizer.unk
+        n_before = [number for number, _ in tokenizer.frames[0]].index(None)
+        for words in tokenizer.encode_words(sentences):
+            tokens: list[int] = []
+            places = []
+            for pieces in words:
+                places.append(n_before + len(tokens))
+                tokens += pieces or [unknown]  # of what the tokenizer leaves out, such as a lone space
+            inputs = ids(tokenizer.framed(tokens)[0], tokenizer.vocab_size)
             found.append({"inputs": inputs, "places": np.array(places, np.int32)})
         return found
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        inputs, mask = padded([example["inputs"] for example in examples], fill=PAD)
+        inputs, mask = padded([example["inputs"] for example in examples], fill=self.tokenizer.pad)
         B, T = inputs.shape
         places = np.concatenate([row * T + example["places"] for row, example in enumerate(examples)])
         tensors: dict[str, torch.Tensor | None] = {"inputs": inputs, "mask": mask}
@@ -203,11 +206,15 @@ class Tagging(Labelled):
 
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[TagAnswer]:
         logits = cast(Any, model).head(self._words(model, batch)[None])[0]  # [N, n_classes]
-        rows = logits.argmax(1).cpu().split(batch["n_words"].tolist())
-        return [TagAnswer(tuple(self.labels.names[number] for number in row.tolist())) for row in rows]
+        best, numbers = logits.double().softmax(1).max(1)
+        names, n_words = self.labels.names, batch["n_words"].tolist()
+        return [
+            TagAnswer(tuple(names[number] for number in row.tolist()), tuple(some.tolist()))
+            for row, some in zip(numbers.cpu().split(n_words), best.cpu().split(n_words), strict=True)
+        ]
 
     def written(self, answer: Any) -> dict[str, Any]:
-        return {"tags": list(answer.tags)}
+        return {"tags": list(answer.tags), "probabilities": list(answer.probabilities)}
 
     def sample(self, row: Row, answer: Any) -> dict[str, Any]:
         tags = [answer.why] if isinstance(answer, Refusal) else answer.tags

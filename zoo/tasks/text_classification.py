@@ -20,10 +20,10 @@ from zoo.data.collate import padded
 from zoo.data.store import Example
 from zoo.errors import DataError
 from zoo.kinds import METRIC, TASK, Row
-from zoo.special_ids import BOS, EOS, PAD
 from zoo.tasks._labelled import Labelled, LabelledSpec
 from zoo.tasks.task import Batch, Loss, Refusal, broken_text, ids, shortened, total
 
+EMPTY = "no token in it"
 Truncation = Literal["head", "head_and_tail"]
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -86,7 +86,8 @@ class TextClassification(Labelled):
     """Learns the class of a text, or of two; with a head of one class, a number.
 
     An input is BOS, the text's tokens, EOS; of a pair the second text and another EOS follow. Where the embedding has
-    token types, those up to the first EOS are of type 0, the others of type 1.
+    token types, those up to the first EOS are of type 0, the others of type 1. With a tokenizer that came with a
+    checkpoint, what stands around texts, and of which types, is as it says.
     Source: Devlin et al. 2019, sections 3 and 4.1, for an encoder; Radford et al. 2018, section 3.2, for a decoder.
     Shapes: of a batch, inputs int64 [B, T], mask bool [B, T] | None, types int64 [B, T] | None, and label int64 [B], of
         a regression float32 [B].
@@ -140,13 +141,14 @@ class TextClassification(Labelled):
         return f"text_classification {self.max_length} {self.truncation} {self.has_types} {coders}"
 
     def encode(self, rows: Sequence[Row], *, is_scored: bool) -> Sequence[Example | Rejected]:
-        examples = self._inputs(rows)
-        return [
-            Rejected("unusable label", why, is_bad=True)
-            if (why := self._wrong_label(row))
-            else {**example, **self.compared(row)}
-            for row, example in zip(rows, examples, strict=True)
-        ]
+        return [self._example(row, each) for row, each in zip(rows, self._inputs(rows), strict=True)]
+
+    def _example(self, row: Row, example: Example) -> Example | Rejected:
+        if why := self._wrong_label(row):
+            return Rejected("unusable label", why, is_bad=True)
+        if not len(example["inputs"]):
+            return Rejected("empty", EMPTY)
+        return {**example, **self.compared(row)}
 
     def compared(self, row: Row) -> Example:
         """Raises: DataError for a label that is none of those learnt, with which nothing can be compared."""
@@ -160,7 +162,9 @@ class TextClassification(Labelled):
         broken = ["".join(broken_text(text) for text in self.texts_of(row))[:60] for row in rows]
         readable = [{"text": ""} if why else row for row, why in zip(rows, broken, strict=True)]
         return [
-            Refusal(why) if why else {**example, **(self.compared(row) if "label" in row else {})}
+            Refusal(why or EMPTY)
+            if why or not len(example["inputs"])
+            else {**example, **(self.compared(row) if "label" in row else {})}
             for row, why, example in zip(rows, broken, self._inputs(readable), strict=True)
         ]
 
@@ -182,18 +186,15 @@ class TextClassification(Labelled):
         return [self._input([next(encoded) for _ in each]) for each in texts]
 
     def _input(self, parts: Sequence[Sequence[int]]) -> Example:
-        room = self.max_length - 1 - len(parts)
-        tokens, types = [BOS], [0]
-        for number, (part, length) in enumerate(
-            zip(parts, _shares([len(part) for part in parts], room), strict=True)
-        ):
-            tokens += [*_cut(part, length, self.truncation), EOS]
-            types += [number] * (len(tokens) - len(types))
+        room = max(0, self.max_length - self.tokenizer.n_framing(len(parts)))
+        shares = _shares([len(part) for part in parts], room)
+        kept = [_cut(part, length, self.truncation) for part, length in zip(parts, shares, strict=True)]
+        tokens, types = self.tokenizer.framed(*kept)
         example = {"inputs": ids(tokens, self.tokenizer.vocab_size)}
         return {**example, "types": np.array(types, np.uint8)} if self.has_types else example
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        inputs, mask = padded([example["inputs"] for example in examples], fill=PAD)
+        inputs, mask = padded([example["inputs"] for example in examples], fill=self.tokenizer.pad)
         B, T = inputs.shape
         tensors: dict[str, torch.Tensor | None] = {"inputs": inputs, "mask": mask, "types": None}
         if self.has_types:

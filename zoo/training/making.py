@@ -54,7 +54,8 @@ def make_module(
         model.load_state_dict(weights)
     elif starts:
         if run.training.init_from is not None:
-            take_weights(model, Path(run.training.init_from).expanduser(), folder)
+            head: str = run.model.head.type
+            take_weights(model, Path(run.training.init_from).expanduser(), folder, head=head)
         task.start(model)
     freeze(model, run.training.freeze)
     if run.training.compile:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+import presets
 from registry import Problem, SpecError
 from zoo.data.coders import load_coder
 from zoo.errors import RunError
@@ -22,6 +23,7 @@ from zoo.storage.selection import load_weights, weights_folder
 
 RECORD = "init_from.json"
 _N_NAMED = 6
+_POOLED = {"pooled", "pooled_classifier"}
 log = logging.getLogger(__name__)
 
 
@@ -41,13 +43,21 @@ def take_coders(source: Path, folder: Path, names: Collection[str], *, tokenizer
             coder.save(folder, name)
 
 
-def take_weights(model: nn.Module, source: Path, folder: Path) -> None:
+def take_weights(model: nn.Module, source: Path, folder: Path, *, head: str) -> None:
     """Gives a model the tensors of another that have its names and shapes, and says which it has not.
 
-    folder is the run's, where that is recorded. Raises: RunError where nothing fits, or the source holds no weights.
+    head is the type of the model's: tensors of a head of another type are left, but that the pooler of a bare model is
+    the first layer of a classifier's. folder is the run's, where that is recorded.
+    Raises: RunError where nothing fits, or the source holds no weights.
     """
     is_imported = (source / WEIGHTS_FILE).is_file()
     given: dict[str, Tensor] = load_model(source)[1].state_dict() if is_imported else load_weights(source)
+    their_head = str(presets.read(source / "spec.yaml").data["model"]["head"]["type"])
+    if head != their_head and not {head, their_head} <= _POOLED:
+        unlike = {name for name in given if name.startswith("head.")}
+    else:
+        unlike = set()
+    everything, given = given, {name: tensor for name, tensor in given.items() if name not in unlike}
     own = model.state_dict()
     taken = [name for name, tensor in own.items() if name in given and given[name].shape == tensor.shape]
     if not taken:
@@ -60,7 +70,9 @@ def take_weights(model: nn.Module, source: Path, folder: Path) -> None:
             own[name].copy_(given[name])
     other = [f"{name} ({_shape(given[name])}, here {_shape(own[name])})" for name in own
              if name in given and name not in taken]  # fmt: skip
-    new, unused = [name for name in own if name not in given], [name for name in given if name not in own]
+    filled = {own[name].data_ptr() for name in taken}  # also by another name, where two are tied
+    new = [name for name in own if name not in given and own[name].data_ptr() not in filled]
+    unused = [name for name in everything if name not in own or name in unlike]
     text = f"{source}: {len(taken)} of {len(own)} tensors taken"
     for what, names in (("new, of another shape there", other), ("new", new), ("left there", unused)):
         text += f"; {what}: {_some(names)}" if names else ""

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from registry import Spec
-from zoo.data.tokenizer import Tokenizer
+from zoo.data.tokenizer import Frame, Tokenizer
+from zoo.data.vocabulary_files import from_vocabulary
 from zoo.errors import DataError, RunError
 from zoo.kinds import TOKENIZER
 from zoo.special_ids import N_SPECIAL, UNKNOWN_TEXT
@@ -27,6 +32,8 @@ _ROLES = {
     "mask": ("mask_token",),
 }
 """What an id means, and what tokenizer_config.json calls such a token."""
+_PROBES = ("a", "e", "A", "E", "0", "the", ".", "的")
+"""Texts of which every vocabulary knows one."""
 _MARKS = ("Ġ", "▁")  # a space before a word: of byte-level BPE, of sentencepiece
 _OWN = ("<pad>", UNKNOWN_TEXT, "<s>", "</s>")  # the tokens of the ids of zoo.special_ids
 
@@ -108,6 +115,8 @@ class TrainedHuggingFace(Tokenizer):
             self._tokenizer.no_truncation()
             self._tokenizer.encode_special_tokens = not about["reads_special_tokens"]
             known = {role: int(number) for role, number in about["ids"].items() if number is not None}
+            if "frames" in about:
+                self.frames = _frame(about["frames"][0]), _frame(about["frames"][1])
             self.before, self.after, self.opening = (
                 tuple(map(int, about[name])) for name in ("before", "after", "opening")
             )
@@ -127,6 +136,10 @@ class TrainedHuggingFace(Tokenizer):
             number for number, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
         }
         self._silent = special - {self.unk}
+        self._special = special | {self.pad, self.start, self.end, self.unk, self.mask}
+        if self.mask is not None and about["reads_special_tokens"]:
+            self.mask_text = self._tokenizer.id_to_token(self.mask)
+        self._reads_special = bool(about["reads_special_tokens"])
 
     @classmethod
     def of(cls, tokenizer: Mapping[str, Any], about: Mapping[str, Any]) -> TrainedHuggingFace:
@@ -140,6 +153,42 @@ class TrainedHuggingFace(Tokenizer):
         except TypeError:
             raise DataError("text with a lone surrogate cannot be encoded; it is no valid Unicode") from None
         return [each.ids for each in found]
+
+    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+        """The ids of each word, as of text whose words have spaces between them, each word cut by itself."""
+        if self._needs_spaces:
+            spaced = [[word if i == 0 else f" {word}" for i, word in enumerate(words)] for words in sentences]
+            return super().encode_words(spaced)
+        try:
+            encodings = self._tokenizer.encode_batch(
+                [list(words) for words in sentences], is_pretokenized=True, add_special_tokens=False
+            )
+        except TypeError:
+            raise DataError("text with a lone surrogate cannot be encoded; it is no valid Unicode") from None
+        found: list[list[list[int]]] = [[[] for _ in words] for words in sentences]
+        for pieces, encoding in zip(found, encodings, strict=True):
+            for place, number in zip(encoding.word_ids, encoding.ids, strict=True):
+                pieces[place].append(number)
+        return found
+
+    @cached_property
+    def _needs_spaces(self) -> bool:
+        """Whether a word is cut in another way behind a space, which is no part of the words of a sentence."""
+        first, second, both = self.encode(["a", " a", "a a"])
+        return both == first + second != first + first
+
+    def id_of(self, token: str) -> int | None:
+        number: int | None = self._tokenizer.token_to_id(token) if self._reads_special else None
+        return number if number in self._special else None
+
+    @property
+    def ordinary(self) -> NDArray[np.int64]:
+        ids = [
+            number
+            for number, is_token in enumerate(self._is_token)
+            if is_token and number not in self._special
+        ]
+        return np.array(ids)
 
     def _texts(self, rows: list[list[int]]) -> list[str]:
         shown = [[number for number in row if number not in self._silent] for row in rows]
@@ -157,31 +206,51 @@ class TrainedHuggingFace(Tokenizer):
 
 
 def read_folder(folder: Path, *, ids: Mapping[str, int]) -> TrainedHuggingFace | None:
-    """The tokenizer of a checkpoint of transformers; None where it has no tokenizer.json.
+    """The tokenizer of a checkpoint of transformers; None where it has neither a tokenizer.json nor vocabulary files.
 
     ids are those that the model itself names, such as {"start": 0}, which go before the tokenizer's own.
     Raises: DataError for a file that holds none; RunError for one that is no JSON.
     """
-    return _from_file(folder / FILE, ids=ids) if (folder / FILE).is_file() else None
+    if (folder / FILE).is_file():
+        return _from_file(folder / FILE, ids=ids)
+    if not any((folder / name).is_file() for name in ("vocab.txt", "merges.txt")):
+        return None
+    said = _said(folder)
+    found = from_vocabulary(folder, said, imported())
+    return None if found is None else _of(folder, found[0], {**said, **found[1]}, ids)
 
 
 def _from_file(path: Path, *, ids: Mapping[str, int] | None = None) -> TrainedHuggingFace:
-    library, data = imported(), read_json(path)
+    return _of(path, read_json(path), _said(path.parent), ids)
+
+
+def _said(folder: Path) -> dict[str, Any]:
+    """What a folder says of its tokenizer."""
+    named: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (file := folder / name).is_file():
+            named |= read_json(file)
+    return named
+
+
+def _of(
+    path: Path, data: Mapping[str, Any], named: Mapping[str, Any], ids: Mapping[str, int] | None
+) -> TrainedHuggingFace:
+    library = imported()
     try:
         tokenizer = library.Tokenizer.from_str(json.dumps(data, ensure_ascii=False))
     except Exception as error:  # the library raises nothing narrower
         raise DataError(f"{path}: not a tokenizer of the tokenizers library: {error}") from None
-    named: dict[str, Any] = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if (file := path.parent / name).is_file():
-            named |= read_json(file)
     found = {role: _number(tokenizer, [named.get(name) for name in names]) for role, names in _ROLES.items()}
-    before, after = _around(tokenizer)
+    single, pair = _frames(tokenizer)
+    text = [number for number, _ in single].index(None)
+    before, after = ([number for number, _ in part] for part in (single[:text], single[text + 1 :]))
     about = {
         "ids": {**found, **(ids or {})},
         "before": before,
         "after": after,
         "opening": before,
+        "frames": [single, pair],
         "reads_special_tokens": not named.get("split_special_tokens", False),
     }
     return TrainedHuggingFace.of(data, about)
@@ -196,12 +265,29 @@ def _number(tokenizer: Any, tokens: Sequence[Any]) -> int | None:
     return None
 
 
-def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """What the tokenizer puts before and after a text."""
-    encoded = tokenizer.encode("a")
-    is_special = encoded.special_tokens_mask
-    inner = [place for place, special in enumerate(is_special) if not special] or [0]
-    return encoded.ids[: inner[0]], encoded.ids[inner[-1] + 1 :]
+def _frames(tokenizer: Any) -> tuple[Frame, Frame]:
+    """What the tokenizer puts around one text, and around and between two."""
+    word = next((each for each in _PROBES if tokenizer.encode(each, add_special_tokens=False).ids), None)
+    if word is None:
+        raise DataError(
+            f"the tokenizer knows none of {', '.join(_PROBES)}, by which its special tokens are found"
+        )
+    found = []
+    for texts in ((word,), (word, word)):
+        encoding = tokenizer.encode(*texts)
+        frame: list[tuple[int | None, int]] = []
+        seen = None
+        for number, place, kind in zip(encoding.ids, encoding.sequence_ids, encoding.type_ids, strict=True):
+            if place is None or place != seen:
+                frame.append((number if place is None else None, kind))
+            seen = place
+        found.append(tuple(frame))
+    return found[0], found[1]
+
+
+def _frame(data: Sequence[Sequence[int | None]]) -> Frame:
+    """A frame as it was saved."""
+    return tuple((None if number is None else int(number), int(kind or 0)) for number, kind in data)
 
 
 def imported() -> Any:

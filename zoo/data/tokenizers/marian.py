@@ -71,6 +71,7 @@ class TrainedMarian(Tokenizer):
         self._side = side
         self.pad, self.start, self.end = ids["pad"], ids["start"], ids["end"]
         self.unk, self.after = self._unk, (self.end,)
+        self.frames = (((None, 0), (self.end, 0)), ((None, 0), (None, 0), (self.end, 0)))
         self._pieces = {number: piece for piece, number in self._ids.items()}
         self._is_token = [number in self._pieces for number in range(self.vocab_size)]
         self._silent = {self.pad, self.start, self.end} - {self._unk}
