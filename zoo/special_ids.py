@@ -31,6 +31,9 @@ class SpecialIds(Spec):
     """Fills up shorter rows."""
     start: int = Field(default=BOS, ge=0)
     """Begins an encoder-decoder's output; a decoder-only model begins with its prompt."""
+    first: tuple[_Id, ...] = ()
+    """Ids that every output begins with, after start or the prompt, such as that of a language: they cost nothing,
+    count in its length, and are left out of what is given back."""
     end: _Id | Annotated[tuple[_Id, ...], Field(min_length=1)] = EOS
     """Ends an output; several: whichever comes first."""
     never: tuple[_Id, ...] = (PAD, BOS)

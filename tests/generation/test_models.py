@@ -3,10 +3,12 @@
 import pytest
 import torch
 
-from registry import parse
+import zoo
+from registry import SpecError, parse
 from zoo.assembly.decoder_only import DecoderOnlySpec
 from zoo.assembly.encoder_decoder import EncoderDecoderSpec
 from zoo.errors import DivergedError
+from zoo.generation.max_length import LengthLimit
 from zoo.generation.search import Translation, n_positions
 from zoo.generation.strategies.beam import BeamSpec
 from zoo.generation.strategies.greedy import GreedySpec
@@ -275,3 +277,59 @@ def test_logits_that_are_not_finite_are_an_error(strategy):
     torch.nn.init.constant_(built.head.bias, torch.nan)
     with pytest.raises(DivergedError, match="logits are not finite"):
         STRATEGIES[strategy](built, *sources([3]))
+
+
+FIRST = (7, 19)
+
+
+def with_first(strategy, first):
+    ids = SpecialIds(first=first)
+    if strategy == "greedy":
+        return DECODING.build(GreedySpec(max_length=6, ids=ids))
+    return DECODING.build(BeamSpec(beam_size=3, n_best=3, max_length=6, ids=ids))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("position", ["rotary", "sinusoidal"])
+def test_first_ids_after_a_prompt_are_a_longer_prompt(strategy, position):
+    built, (prompt, mask) = language_model(position=position), sources([5, 3, 6])
+    found = with_first(strategy, FIRST)(built, prompt, mask)
+    assert max(len(h.tokens) for hypotheses in found for h in hypotheses) <= 6 - len(FIRST)
+    for row, real, hypotheses in zip(prompt, mask, found, strict=True):
+        longer = torch.cat([row[real], torch.tensor(FIRST)])[None]
+        alone = with_first(strategy, ())
+        alone.limit = LengthLimit(6 - len(FIRST))
+        (expected,) = alone(built, longer)
+        assert [h.tokens for h in hypotheses][:1] == [h.tokens for h in expected][:1]
+        assert hypotheses[0].log_probability == pytest.approx(expected[0].log_probability)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_first_ids_begin_what_is_written_cost_nothing_and_count_in_its_length(strategy):
+    class Begun(Uncached):
+        def __init__(self, *given):
+            super().__init__(*given)
+            self.prefixes = torch.tensor([[BOS, *FIRST]]).expand(len(self.prefixes), -1)
+
+    built, (source, mask) = model(), sources([7, 3, 5, 2])
+    search = with_first(strategy, FIRST)
+    equal(search(built, source, mask), search.search(Begun(built, source, mask)))
+    best = search(built, source, mask)[0][0]
+    n = len(FIRST) + len(best.tokens) + 1
+    divisor = 1.0 if strategy == "greedy" else ((5 + n) / 6) ** 0.6
+    assert best.score == pytest.approx(best.log_probability / divisor)
+
+
+@pytest.mark.parametrize(
+    ("override", "fault"),
+    [
+        (
+            "generation.ids.first=[5, 5000]",
+            r"generation\.ids\.first\.1: 5000 is no id of a vocabulary of 2,000",
+        ),
+        ("generation.ids.start=2000", r"generation\.ids\.start: 2000 is no id"),
+    ],
+)
+def test_ids_beyond_the_vocabulary_are_refused(override, fault):
+    with pytest.raises(SpecError, match=fault):
+        zoo.load("quickstart", override)

@@ -262,7 +262,7 @@ def test_defaults_are_the_papers():
         "beam_size": 4,
         "length_penalty": {"type": "gnmt", "alpha": 0.6},
         "max_length": "source + 50",
-        "ids": {"pad": PAD, "start": BOS, "end": EOS, "never": [PAD, BOS]},
+        "ids": {"pad": PAD, "start": BOS, "first": [], "end": EOS, "never": [PAD, BOS]},
         "n_best": 1,
         "stop": "exact",
     }

@@ -100,6 +100,22 @@ def test_a_marian_folder_saved_by_transformers_5_writes_what_it_writes_there(mar
     assert [ours[i] for i in ended] == [theirs[i] for i in ended]
 
 
+@pytest.mark.parametrize("n_beams", [1, 4])
+def test_a_first_token_that_is_forced_is_written_as_there(marian: Path, tmp_path: Path, n_beams: int) -> None:
+    change(marian / SETTINGS, forced_bos_token_id=7, num_beams=n_beams, length_penalty=0.6)
+    source = torch.randint(1, 29, (9, 7), generator=torch.Generator().manual_seed(0))
+    theirs = generated(marian, source)
+    lines, search = said_and_found(marian)
+    assert (lines, search.ids.first) == ([], (7,))
+    ended = [i for i, tokens in enumerate(theirs) if len(tokens) < 18]
+    assert len(ended) >= 3
+    ours = written(marian, source)
+    assert [[7, *ours[i]] for i in ended] == [theirs[i] for i in ended]
+    spec, model = from_hf(marian)
+    export(spec, model, tmp_path / "back", generation=search)
+    assert json.loads((tmp_path / "back" / SETTINGS).read_text())["forced_bos_token_id"] == 7
+
+
 def test_an_older_folder_says_the_same_in_its_config(marian: Path) -> None:
     expected = said_and_found(marian)[1]
     (marian / SETTINGS).unlink()
@@ -132,7 +148,6 @@ def test_what_no_search_of_ours_has_is_named_in_one_line(marian: Path) -> None:
         marian / SETTINGS,
         min_length=5,
         no_repeat_ngram_size=3,
-        forced_bos_token_id=7,
         begin_suppress_tokens=[4],
         suppress_tokens=[9, 0],
         bad_words_ids=[[30], [3, 4], [0]],
@@ -149,7 +164,7 @@ def test_what_no_search_of_ours_has_is_named_in_one_line(marian: Path) -> None:
     assert search.ids.never == (30, 9)
     assert lines == [
         f"{marian / SETTINGS}: a search of ours cannot express bad_words_ids [[3, 4]], suppress_tokens [0], "
-        "length_penalty -1.0, begin_suppress_tokens [4], forced_bos_token_id 7, min_length 5, mystery 1, "
+        "length_penalty -1.0, begin_suppress_tokens [4], min_length 5, mystery 1, "
         "no_repeat_ngram_size 3, repetition_penalty 1.2; it is searched without"
     ]
 

@@ -105,14 +105,14 @@ class Translation:
         self.source_mask = source_mask
         self.cache = model.new_cache()
         self.lengths = _input_lengths(source, source_mask, ids)
-        self.room = _room(model.decoder, 1)  # what begins the output has a position too
+        self.room = _room(model.decoder, 1 + len(ids.first))  # what begins the output has a position too
         if source_mask is not None and source.device.type == "cpu" and bool(source_mask.all()):
             self.source_mask = None  # nothing is hidden, and kernels are faster without a mask
 
     def start(self) -> Tensor:
         memory, self.source_mask = self.model.encode_masked(self.source, source_mask=self.source_mask)
-        begin = torch.full((len(self.lengths), 1), self.ids.start, device=self.source.device)
-        return self._logits(begin, memory)
+        begin = torch.tensor([[self.ids.start, *self.ids.first]], device=self.source.device)
+        return self._logits(begin.expand(len(self.lengths), -1), memory)
 
     def step(self, tokens: Tensor) -> Tensor:
         return self._logits(tokens[:, None], None)
@@ -128,8 +128,8 @@ class Translation:
     def _logits(self, tokens: Tensor, memory: Tensor | None) -> Tensor:
         hidden = self.model.decode(
             tokens, memory, source_mask=self.source_mask, cache=self.cache
-        )  # [N, 1, D]
-        return self.model.head(hidden)[:, -1]
+        )  # [N, T, D]
+        return self.model.head(hidden[:, -1:])[:, -1]
 
 
 class Continuation:
@@ -144,12 +144,15 @@ class Continuation:
         self.model = model
         self.cache = model.new_cache()
         self.lengths = _input_lengths(prompt, mask, ids)
-        self.room = _room(model.decoder, prompt.shape[1])
+        self.room = _room(model.decoder, prompt.shape[1] + len(ids.first))
         if mask is not None and bool(mask.all()):
             mask = None  # nothing is hidden, and kernels are faster without a mask
         if mask is not None:
             order = mask.to(torch.uint8).argsort(dim=1, stable=True)  # padding first
             prompt, mask = prompt.gather(1, order), mask.gather(1, order)
+            mask = torch.cat([mask, mask.new_ones(len(mask), len(ids.first))], dim=1)
+        if ids.first:
+            prompt = torch.cat([prompt, prompt.new_tensor([ids.first]).expand(len(prompt), -1)], dim=1)
         self.prompt = prompt
         self.mask = mask  # [N, S] of all tokens so far
 
@@ -194,9 +197,10 @@ def n_positions(stack: nn.Module) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def length_limits(batch: Searchable, rule: LengthLimit) -> list[int]:
-    """The most tokens of each sentence's output, its end not counted: by the rule, and by the model's positions."""
-    limits = [rule(length) for length in batch.lengths]
+def length_limits(batch: Searchable, rule: LengthLimit, ids: SpecialIds) -> list[int]:
+    """The most tokens that are chosen of each sentence's output, its end not counted: by the rule, in which the first
+    ones that are not chosen count, and by the model's positions."""
+    limits = [max(rule(length) - len(ids.first), 0) for length in batch.lengths]
     return limits if batch.room is None else [min(limit, batch.room) for limit in limits]
 
 

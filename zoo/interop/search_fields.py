@@ -6,8 +6,8 @@ from typing import Any
 
 IDS = ("bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id")
 EXPRESSED = (
-    "bad_words_ids", "early_stopping", "forced_eos_token_id", "length_penalty", "max_length", "max_new_tokens",
-    "num_beams", "num_return_sequences", "suppress_tokens",
+    "bad_words_ids", "early_stopping", "forced_bos_token_id", "forced_eos_token_id", "length_penalty",
+    "max_length", "max_new_tokens", "num_beams", "num_return_sequences", "suppress_tokens",
 )  # fmt: skip
 """Settings that a search of ours has, though not every value of them."""
 NEUTRAL: dict[str, Any] = {
@@ -20,7 +20,6 @@ NEUTRAL: dict[str, Any] = {
     "encoder_repetition_penalty": 1,
     "exponential_decay_length_penalty": None,
     "force_words_ids": None,
-    "forced_bos_token_id": None,
     "forced_decoder_ids": None,
     "guidance_scale": 1,
     "max_time": None,

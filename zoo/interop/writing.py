@@ -49,6 +49,13 @@ def search_of(
     never, left_out = _never(said, ends, _vocab_size(spec))
     strategy, more = _strategy(writing, said)
     max_length, also = _max_length(writing, said, spec, ends)
+    forced = said.integer("forced_bos_token_id", None)
+    if (
+        forced is not None and not is_pair
+    ):  # in transformers it replaces what follows a prompt of one token only
+        left_out.append(_named("forced_bos_token_id", forced))
+    elif forced is not None:
+        ids["first"] = [forced]
     left_out += [*more, *also, *_unexpressed(said, everything=settings is not None)]
     return {**strategy, "max_length": max_length, "ids": {**ids, "never": never}}, left_out
 
@@ -219,6 +226,10 @@ def settings_of(writing: Writing, search: Any, spec: Any) -> tuple[dict[str, Any
         fields["length_penalty"] = getattr(penalty, "alpha", 0.0) if penalty.type == "power" else 0.0
     elif search.type != "greedy":
         left_out.append(f"type '{search.type}'")
+    if len(ids.first) == 1 and is_pair:
+        fields["forced_bos_token_id"] = ids.first[0]
+    elif ids.first:
+        left_out.append(f"ids.first {list(ids.first)}")
     if never := [token for token in ids.never if token not in ids.ends]:
         in_lists = writing.forbidding == "bad_words_ids"
         fields[writing.forbidding] = [[token] for token in never] if in_lists else never

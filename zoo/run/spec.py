@@ -49,8 +49,21 @@ class RunSpec(Spec):
             elif head is not None and not hasattr(head, "predicts"):
                 message = f"a head of type {head.type} predicts no tokens to search for; remove this"
                 found.append(Problem(f"{prefix}generation", message))
-            found += self._other_ids(prefix)
+            found += self._other_ids(prefix) + self._strange_ids(prefix)
         return found + self._short_positions(prefix)
+
+    def _strange_ids(self, prefix: str) -> list[Problem]:
+        """Ids that an output begins with and no vocabulary of the model has."""
+        ids, written = getattr(self.generation, "ids", None), getattr(self.model, "writes", None)
+        size = getattr(getattr(self.model, "slots", {}).get(written), "vocab_size", None)
+        if not isinstance(ids, SpecialIds) or size is None:
+            return []
+        begun = [("start", ids.start), *((f"first.{i}", number) for i, number in enumerate(ids.first))]
+        return [
+            Problem(f"{prefix}generation.ids.{name}", f"{number} is no id of a vocabulary of {size:,}")
+            for name, number in begun
+            if number >= size
+        ]
 
     def _other_ids(self, prefix: str) -> list[Problem]:
         """A search that begins or ends its output with other ids than those that the task teaches."""

@@ -115,7 +115,7 @@ class Beam:
         log_probs = log_probabilities(logits, self.ids, never)
         device = log_probs.device
         # What follows is small and stays on the CPU: a step waits for the device once, not at each question.
-        limits = torch.tensor(length_limits(batch, self.limit))  # [B]
+        limits = torch.tensor(length_limits(batch, self.limit, self.ids))  # [B]
         totals = log_probs.new_zeros(len(found), 1, device="cpu")  # [B, n rows], log probabilities so far
         tokens = limits.new_empty(len(found), 0)  # [N, n - 1], written so far
         while True:
@@ -163,7 +163,7 @@ class Beam:
             return
         totals = candidates.totals[:, :k][ends].tolist()
         texts = written[rows[:, :k][ends]].tolist()
-        penalty = float(self.penalty(written.shape[1] + 1))
+        penalty = float(self.penalty(len(self.ids.first) + written.shape[1] + 1))
         for place, total, text in zip(places, totals, texts, strict=True):
             hypotheses = found[sentences[place]]
             hypotheses.append(Hypothesis(text, score=total / penalty, log_probability=total))
@@ -182,6 +182,7 @@ class Beam:
             return worst > -math.inf
         # A total only falls and a penalty only grows as a hypothesis does, so this is the most it can reach.
         length = limits + 1 if self.stop == "exact" else torch.full_like(limits, n)
+        length = length + len(self.ids.first)
         return best.double() / self.penalty(length.double()) <= worst
 
 

@@ -80,7 +80,7 @@ class Greedy:
         device = logits.device
         never = never_written(self.ids, is_token, logits.shape[1], device)
         sentences = torch.arange(len(found), device=device)  # [N], which sentence each row is
-        limits = torch.tensor(length_limits(batch, self.limit), device=device)  # [N]
+        limits = torch.tensor(length_limits(batch, self.limit, self.ids), device=device)  # [N]
         tokens = sentences.new_empty(len(found), 0)  # [N, n], written so far
         totals: Tensor | float = 0.0  # [N], log probabilities so far
         while True:

@@ -117,14 +117,14 @@ class Sampling:
         batch = searchable(model, source, source_mask, self.ids)
         inputs = [row if source_mask is None else row[source_mask[i]] for i, row in enumerate(source)]
         is_prompt = not read_slots(model)  # type: ignore[arg-type]
-        prompts: list[list[int]] = [row.tolist() if is_prompt else [] for row in inputs]
+        prompts: list[list[int]] = [[*(row.tolist() if is_prompt else []), *self.ids.first] for row in inputs]
         generators = [self._generator(row) for row in inputs]
         found: list[Hypothesis | None] = [None] * len(inputs)
         logits = batch.start()  # [B, V]
         device = logits.device
         never = never_written(self.ids, is_token, logits.shape[1], device)
         sentences = list(range(len(inputs)))  # which sentence each row is
-        limits = length_limits(batch, self.limit)
+        limits = length_limits(batch, self.limit, self.ids)
         written: list[list[int]] = [[] for _ in inputs]  # by sentence
         totals = [0.0] * len(inputs)
         while True:
