@@ -110,7 +110,7 @@ def next_text(folder: Path, results: Mapping[str, Any]) -> str:
     return "\n  ".join([f"The run lies in {folder}. With it:", *commands])
 
 
-def check_inputs(files: Sequence[str], run: Path) -> None:
+def check_inputs(files: Sequence[str], run: Path, *, command: str) -> None:
     """Raises: RunError for a file that is not there, before anything slow; it may have been text."""
     from zoo.errors import RunError
 
@@ -118,8 +118,8 @@ def check_inputs(files: Sequence[str], run: Path) -> None:
         if path.is_dir():
             raise RunError(f"{path}: a folder, where a file is asked for")
         if not path.exists():
-            text = f"text comes by standard input: echo {shlex.quote(str(path))} | zoo generate {run}"
-            raise RunError(f"{path}: No such file or directory; {text}")
+            text = f"; text comes by standard input: echo {shlex.quote(str(path))} | zoo {command} {run}"
+            raise RunError(f"{path}: No such file or directory{'' if path.suffix[1:].isalnum() else text}")
 
 
 def input_lines(files: Sequence[str]) -> Iterator[tuple[str, int, list[str]]]:

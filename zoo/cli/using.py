@@ -109,7 +109,7 @@ def generate(
     folder = Path(run)
     settings = {"generation.beam_size": beam_size, "generation.n_best": n_best}
     overrides += [f"{key}={value}" for key, value in settings.items() if value is not None]
-    check_inputs(files, folder)
+    check_inputs(files, folder, command="generate")
     from zoo.cli.streaming import print_streams, streams
     from zoo.generation.output import Output
     from zoo.run.using import TrainedRun, require_writing
@@ -156,7 +156,7 @@ def predict(
     load_plugins(plugin)
     sources, overrides = split(words)
     run, *files = sources or [one([], "RUN")]
-    check_inputs(files, Path(run))
+    check_inputs(files, Path(run), command="predict")
     from zoo.cli.predicting import print_predictions
     from zoo.run.using import open
 

@@ -81,8 +81,8 @@ def why_none(spec: Any) -> str:
     """Why a model has no task although there is one like it; "" where there is none."""
     if _read_by(spec) == "spectrogram" and spec.head.type == "language_model":
         return (
-            "no task is written: the model's language, task and timestamps are ids that an output is forced to begin "
-            "with, which no search of ours does"
+            "no task is written: the ids of language, task and timestamps, with which an output begins, are not taken "
+            "over; a spec of its own, like the preset whisper_tiny's, may say them as generation.ids.first"
         )
     return ""
 
