@@ -26,6 +26,7 @@ from zoo.run.spec import RunSpec
 from zoo.tasks.prepared import PreparedTask, prepare
 from zoo.tasks.speech_recognition import collapsed
 from zoo.tasks.task import Refusal
+from zoo.training.order import Position
 
 PRESETS = {
     "speech_recognition": "wav2vec2_base",
@@ -223,7 +224,7 @@ def test_bands_and_frames_are_hidden_in_training_alone_by_the_numbers_given(tmp_
         (
             "whisper_tiny",
             "generation.ids.start=49",
-            "start 49 and end 50 must be those of task.ids, 51 and 50",
+            "start 49 and end 50 must be those of task.ids, start 51 and end 50",
         ),
         ("spoken_digits", "task.data={type: grammar}", "waveform, rate, label is missing"),
     ],
@@ -281,3 +282,18 @@ def test_searches_and_tasks_are_as_the_presets_say() -> None:
     assert run.task.ids.start == run.generation.ids.start  # type: ignore[union-attr]
     assert DECODING.build(run.generation).ids.ends == (50,)  # type: ignore[arg-type]
     assert parse(TaskOnly, {"task": {"type": "speech_recognition", "data": "tones"}}).task.sound.window == 400  # type: ignore[attr-defined]
+
+
+def test_the_ids_that_every_output_begins_with_are_learnt_too(tmp_path: Path) -> None:
+    first = ("task.ids.first=[52, 49]", "generation.ids.first=[52, 49]")
+    run = library.load("whisper_tiny", *first, "training.rows_per_batch=3", scale="tiny")
+    _, data = library.lightning(run, tmp_path / "run", progress=False)
+    batch = data.batches[Position(0, 0)]
+    target = batch["target"]
+    assert target[:, :3].tolist() == [[51, 52, 49]] * 3
+    labels = torch.zeros_like(target)
+    labels.view(-1)[batch["places"]] = batch["labels"]
+    assert labels[:, :2].tolist() == [[52, 49]] * 3
+    assert (labels == 50).sum().item() == 3
+    with pytest.raises(SpecError, match=r"first \[52\] and end 50 must be those of task.ids, start 51 and"):
+        library.load("whisper_tiny", "generation.ids.first=[52]", scale="tiny")

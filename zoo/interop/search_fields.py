@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 IDS = ("bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id")
+OPENING = (
+    "forced_bos_token_id", "forced_decoder_ids", "lang_to_id", "language", "no_timestamps_token_id",
+    "return_timestamps", "task", "task_to_id",
+)  # fmt: skip
+"""Settings that say what an output begins with."""
 EXPRESSED = (
-    "bad_words_ids", "early_stopping", "forced_bos_token_id", "forced_eos_token_id", "length_penalty",
+    *OPENING, "bad_words_ids", "early_stopping", "forced_eos_token_id", "length_penalty",
     "max_length", "max_new_tokens", "num_beams", "num_return_sequences", "suppress_tokens",
 )  # fmt: skip
 """Settings that a search of ours has, though not every value of them."""
@@ -20,7 +25,6 @@ NEUTRAL: dict[str, Any] = {
     "encoder_repetition_penalty": 1,
     "exponential_decay_length_penalty": None,
     "force_words_ids": None,
-    "forced_decoder_ids": None,
     "guidance_scale": 1,
     "max_time": None,
     "min_length": 0,
@@ -45,7 +49,7 @@ WITHOUT_EFFECT = (
     "_from_model_config", "alignment_heads", "assistant_confidence_threshold", "assistant_early_exit",
     "assistant_lookbehind", "cache_config", "cache_implementation", "compile_config", "disable_compile",
     "generation_kwargs", "is_assistant", "is_multilingual", "low_memory", "max_initial_timestamp_index",
-    "max_matching_ngram_size", "no_timestamps_token_id", "num_assistant_tokens", "num_assistant_tokens_schedule",
+    "max_matching_ngram_size", "num_assistant_tokens", "num_assistant_tokens_schedule",
     "output_attentions", "output_hidden_states", "output_logits", "output_scores",
     "prefill_chunk_size", "prev_sot_token_id", "prompt_lookup_num_tokens", "return_dict_in_generate",
     "return_legacy_cache", "target_lookbehind", "transformers_version", "unk_token_id", "use_cache", "use_mtp",

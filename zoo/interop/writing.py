@@ -48,15 +48,12 @@ def search_of(
     ends = ids["end"] if isinstance(ids["end"], list) else [ids["end"]]
     never, left_out = _never(said, ends, _vocab_size(spec))
     strategy, more = _strategy(writing, said)
-    max_length, also = _max_length(writing, said, spec, ends)
-    forced = said.integer("forced_bos_token_id", None)
-    if (
-        forced is not None and not is_pair
-    ):  # in transformers it replaces what follows a prompt of one token only
-        left_out.append(_named("forced_bos_token_id", forced))
-    elif forced is not None:
-        ids["first"] = [forced]
-    left_out += [*more, *also, *_unexpressed(said, everything=settings is not None)]
+    ids["first"], not_first = _first(config, said, is_pair=is_pair)
+    # Whisper's first ids are not counted in max_length.
+    n_more = 0 if said.value("forced_bos_token_id", None) is not None else len(ids["first"])
+    max_length, also = _max_length(writing, said, spec, ends, n_more=n_more)
+    unexpressed = _unexpressed(said, everything=settings is not None)
+    left_out += [*more, *also, *sorted([*not_first, *unexpressed])]
     return {**strategy, "max_length": max_length, "ids": {**ids, "never": never}}, left_out
 
 
@@ -121,6 +118,42 @@ def _never(said: Config, ends: list[Any], vocab_size: int) -> tuple[list[int], l
     return list(dict.fromkeys(found)), left_out
 
 
+def _first(config: Config, said: Config, *, is_pair: bool) -> tuple[list[int], list[str]]:
+    """The ids that every output begins with, and which settings say more than that.
+
+    Whisper's are those of the language, of the task, and the mark that no times are written.
+    """
+    bos = said.integer("forced_bos_token_id", None)
+    if bos is not None and is_pair:
+        return [bos], []
+    left_out = (
+        [] if bos is None else [_named("forced_bos_token_id", bos)]
+    )  # a prompt may be longer than one token
+    unmarked = said.value("no_timestamps_token_id", None)
+    marks = [] if unmarked is None else [unmarked]
+    languages, tasks = said.value("lang_to_id", None) or {}, said.value("task_to_id", None) or {}
+    language, task = said.value("language", None), said.value("task", None)
+    forced = said.value("forced_decoder_ids", None)
+    if forced is None and language is None and task is None:
+        forced = config.value("forced_decoder_ids", None)
+    if said.value("return_timestamps", False):
+        return [], [*left_out, _named("return_timestamps", True)]
+    if language is not None or task is not None:
+        known = languages.get(language, languages.get(f"<|{language}|>"))
+        doing = tasks.get(task or "transcribe")
+        if known is None or doing is None:
+            return [], [*left_out, *(_named(n, v) for n, v in (("language", language), ("task", task)) if v)]
+        return [known, doing, *marks], left_out
+    if forced:
+        found = [number for place, number in forced] if all(_is_list_of(each, int) for each in forced) else []
+        if not is_pair or [each[0] for each in forced] != list(range(1, len(forced) + 1)) or not found:
+            return [], [*left_out, _named("forced_decoder_ids", forced)]
+        return [*found, *(mark for mark in marks if mark not in found)], left_out
+    if languages:  # transformers has the model guess it
+        return [], [*left_out, "lang_to_id"]
+    return marks, left_out
+
+
 def _is_list_of(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(type(each) is kind for each in value)
 
@@ -154,8 +187,10 @@ def _strategy(writing: Writing, said: Config) -> tuple[dict[str, Any], list[str]
     return strategy, left_out
 
 
-def _max_length(writing: Writing, said: Config, spec: Any, ends: list[Any]) -> tuple[int | str, list[str]]:
-    """The most tokens of an output without its end.
+def _max_length(
+    writing: Writing, said: Config, spec: Any, ends: list[Any], *, n_more: int
+) -> tuple[int | str, list[str]]:
+    """The most tokens of an output without its end, n_more of which are not counted there.
 
     transformers counts the end, and in max_length the start or the prompt too. Where no end is forced it may write a
     further token in its place.
@@ -170,9 +205,9 @@ def _max_length(writing: Writing, said: Config, spec: Any, ends: list[Any]) -> t
     limit = None if n_positions is None else n_positions - 1  # the start, or a token of the prompt, takes one
     found: int | str = writing.max_length
     if new is not None:
-        found = new - n_forced
+        found = new - n_forced + n_more
     elif whole is not None and is_pair:
-        found = whole - 1 - n_forced
+        found = whole - 1 - n_forced + n_more
     elif whole is not None:
         left_out.append(f"{_named('max_length', whole)} (the prompt is counted in it)")
     if limit is not None:

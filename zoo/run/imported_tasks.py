@@ -30,6 +30,7 @@ _TASKS = {
     ("tokens", "token_classifier", 1): "tagging",
     ("images", "pooled_classifier", 1): "image_classification",
     ("waveform", "ctc", 1): "speech_recognition",
+    ("spectrogram", "language_model", 2): "transcription",
 }
 """The task of a model by what it reads, its head, and how many inputs it has. An encoder-decoder's is translation,
 whatever text it writes for a text: which one, its weights do not tell."""
@@ -75,16 +76,6 @@ def task_name(spec: Any) -> str | None:
     """The task that a model is for; None where none of ours is."""
     name = _TASKS.get((_read_by(spec), spec.head.type, len(spec.slots)))
     return name if name in TASK.names() else None
-
-
-def why_none(spec: Any) -> str:
-    """Why a model has no task although there is one like it; "" where there is none."""
-    if _read_by(spec) == "spectrogram" and spec.head.type == "language_model":
-        return (
-            "no task is written: the ids of language, task and timestamps, with which an output begins, are not taken "
-            "over; a spec of its own, like the preset whisper_tiny's, may say them as generation.ids.first"
-        )
-    return ""
 
 
 def needs_tokenizer(name: str) -> bool:
@@ -239,6 +230,31 @@ def _waveforms(folder: Folder) -> Found:
     return {"sound": sound}, {}
 
 
+def _spectrograms(folder: Folder) -> Found:
+    """How recordings become what the model hears, by preprocessor_config.json, and the ids around a text."""
+    said, slot = folder.settings(PREPROCESSOR_FILE), folder.spec.source
+    ids: Any = getattr(folder.generation, "ids", None)
+    if ids is None:
+        raise DataError(f"{folder.path}: how it writes is not said, and so not what begins and ends a text")
+    for key, is_so in (("feature_size", slot.n_mels), ("nb_max_frames", slot.n_frames)):
+        if said.get(key, is_so) != is_so:
+            raise DataError(f"{PREPROCESSOR_FILE}: {key} is {said[key]}, but the model hears {is_so}")
+    for key in ("do_normalize", "padding_value", "dither"):
+        if said.get(key):
+            raise DataError(f"{PREPROCESSOR_FILE}: {key} {said[key]} is none of what our tasks do to a sound")
+    sound = {
+        "sample_rate": said.get("sampling_rate", 16000),
+        "window": said.get("n_fft", 400),
+        "hop": said.get("hop_length", 160),
+    }
+    if not ids.first:
+        folder.say(
+            f"{folder.path}: no language and task is said with which an output begins; the model is left to guess "
+            "them, where generation.ids.first=[...] would say them"
+        )
+    return {"sound": sound, "ids": dump(ids)}, {}
+
+
 def _names(folder: Folder) -> Labels:
     """The classes by id2label; transformers' names for them where it has not as many.
 
@@ -264,4 +280,5 @@ _MAKERS: dict[str, Callable[[Folder], Found]] = {
     "tagging": _labels,
     "image_classification": _images,
     "speech_recognition": _waveforms,
+    "transcription": _spectrograms,
 }

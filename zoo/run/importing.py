@@ -17,7 +17,7 @@ from zoo.errors import DataError, RunError
 from zoo.interop.checkpoint import read_config
 from zoo.interop.hugging_face import from_hf, generation_of
 from zoo.interop.model_folder import save_model
-from zoo.run.imported_tasks import Folder, needs_tokenizer, task_name, task_of, why_none
+from zoo.run.imported_tasks import Folder, needs_tokenizer, task_name, task_of
 from zoo.special_ids import SpecialIds
 from zoo.storage.files import check_free
 
@@ -75,11 +75,7 @@ def import_checkpoint(
             found = Imported(spec, model, None, generation, {"tokenizer": tokenizer})
         name = task_name(spec)
         if name is None:
-            why = why_none(spec)
-            say(
-                why
-                or f"no task of ours is what {architecture or 'this model'} is for, so that none is written"
-            )
+            say(f"no task of ours is what {architecture or 'this model'} is for, so that none is written")
         elif tokenizer is None and needs_tokenizer(name):
             say(f"{folder}: no tokenizer of a known form lies there, so that no task is written")
         else:

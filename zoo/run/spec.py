@@ -70,12 +70,13 @@ class RunSpec(Spec):
         learnt, searched = getattr(self.task, "ids", None), getattr(self.generation, "ids", None)
         if not isinstance(learnt, SpecialIds) or not isinstance(searched, SpecialIds):
             return []
-        if (learnt.start, learnt.ends[0]) == (searched.start, searched.ends[0]):
-            return []
-        message = (
-            f"start {searched.start} and end {searched.ends[0]} must be those of task.ids, {learnt.start} and "
-            f"{learnt.ends[0]}"
+        wanted, found = (
+            f"start {each.start}{f', first {list(each.first)}' if each.first else ''} and end {each.ends[0]}"
+            for each in (learnt, searched)
         )
+        if wanted == found:
+            return []
+        message = f"{found} must be those of task.ids, {wanted}"
         return [Problem(f"{prefix}generation.ids", message)]
 
     def _short_positions(self, prefix: str) -> list[Problem]:

@@ -79,9 +79,9 @@ class WritingTask(Task):
         return Rejected(TOO_LONG, detail)
 
     def target_of(self, tokens: Sequence[int]) -> NDArray[Any]:
-        """What is to be written, its end included."""
-        end = self.special.ends[0]
-        return ids([*tokens, end], max(self.target_tokenizer.vocab_size, end + 1))
+        """What is to be written: the ids that every output begins with, the text's, the end."""
+        written = [*self.special.first, *tokens, self.special.ends[0]]
+        return ids(written, max(self.target_tokenizer.vocab_size, *(number + 1 for number in written)))
 
     @property
     def is_strict(self) -> bool:

@@ -104,7 +104,7 @@ class Transcription(HearingTask, WritingTask):
         """Ids for the tokenizer: those below any special one that is not the tokenizer's own."""
         model = cast(Any, self.model)
         size: int = model.slots[model.writes].vocab_size
-        given = (self.special.pad, self.special.start, *self.special.ends)
+        given = (self.special.pad, self.special.start, *self.special.first, *self.special.ends)
         return min([size, *(number for number in given if number >= N_SPECIAL)])
 
     def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:
@@ -113,7 +113,11 @@ class Transcription(HearingTask, WritingTask):
         )
 
     def check_coders(self, folder: Path) -> None:
-        check_tokenizer(folder, "tokenizer", self.coders["tokenizer"], self.tokenizer, self._vocab_size)
+        tokenizer, special = self.target_tokenizer, self.special
+        is_theirs = (tokenizer.start, tokenizer.end) == (special.start, special.ends[0])
+        model = cast(Any, self.model)
+        room = model.slots[model.writes].vocab_size if is_theirs else self._vocab_size
+        check_tokenizer(folder, "tokenizer", tokenizer, self.tokenizer, room)
 
     @property
     def recipe(self) -> str:
