@@ -101,13 +101,24 @@ def next_text(folder: Path, results: Mapping[str, Any]) -> str:
     """Where a run lies, and the commands that go on from it."""
     zoo = sys.argv[0] if Path(sys.argv[0]).name == "zoo" and shutil.which("zoo") is None else "zoo"
     run = shlex.quote(str(folder))
-    commands = [f"{zoo} show {run}"]
     if any("source" in sample for sample in results["samples"]):
         text = shlex.quote(results["samples"][0]["source"])
-        commands = [
-            f"echo {text} | {zoo} generate {run}", f"{zoo} evaluate {run} --data SOURCE REFERENCE", *commands,
-        ]  # fmt: skip
-    return "\n  ".join([f"The run lies in {folder}. With it:", *commands])
+        use, score = f"echo {text} | {zoo} generate {run}", f"{zoo} evaluate {run} --data SOURCE REFERENCE"
+    else:
+        use, score = f"{zoo} {_use_of(folder, run)}", f"{zoo} evaluate {run}"
+    return "\n  ".join([f"The run lies in {folder}. With it:", use, score, f"{zoo} show {run}"])
+
+
+def _use_of(folder: Path, run: str) -> str:
+    """How a run's model is asked, by what its task reads and does."""
+    from zoo.kinds import TASK
+    from zoo.run.folder import run_in
+
+    task: Any = run_in(folder).task
+    builder: Any = TASK.entry(task.type).builder
+    if builder.file_fields:
+        return f"predict {run} FILE..."
+    return f"{'generate' if builder.writes_text else 'predict'} {run} FILE_OF_LINES"
 
 
 def check_inputs(files: Sequence[str], run: Path, *, command: str) -> None:

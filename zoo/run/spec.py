@@ -91,12 +91,14 @@ class RunSpec(Spec):
             max_len: int = getattr(part, "max_len", None) or needed
             if max_len < needed:
                 limits = (
-                    "task.max_length"
-                    if needed == longest_input
-                    else "task.max_length and generation.max_length"
+                    "task.max_length" if needed == longest_input else "generation.max_length of such a source"
                 )
                 found.append(
-                    Problem(path, f"max_len ({max_len}) must be at least {needed}, for {limits} allow it")
+                    Problem(
+                        path,
+                        f"max_len ({max_len}) must be at least {needed}, for {limits} allows so many; lower that where "
+                        "the model is given",
+                    )
                 )
         return found
 

@@ -40,8 +40,14 @@ def check_identity(saved: Mapping[str, str], now: Mapping[str, str]) -> None:
         if key not in FREE and not key.startswith(("task.data.", "generation.", "training.loggers"))
     ]
     if n_before != n_after:
+        n_ranks = after["training"]["devices"] * after["training"]["num_nodes"]
+        same = (
+            f"; training.accumulate={n_before // n_ranks} makes it the same"
+            if n_before % n_ranks == 0
+            else ""
+        )
         changed.append(
-            f"training.devices · num_nodes · accumulate: {n_before} when it was saved, now {n_after}"
+            f"training.devices · num_nodes · accumulate: {n_before} when it was saved, now {n_after}{same}"
         )
     if saved["data"] != now["data"]:
         changed.append("the text or the tokenizer: not the one it was saved with")
