@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+import zoo
 from tests.cli.conftest import TINY
+from zoo.cli.text import next_text
 from zoo.errors import DataError
 from zoo.run.telling import early_end
 from zoo.tasks.prepared import PreparedTask
@@ -141,3 +143,22 @@ def test_quiet_shows_neither_progress_nor_plan_but_what_has_consequences(
     assert "left out: over max_length" in caplog.text
     told = " ".join(zoo("train", "--help").stdout.split())
     assert "no progress and no plan; warnings of what has consequences stay" in told
+
+
+@pytest.mark.parametrize(
+    ("preset", "use"),
+    [
+        ("char_gpt", "zoo generate RUN FILE_OF_LINES"),
+        ("t5_small", "zoo generate RUN FILE_OF_LINES"),
+        ("tagger_small", "zoo predict RUN FILE_OF_LINES"),
+        ("bert_base", "zoo predict RUN FILE_OF_LINES"),
+        ("vit_small_fashion", "zoo predict RUN FILE..."),
+        ("whisper_tiny", "zoo predict RUN FILE..."),
+        ("patch_tst", "zoo predict RUN FILE..."),
+    ],
+)
+def test_the_command_that_is_named_at_the_end_suits_the_task(preset: str, use: str, tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(zoo.to_yaml(zoo.load(preset, scale="tiny")), encoding="utf-8")
+    lines = next_text(tmp_path, {"samples": []}).splitlines()
+    assert lines[1].strip() == use.replace("RUN", str(tmp_path))
+    assert lines[2].strip() == f"zoo evaluate {tmp_path}"
