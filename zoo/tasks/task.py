@@ -410,7 +410,7 @@ def search_with(decoding: Spec, tokenizer: Tokenizer) -> Any:
     pad, start, end = tokenizer.pad, tokenizer.start, tokenizer.end
     if said is not None and (said.pad, said.start, said.ends[0]) != (pad, start, end):
         never = tuple(dict.fromkeys(number for number in (pad, start) if number != end))
-        own = SpecialIds(pad=pad, start=start, first=said.first, end=end, never=never)
+        own = SpecialIds(pad=pad, start=start, end=end, never=never)
         decoding = decoding.model_copy(update={"ids": own})
     return DECODING.build(decoding)
 
