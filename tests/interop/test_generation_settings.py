@@ -252,17 +252,51 @@ def test_whispers_forced_and_suppressed_tokens_are_told_apart(tmp_path: Path) ->
     assert json.loads((tmp_path / "back" / SETTINGS).read_text())["suppress_tokens"] == [1, 2, 7]
 
 
-def test_sampling_and_a_length_that_counts_the_prompt_are_named(tmp_path: Path) -> None:
+def test_sampling_is_ours_and_a_length_that_counts_the_prompt_is_named(tmp_path: Path) -> None:
     folder = llama(
         tmp_path / "chat", eos_token_id=1, do_sample=True, temperature=0.6, top_p=0.9, max_length=50
     )
     lines, search = said_and_found(folder)
-    assert search.type == "greedy"
+    assert (search.type, search.temperature, search.top_p, search.top_k) == ("sampling", 0.6, 0.9, 50)
     (line,) = lines
-    assert line.split("cannot express ")[1] == (
-        "max_length 50 (the prompt is counted in it), do_sample true, temperature 0.6, top_p 0.9; "
-        "it is searched without"
+    assert (
+        line.split("cannot express ")[1]
+        == "max_length 50 (the prompt is counted in it); it is searched without"
     )
+    spec, model = from_hf(folder)
+    export(spec, model, tmp_path / "back", generation=search)
+    said = json.loads((tmp_path / "back" / SETTINGS).read_text())
+    assert (said["do_sample"], said["temperature"], said["top_p"], said["top_k"]) == (True, 0.6, 0.9, 50)
+    assert said_and_found(tmp_path / "back")[1].model_copy(update={"max_length": search.max_length}) == search
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"repetition_penalty": 1.6},
+        {"no_repeat_ngram_size": 2},
+        {"min_new_tokens": 9},
+        {"min_length": 9, "forced_bos_token_id": 7, "no_repeat_ngram_size": 2, "repetition_penalty": 1.3},
+        {"min_length": 9, "min_new_tokens": None},
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+def test_what_is_weighed_without_drawing_is_written_as_there(
+    marian: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    change(marian / SETTINGS, num_beams=1, min_new_tokens=5)  # so that there is something to weigh
+    source = torch.randint(1, 29, (9, 7), generator=torch.Generator().manual_seed(0))
+    plain = generated(marian, source)
+    change(marian / SETTINGS, **settings)
+    theirs = generated(marian, source)
+    assert theirs != plain
+    lines, search = said_and_found(marian)
+    assert (lines, search.type, search.top_k) == ([], "sampling", 1)
+    ours = [[*search.ids.first, *tokens] for tokens in written(marian, source)]
+    assert ours == [tokens[: search.max_length] for tokens in theirs]
+    spec, model = from_hf(marian)
+    export(spec, model, tmp_path / "back", generation=search)
+    assert said_and_found(tmp_path / "back")[1] == search
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,8 @@ def generation_of(
             say(text)
     data, left_out = search_of(family.writing, config, settings, spec)
     where = opened.where_config if settings is None else opened.where_settings
-    if not says_search(config if settings is None else settings) and data["type"] != "greedy":
+    is_ours = not says_search(config if settings is None else settings) and data["type"] != "sampling"
+    if is_ours and data["type"] != "greedy":
         say(f"{where}: it says no search, where transformers' is greedy; ours is the paper's, {data['type']}")
     if left_out:
         say(f"{where}: a search of ours cannot express {', '.join(left_out)}; it is searched without")

@@ -6,7 +6,7 @@ Token ids that generation_config.json leaves out are taken from config.json all 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,12 +47,13 @@ def search_of(
     ids = _ids(writing, config, settings, is_pair=is_pair)
     ends = ids["end"] if isinstance(ids["end"], list) else [ids["end"]]
     never, left_out = _never(said, ends, _vocab_size(spec))
-    strategy, more = _strategy(writing, said)
     ids["first"], not_first = _first(config, said, is_pair=is_pair)
     # Whisper's first ids are not counted in max_length.
     n_more = 0 if said.value("forced_bos_token_id", None) is not None else len(ids["first"])
     max_length, also = _max_length(writing, said, spec, ends, n_more=n_more)
-    unexpressed = _unexpressed(said, everything=settings is not None)
+    drawn = _drawing(said, n_begun=1 + len(ids["first"]) if is_pair else None)
+    strategy, more = _strategy(writing, said, drawn)
+    unexpressed = _unexpressed(said, drawn, everything=settings is not None)
     left_out += [*more, *also, *sorted([*not_first, *unexpressed])]
     return {**strategy, "max_length": max_length, "ids": {**ids, "never": never}}, left_out
 
@@ -158,11 +159,52 @@ def _is_list_of(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(type(each) is kind for each in value)
 
 
-def _strategy(writing: Writing, said: Config) -> tuple[dict[str, Any], list[str]]:
+_DRAWING = {"temperature": "temperature", "top_p": "top_p", "min_p": "min_p"}
+"""Fields of our sampling by transformers' names, of what is drawn from; and of what else decides."""
+_WEIGHING = {"repetition_penalty": "repetition_penalty", "no_repeat_ngram_size": "no_repeat_ngram"}
+_TOP_K = 50  # transformers', where it draws and no number is said
+
+
+def _drawing(said: Config, *, n_begun: int | None) -> dict[str, dict[str, Any]]:
+    """What a sampling of ours has, by the settings that say it; {} where another search is meant.
+
+    Where nothing is drawn but what is written is weighed, that is a sampling from the one best token.
+    n_begun: how many ids an output begins with, which min_length counts; None where it counts the prompt instead.
+    """
+    if (said.integer("num_beams", None) or 1) > 1:
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    for theirs, ours in _WEIGHING.items():
+        value = said.number(theirs, None)
+        if value not in (None, NEUTRAL[theirs]):
+            found[theirs] = {ours: int(value) if ours == "no_repeat_ngram" else value}
+    if least := said.integer("min_new_tokens", None):
+        # transformers then reads no min_length.
+        found |= {"min_length": {}, "min_new_tokens": {"min_length": max(least - (n_begun or 1) + 1, 0)}}
+    elif n_begun is not None and (least := said.integer("min_length", None)):
+        found["min_length"] = {"min_length": max(least - n_begun, 0)}
+    if said.value("do_sample", None):
+        top_k = said.integer("top_k", None)
+        found |= {"do_sample": {}, "top_k": {"top_k": (_TOP_K if top_k is None else top_k) or None}}
+        for theirs, ours in _DRAWING.items():
+            if (value := said.number(theirs, None)) is not None:
+                found[theirs] = {ours: value}
+    elif found:
+        found["do_sample"] = {"top_k": 1}
+    return found
+
+
+def _strategy(
+    writing: Writing, said: Config, drawn: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Any], list[str]]:
     """The search without its length and its ids."""
     n_outputs = said.integer("num_return_sequences", None) or 1
     left_out = []
-    if not says_search(said):
+    if drawn:
+        strategy: dict[str, Any] = {"type": "sampling"}
+        for fields in drawn.values():
+            strategy |= fields
+    elif not says_search(said):
         strategy = dict(writing.search)
     elif (n_beams := said.integer("num_beams", None) or 1) == 1:
         strategy = {"type": "greedy"}
@@ -225,9 +267,9 @@ def _vocab_size(spec: Any) -> int:
     return int(spec.slots[spec.writes].vocab_size)
 
 
-def _unexpressed(said: Config, *, everything: bool) -> list[str]:
+def _unexpressed(said: Config, drawn: Iterable[str], *, everything: bool) -> list[str]:
     """The settings that do something and that our searches have not; everything: fields not known as well."""
-    known = {*EXPRESSED, *WITHOUT_EFFECT, *IDS}
+    known = {*EXPRESSED, *WITHOUT_EFFECT, *IDS, *drawn}
     names = [name for name in said.data if name not in known and (everything or name in FIELDS)]
     return sorted(_named(name, said.data[name]) for name in names if _does_something(said.data, name))
 
@@ -259,6 +301,15 @@ def settings_of(writing: Writing, search: Any, spec: Any) -> tuple[dict[str, Any
         if penalty.type not in ("power", "none"):
             left_out.append(f"length_penalty '{penalty.type}'")
         fields["length_penalty"] = getattr(penalty, "alpha", 0.0) if penalty.type == "power" else 0.0
+    elif search.type == "sampling":
+        fields |= {theirs: getattr(search, ours) for theirs, ours in _WEIGHING.items()}
+        if search.min_length:
+            fields["min_new_tokens"] = search.min_length + len(ids.first)
+        if search.top_k == 1:
+            fields["do_sample"] = False
+        else:
+            fields |= {theirs: getattr(search, ours) for theirs, ours in _DRAWING.items()}
+            fields |= {"do_sample": True, "top_k": search.top_k or 0}
     elif search.type != "greedy":
         left_out.append(f"type '{search.type}'")
     if len(ids.first) == 1 and is_pair:
