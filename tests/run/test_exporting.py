@@ -44,6 +44,23 @@ def test_a_program_is_written_with_what_its_user_needs(run: Path, tmp_path: Path
     torch.testing.assert_close(program(source=source, target=target, source_mask=mask), expected)
 
 
+def test_the_example_in_the_file_gives_what_the_model_answers_to_its_text(tmp_path: Path) -> None:
+    overrides = ("training.max_steps=3", "training.precision=fp32", "training.accelerator=cpu")
+    run = zoo.train(
+        zoo.load("text_classifier_small", *overrides, scale="tiny"), tmp_path / "run", progress=False
+    )
+    zoo.export(run, tmp_path / "out", format="torch-export")
+    about = json.loads((tmp_path / "out" / "model.json").read_text())
+    example = about["example"]
+    ids = torch.tensor([example["ids"]["inputs"]])
+    assert (ids[0, 0], ids[0, -1], example["max_length"]) == (2, 3, 256)
+    program = torch.export.load(tmp_path / "out" / "model.pt2").module()
+    logits = program(inputs=ids, mask=torch.ones_like(ids, dtype=torch.bool))
+    (answer,) = zoo.predict(run, [example["text"]])
+    found = dict(zip(about["labels"], logits[0].softmax(0).tolist(), strict=True))
+    assert answer["probabilities"] == pytest.approx(found, abs=1e-5)
+
+
 def test_safetensors_are_what_every_command_takes(run: Path, tmp_path: Path) -> None:
     assert zoo.export(run, tmp_path / "out", format="safetensors").largest_difference == 0.0
     lines = ["The happy child.", "A man"]

@@ -26,13 +26,16 @@ from zoo.interop.graph import Graph, parts, traced, whole_inputs
 from zoo.interop.model_folder import WEIGHTS_FILE, load_model, save_model
 from zoo.kinds import TASK
 from zoo.run.folder import SPEC_FILE, run_in
+from zoo.run.inputs import TEXT_FIELDS, WORDS_FIELDS
 from zoo.run.spec import RunSpec, to_yaml
 from zoo.storage.files import check_free, export_folder
 from zoo.storage.selection import load_weights, weights_folder
+from zoo.tasks.task import Refusal
 
 Format = Literal["hf", "safetensors", "onnx", "torch-export"]
 FORMATS: tuple[str, ...] = get_args(Format)
 ABOUT_FILE = "model.json"
+EXAMPLE = "The dog sees an old house."
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
 _READERS = {
     "hf": "read back",
@@ -224,7 +227,29 @@ def _about(loaded: _Loaded, format: str, written: list[tuple[Graph, str]], large
     sound = getattr(run.task, "sound", None)
     if sound is not None:
         about["sound"] = dump(sound)
+    if (example := _example(loaded)) is not None:
+        about["example"] = example
     return about
+
+
+def _example(loaded: _Loaded) -> dict[str, Any] | None:
+    """A text and the ids that the model is given for it, so that one who cuts texts himself can see whether he does it
+    alike; None for a task that reads none."""
+    spec: Any = loaded.run.task
+    if spec is None or spec.reads[0] not in (*TEXT_FIELDS, *WORDS_FIELDS):
+        return None
+    task: Any = TASK.build(spec, model=loaded.run.model, coders=loaded.coders)
+    (read,) = task.read([{spec.reads[0]: EXAMPLE}], loaded.model)
+    if isinstance(read, Refusal):
+        return None
+    tensors = task.collate([read]).tensors
+    ids = {
+        name: each[0].tolist()
+        for name, each in tensors.items()
+        if isinstance(each, torch.Tensor) and each.dim() == 2 and each.dtype == torch.int64
+    }
+    bounds = {key: getattr(spec, key) for key in ("max_length", "length", "truncation") if hasattr(spec, key)}
+    return {spec.reads[0]: EXAMPLE, "ids": ids, **bounds}
 
 
 def _dtype(model: nn.Module) -> torch.dtype:
