@@ -116,10 +116,24 @@ def test_a_series_in_a_csv_file_is_forecast_from_its_end(zoo: Any, runs: Any) ->
     for each in expected:
         np.testing.assert_allclose(each["forecast"], found["forecast"], rtol=1e-4, atol=1e-5)
     assert short["refused"] == "20 values, but the model looks back at 48"
-    assert bad["refused"] == "bad.csv:2: no number: 'four' in column z"
+    assert bad["refused"] == "line 2: no number: 'four' in column z"
     assert len(api.predict(run, ["a.csv"], embed=True)[0]["vector"]) == api.open(run).spec.model.d_model  # type: ignore[attr-defined]
 
 
 def test_lines_stay_lines_where_a_task_reads_text(zoo: Any, trained: Any) -> None:
     folder, _ = trained
     assert api.predict(folder, [Path("a.png")]) == [{"refused": "the task reads source, and this is a.png"}]
+
+
+def test_why_a_file_is_refused_is_said_without_its_name(zoo: Any, runs: Any) -> None:
+    Path("text.csv").write_text("date,a\n1,2\n2,words\n")
+    Path("empty.csv").write_text("")
+    result = zoo("predict", runs("patch_tst"), "text.csv", "empty.csv")
+    first, second = answers(result)
+    assert (first["file"], second["file"]) == ("text.csv", "empty.csv")
+    assert first["refused"].startswith("line ")
+    assert second["refused"] == "the file is empty"
+    assert "empty.csv: the file is empty: no answer" in result.stderr
+    Path("list.txt").write_text("text.csv\n\n")
+    _, blank = answers(zoo("predict", runs("patch_tst"), "list.txt"))
+    assert blank["refused"] == "an empty line, where the path of a file is asked for"

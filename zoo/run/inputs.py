@@ -51,7 +51,12 @@ def asked_row(task: Task, reads: Sequence[str], given: Any) -> Row | Refusal:
 
 
 def _of_file(task: Task, path: str | Path) -> Row | Refusal:
+    if not str(path).strip():
+        return Refusal("an empty line, where the path of a file is asked for")
+    file = Path(path).expanduser()
     try:
-        return task.row_of_file(Path(path).expanduser())
+        return task.row_of_file(file)
     except (ValueError, OSError) as error:  # DataError is a ValueError: one file costs itself
-        return Refusal(str(error) or "it cannot be read")
+        # Who is told knows which file it was.
+        why = str(error).removeprefix(f"{file}: ").removeprefix(f"{file}:")
+        return Refusal(why if not why[:1].isdecimal() else f"line {why}")
