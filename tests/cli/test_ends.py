@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +164,24 @@ def test_the_command_that_is_named_at_the_end_suits_the_task(preset: str, use: s
     lines = next_text(tmp_path, {"samples": []}).splitlines()
     assert lines[1].strip() == use.replace("RUN", str(tmp_path))
     assert lines[2].strip() == f"zoo evaluate {tmp_path}"
+
+
+def test_several_devices_are_refused_where_the_program_is_no_file(tmp_path: Path) -> None:
+    """Lightning would start it again for each, which fails without a word."""
+    program = (
+        "import zoo; zoo.train(zoo.load('quickstart', 'training.devices=2', 'training.accelerator=cpu', scale='tiny'),"
+        " 'run', progress=False)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=program,
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "training.devices: 2 devices are 2 processes" in last
+    assert list(tmp_path.iterdir()) == []

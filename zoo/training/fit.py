@@ -41,7 +41,7 @@ from zoo.training.plugins import record_plugins
 from zoo.training.progress import Progress
 from zoo.training.quiet import quiet_lightning
 from zoo.training.randomness import untouched
-from zoo.training.ranks import is_first_process, prepared_first
+from zoo.training.ranks import check_restartable, is_first_process, prepared_first
 from zoo.training.settling import (
     device_type,
     has_open_end,
@@ -94,6 +94,7 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True, opening:
     is_first = run.training.n_ranks == 1 or is_first_process()
     with stop.listening(), untouched(), quiet_lightning(), torch_settings(run.training):
         device_type(run.training)  # before anything is made
+        check_restartable(run.training.devices)
         if is_first:
             enter(folder, is_new=not resume)
         with owned(folder) if is_first else nullcontext():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from registry import Problem, SpecError
 from zoo.errors import RunError
 
 READY_FILE = ".ready"
@@ -18,6 +20,19 @@ _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 def is_first_process() -> bool:
     """False in the further processes of a training on several devices, which run the same command."""
     return all(os.environ.get(variable, "0") == "0" for variable in _RANKS)
+
+
+def check_restartable(n_devices: int) -> None:
+    """Raises: SpecError for several devices where the program cannot be started again for each, being no file."""
+    main = sys.modules["__main__"]
+    is_started_for_us = "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ
+    can_start = getattr(main, "__spec__", None) is not None or Path(sys.argv[0]).is_file()
+    if n_devices > 1 and not is_started_for_us and not can_start:
+        message = (
+            f"{n_devices} devices are {n_devices} processes, each of which runs this program, but it is no file that "
+            "can be started again: put it into one, or use `zoo train`"
+        )
+        raise SpecError([Problem("training.devices", message)])
 
 
 @contextmanager
