@@ -15,3 +15,8 @@ class RunError(OSError):
 
 class PreemptedError(RuntimeError):
     """The process was told to end (SIGTERM) and saved what it had. Exit code 143."""
+
+
+def one_line(error: BaseException, longest: int = 200) -> str:
+    """What an exception of another library says, on one line; its name where it says nothing."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:longest]

@@ -2,8 +2,8 @@
 
 The plain one is what a good hand writes: one product for queries, keys and values, torch's fused attention, a fused
 AdamW. Both have char_gpt's sizes and the same weights, see the same batches in turn, in one process, and give the same
-loss; a step is forward, loss, backward, clipping, update. The zoo's goes the way of `zoo train`, through task and
-module.
+loss; a step is forward, loss, backward, clipping, update. The zoo's loss is its task's, as in `zoo train`, and its
+optimizer that of the preset; neither side has a Trainer around it.
 
     python examples/benchmarks/plain_loop.py
 """

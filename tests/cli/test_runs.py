@@ -21,6 +21,7 @@ from zoo.run.evaluating import evaluate
 from zoo.run.folder import new_folder
 from zoo.run.spec import RunSpec, load
 from zoo.run.using import generate
+from zoo.training.ranks import is_first_process
 
 Trained = tuple[Path, str]
 
@@ -261,3 +262,12 @@ def test_further_processes_of_a_run_take_the_first_ones_folder(monkeypatch: pyte
     monkeypatch.delenv("ZOO_RUN_FOLDER")
     with pytest.raises(RunError, match="say which"):
         new_folder(load("quickstart"), "quickstart")
+
+
+def test_trainings_of_one_device_that_slurm_starts_side_by_side_are_each_their_own_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert is_first_process(1)
+    assert not is_first_process(4)
+    assert new_folder(load("quickstart"), "quickstart", n_ranks=1).name.startswith("quickstart-")

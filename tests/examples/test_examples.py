@@ -101,3 +101,17 @@ def test_the_benchmark_of_long_documents_works_at_toy_size(tmp_path):
     rows = [line for line in done.stdout.splitlines() if line.startswith("│")]
     assert ["not trained" in row for row in rows] == [False, True, False, True]
     assert len({row.split("│")[2] for row in rows}) == 1  # parameters
+
+
+@pytest.mark.slow
+def test_the_benchmark_against_a_plain_loop_works_at_toy_size():
+    """Its first step compares the two losses, which would fail here were the models not the same."""
+    script = EXAMPLES / "benchmarks" / "plain_loop.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--steps", "3", "--threads", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["plain", "zoo", "zoo"]

@@ -406,24 +406,32 @@ def test_what_is_heard_is_transcribed_as_transformers_does(is_last: bool, tmp_pa
     model.save_pretrained(folder)
     result = call("import", folder, tmp_path / "mine")
     assert result.stdout.endswith("for speech recognition\n"), result.output
-    random, paths, texts = np.random.default_rng(5), [], []
-    for number in range(4):
-        samples = random.integers(-20000, 20000, 900 + 170 * number).astype("<i2")
-        paths.append(tmp_path / f"{number}.wav")
-        with wave.open(str(paths[-1]), "wb") as file:
-            file.setparams((1, 2, 8000, 0, "NONE", ""))
-            file.writeframes(samples.tobytes())
-        given = extractor((samples / 32768).astype(np.float32), sampling_rate=8000, return_tensors="pt")
+    sounds, texts = recordings(tmp_path, rate=8000, n=900), []
+    for samples in sounds.values():
+        given = extractor(samples, sampling_rate=8000, return_tensors="pt")
         with torch.no_grad():
             best = model(given["input_values"]).logits.argmax(-1)
         texts.append(tokenizer.batch_decode(best)[0])
-    lines = call("predict", tmp_path / "mine", input="\n".join(map(str, paths))).stdout.splitlines()
+    lines = call("predict", tmp_path / "mine", input="\n".join(map(str, sounds))).stdout.splitlines()
     assert [json.loads(line)["text"] for line in lines] == texts
     assert len(set(texts)) > 1
     found = zoo.open(tmp_path / "mine").tokenizer
     for text in ("a b'c", "AB CD", "zebra"):
         assert found.encode([text])[0] == tokenizer(text)["input_ids"]
     assert found.decode(found.encode([texts[0]])) == [texts[0]]
+
+
+def recordings(folder: Path, *, rate: int, n: int) -> dict[Path, np.ndarray[Any, Any]]:
+    """Four wav files of noise, of n samples and more, and what is in them."""
+    random, found = np.random.default_rng(5), {}
+    for number in range(4):
+        samples = random.integers(-20000, 20000, n + n * number // 5).astype("<i2")
+        path = folder / f"{number}.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, rate, 0, "NONE", ""))
+            file.writeframes(samples.tobytes())
+        found[path] = (samples / 32768).astype(np.float32)
+    return found
 
 
 def whisper(folder: Path) -> tuple[Any, Any, Any]:
@@ -476,18 +484,13 @@ def test_whisper_writes_what_transformers_writes_in_the_language_that_is_said(
     used = zoo.open(tmp_path / "mine", device="cpu")
     marks = [tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("de", task, "notimestamps")]
     assert list(used.spec.generation.ids.first) == marks
-    random, paths, texts = np.random.default_rng(5), [], []
-    for number in range(4):
-        samples = random.integers(-20000, 20000, 6000 + 2770 * number).astype("<i2")
-        paths.append(tmp_path / f"{number}.wav")
-        with wave.open(str(paths[-1]), "wb") as file:
-            file.setparams((1, 2, 16000, 0, "NONE", ""))
-            file.writeframes(samples.tobytes())
-        heard = ears((samples / 32768).astype(np.float32), sampling_rate=16000, return_tensors="pt")
+    sounds, texts = recordings(tmp_path, rate=16000, n=6000), []
+    for samples in sounds.values():
+        heard = ears(samples, sampling_rate=16000, return_tensors="pt")
         written = [token for token in model.generate(**heard)[0].tolist() if token < marks[0] - 3]
         # At its limit transformers may write a further token in the place of the end.
         texts.append(tokenizer.decode(written[: used.spec.generation.max_length - len(marks)]))
-    lines = call("predict", tmp_path / "mine", *paths).stdout.splitlines()
+    lines = call("predict", tmp_path / "mine", *sounds).stdout.splitlines()
     assert [json.loads(line)["text"].split() for line in lines] == [text.split() for text in texts]
     assert len(set(texts)) > 1
 

@@ -14,6 +14,7 @@ import torch
 import zoo
 from zoo.storage.metrics import read
 from zoo.storage.selection import load_weights
+from zoo.training.ranks import READY_FILE
 
 pytestmark = pytest.mark.slow
 
@@ -52,10 +53,10 @@ def run(*words: str | Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def own(folder: Path, devices: int, accumulate: int) -> dict[str, Any]:
+def own(folder: Path, devices: int, accumulate: int, shares: int = 0) -> dict[str, Any]:
     spec = spec_file(folder)
     script = Path(__file__).with_name("own_ranks.py")
-    run(script, spec, folder / "data", str(devices), "3", str(accumulate))
+    run(script, spec, folder / "data", str(devices), "3", str(accumulate), str(shares))
     result: dict[str, Any] = torch.load(folder / "data" / "own.pt", weights_only=True)
     return result
 
@@ -79,6 +80,15 @@ def test_a_stock_trainer_on_two_ranks_gives_the_numbers_of_one(tmp_path: Path) -
     assert_close(one["figures"], two["figures"])
     assert one["answers"] == two["answers"]
     assert [row for row, _ in two["answers"]] == list(range(7))
+
+
+def test_a_stock_trainer_whose_devices_share_the_weights_gives_the_numbers_of_one(tmp_path: Path) -> None:
+    one, two = own(tmp_path / "one", 1, 2), own(tmp_path / "two", 2, 1, shares=1)
+    assert_close(one["weights"], two["weights"])
+    assert_close(one["figures"], two["figures"])
+    assert one["answers"] == two["answers"]
+    assert one["held"] == 1
+    assert two["held"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_zoo_train_on_two_ranks_gives_the_numbers_of_one_and_of_a_stock_trainer(tmp_path: Path) -> None:
@@ -114,4 +124,7 @@ def test_two_nodes_are_two_devices(tmp_path: Path) -> None:
         _, error = node.communicate(timeout=300)
         assert node.returncode == 0, error
     assert_close(load_weights(two), load_weights(tmp_path / "nodes" / "run"))
+    assert not (
+        tmp_path / "nodes" / "run" / READY_FILE
+    ).exists()  # which would let a later start begin too soon
     assert read(two)[-1]["loss"] == pytest.approx(read(tmp_path / "nodes" / "run")[-1]["loss"], rel=1e-6)

@@ -84,6 +84,8 @@ def test_devices_that_share_the_weights_learn_what_whole_copies_learn(
         progress=False,
     )
     assert_alike(final(tmp_path / "one"), final(tmp_path / "shared"))
+    files = (tmp_path / name / "checkpoints" / "step-10" / "model.safetensors" for name in ("one", "shared"))
+    assert len({file.stat().st_size for file in files}) == 1  # tied weights are written once
 
 
 def test_a_run_of_shared_weights_is_resumed_bit_for_bit_and_by_one_device(

@@ -96,10 +96,12 @@ def _finish(folder: Path, *, is_quiet: bool, has_trained: bool = True) -> None:
     """
     from zoo.run.evaluating import evaluate as evaluate_run
     from zoo.run.evaluating import kept_results
+    from zoo.run.folder import run_in
     from zoo.run.telling import early_end
     from zoo.training.ranks import is_first_process
 
-    if not is_first_process():
+    training = run_in(folder).training
+    if not is_first_process(None if training is None else training.n_ranks):
         return
     results = None if has_trained else kept_results(folder)
     if results is None:

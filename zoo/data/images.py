@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from zoo.errors import DataError
+from zoo.errors import DataError, one_line
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 Side = Annotated[int, Field(ge=1, le=65536)]
@@ -49,7 +49,7 @@ def fitted(
             else:
                 found = operations.fit(turned, (width, height), method=method)
     except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
-        return getattr(error, "strerror", None) or " ".join(str(error).split())
+        return getattr(error, "strerror", None) or one_line(error)
     return np.asarray(found, np.uint8)
 
 

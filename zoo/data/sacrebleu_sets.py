@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from registry import suggest
-from zoo.errors import DataError
+from zoo.errors import DataError, one_line
 
 
 def is_test_set(name: str) -> bool:
@@ -40,7 +40,7 @@ def files_of_test_set(name: str, source_language: str, target_language: str) -> 
         ) from None
     except Exception as error:  # of a download anything from a name that is not found to an archive cut off
         raise DataError(
-            f"sacrebleu's {name} ({pair}) is not in {home}, and cannot be downloaded: {_one_line(error)}; where there "
+            f"sacrebleu's {name} ({pair}) is not in {home}, and cannot be downloaded: {one_line(error)}; where there "
             f"is a network, `sacrebleu -t {name} -l {pair} --echo src` puts it there"
         ) from None
     if len(files) < 2:
@@ -53,7 +53,3 @@ def _known() -> dict[str, Any]:
     from sacrebleu.dataset import DATASETS
 
     return dict(DATASETS)
-
-
-def _one_line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -17,11 +17,9 @@ from zoo.interop.checkpoint import WEIGHTS_FILE
 from zoo.interop.rules import Rule, Rules
 from zoo.interop.transfer import fill
 from zoo.kinds import MODEL
-from zoo.storage.files import export_folder
+from zoo.storage.files import SPEC_FILE, export_folder
 from zoo.storage.tensors import promise, stored_tensors, write_tensors
 from zoo.storage.weights import untied
-
-SPEC_FILE = "spec.yaml"
 
 
 class Coder(Protocol):

@@ -120,48 +120,50 @@ def _never(said: Config, ends: list[Any], vocab_size: int) -> tuple[list[int], l
 
 
 def _first(config: Config, said: Config, *, is_pair: bool) -> tuple[list[int], list[str]]:
-    """The ids that every output begins with, and which settings say more than that.
-
-    Whisper's are those of the language, of the task, and the mark that no times are written.
-    """
+    """The ids that every output begins with, and which settings say more than that."""
     bos = said.integer("forced_bos_token_id", None)
-    if bos is not None and is_pair:
-        return [bos], []
-    left_out = (
-        [] if bos is None else [_named("forced_bos_token_id", bos)]
-    )  # a prompt may be longer than one token
-    unmarked = said.value("no_timestamps_token_id", None)
-    marks = [] if unmarked is None else [unmarked]
-    languages, tasks = said.value("lang_to_id", None) or {}, said.value("task_to_id", None) or {}
-    language, task = said.value("language", None), said.value("task", None)
-    forced = said.value("forced_decoder_ids", None)
-    if forced is None and language is None and task is None:
-        forced = config.value("forced_decoder_ids", None)
+    if bos is not None:  # a prompt may be longer than the one token behind which it would stand
+        return ([bos], []) if is_pair else ([], [_named("forced_bos_token_id", bos)])
+    if not is_pair:
+        forced = said.value("forced_decoder_ids", None)
+        return [], [_named("forced_decoder_ids", forced)] if forced else []
     if said.value("return_timestamps", False):
-        return [], [*left_out, _named("return_timestamps", True)]
-    if language is not None or task is not None:
+        return [], [_named("return_timestamps", True)]
+    unmarked = said.value("no_timestamps_token_id", None)
+    opening, left_out = _task_ids(config, said)
+    if left_out or unmarked is None or unmarked in opening:
+        return opening, left_out
+    return [*opening, unmarked], []
+
+
+def _task_ids(config: Config, said: Config) -> tuple[list[int], list[str]]:
+    """Whisper's ids of a language and of what is to be done with it, and which settings say neither."""
+    languages, tasks = said.value("lang_to_id", None) or {}, said.value("task_to_id", None) or {}
+    asked = {name: value for name in ("language", "task") if (value := said.value(name, None)) is not None}
+    if asked:
+        language = asked.get("language")
         known = languages.get(language, languages.get(f"<|{language}|>"))
-        doing = tasks.get(task or "transcribe")
+        doing = tasks.get(asked.get("task", "transcribe"))
         if known is None or doing is None:
-            return [], [*left_out, *(_named(n, v) for n, v in (("language", language), ("task", task)) if v)]
-        return [known, doing, *marks], left_out
+            return [], [_named(name, value) for name, value in asked.items()]
+        return [known, doing], []
+    forced = said.value("forced_decoder_ids", None) or config.value("forced_decoder_ids", None)
     if forced:
-        found = [number for place, number in forced] if all(_is_list_of(each, int) for each in forced) else []
-        if not is_pair or [each[0] for each in forced] != list(range(1, len(forced) + 1)) or not found:
-            return [], [*left_out, _named("forced_decoder_ids", forced)]
-        return [*found, *(mark for mark in marks if mark not in found)], left_out
-    if languages:  # transformers has the model guess it
-        return [], [*left_out, "lang_to_id"]
-    return marks, left_out
+        ids = [each[1] for each in forced if _is_list_of(each, int) and len(each) == 2]
+        if forced != [[place, number] for place, number in enumerate(ids, 1)]:
+            return [], [_named("forced_decoder_ids", forced)]
+        return ids, []
+    return [], ["lang_to_id"] if languages else []  # transformers has the model guess it
 
 
 def _is_list_of(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(type(each) is kind for each in value)
 
 
-_DRAWING = {"temperature": "temperature", "top_p": "top_p", "min_p": "min_p"}
-"""Fields of our sampling by transformers' names, of what is drawn from; and of what else decides."""
+_DRAWING = ("temperature", "top_p", "min_p")
+"""What a sampling draws by, which transformers calls alike."""
 _WEIGHING = {"repetition_penalty": "repetition_penalty", "no_repeat_ngram_size": "no_repeat_ngram"}
+"""What makes tokens less probable, by transformers' names, in our sampling."""
 _TOP_K = 50  # transformers', where it draws and no number is said
 
 
@@ -186,9 +188,9 @@ def _drawing(said: Config, *, n_begun: int | None) -> dict[str, dict[str, Any]]:
     if said.value("do_sample", None):
         top_k = said.integer("top_k", None)
         found |= {"do_sample": {}, "top_k": {"top_k": (_TOP_K if top_k is None else top_k) or None}}
-        for theirs, ours in _DRAWING.items():
-            if (value := said.number(theirs, None)) is not None:
-                found[theirs] = {ours: value}
+        for name in _DRAWING:
+            if (value := said.number(name, None)) is not None:
+                found[name] = {name: value}
     elif found:
         found["do_sample"] = {"top_k": 1}
     return found
@@ -308,7 +310,7 @@ def settings_of(writing: Writing, search: Any, spec: Any) -> tuple[dict[str, Any
         if search.top_k == 1:
             fields["do_sample"] = False
         else:
-            fields |= {theirs: getattr(search, ours) for theirs, ours in _DRAWING.items()}
+            fields |= {name: getattr(search, name) for name in _DRAWING}
             fields |= {"do_sample": True, "top_k": search.top_k or 0}
     elif search.type != "greedy":
         left_out.append(f"type '{search.type}'")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,20 +16,16 @@ import torch
 from torch import nn
 
 from registry import Problem, SpecError, dump
-from zoo.data.coder import Coder
-from zoo.data.coders import load_coder
 from zoo.data.labels import Labels
 from zoo.data.scaling import Scaling
 from zoo.data.tokenizer import Tokenizer
 from zoo.interop import graph_files, hugging_face
 from zoo.interop.graph import Graph, parts, traced, whole_inputs
-from zoo.interop.model_folder import WEIGHTS_FILE, load_model, save_model
-from zoo.kinds import TASK
-from zoo.run.folder import SPEC_FILE, run_in
-from zoo.run.inputs import TEXT_FIELDS, WORDS_FIELDS
-from zoo.run.spec import RunSpec, to_yaml
-from zoo.storage.files import check_free, export_folder
-from zoo.storage.selection import load_weights, weights_folder
+from zoo.interop.model_folder import load_model, save_model
+from zoo.run.inputs import LINE_FIELDS
+from zoo.run.spec import to_yaml
+from zoo.run.using import TrainedRun, open
+from zoo.storage.files import SPEC_FILE, check_free, export_folder
 from zoo.tasks.task import Refusal
 
 Format = Literal["hf", "safetensors", "onnx", "torch-export"]
@@ -68,14 +64,6 @@ class Exported:
         )
 
 
-@dataclass
-class _Loaded:
-    run: RunSpec
-    model: nn.Module
-    checkpoint: str
-    coders: dict[str, Coder] = field(default_factory=dict)
-
-
 def _to_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
@@ -112,7 +100,7 @@ def export(
     check_free(target)
     if format == "onnx":
         graph_files.check_onnx()
-    loaded = _loaded(Path(folder), checkpoint, with_coders=format != "hf")
+    loaded = open(folder, checkpoint=checkpoint, device="cpu")
     with export_folder(target) as inner:
         if format == "hf":
             about, difference = _checkpoint(loaded, inner, target, family, fields or {}, say)
@@ -123,25 +111,8 @@ def export(
     return Exported(target, format, about, _dtypes(loaded.model), difference)
 
 
-def _loaded(folder: Path, checkpoint: str | int, *, with_coders: bool) -> _Loaded:
-    from zoo.assembly.build import build
-
-    run = run_in(folder)
-    if (folder / WEIGHTS_FILE).is_file():
-        model, name = load_model(folder)[1], WEIGHTS_FILE
-    else:
-        model = build(run.model)
-        model.load_state_dict(load_weights(folder, checkpoint))
-        name = weights_folder(folder, checkpoint).name
-    loaded = _Loaded(run, model.eval(), name)
-    if with_coders and run.task is not None:
-        task: Any = TASK.build(run.task, model=run.model, coders={})
-        loaded.coders = {stem: load_coder(folder, stem) for stem in task.coder_names}
-    return loaded
-
-
 def _checkpoint(
-    loaded: _Loaded, inner: Path, target: Path, family: str | None, fields: Mapping[str, Any], say: Say
+    loaded: TrainedRun, inner: Path, target: Path, family: str | None, fields: Mapping[str, Any], say: Say
 ) -> tuple[str, float]:
     run, model = loaded.run, loaded.model
     name = hugging_face.export(
@@ -157,13 +128,13 @@ def _checkpoint(
     return name, _difference_read(loaded, again)
 
 
-def _safetensors(loaded: _Loaded, inner: Path) -> float:
+def _safetensors(loaded: TrainedRun, inner: Path) -> float:
     run = loaded.run
     save_model(inner, run.model, loaded.model, task=run.task, generation=run.generation, coders=loaded.coders)
     return _difference_read(loaded, load_model(inner)[1])
 
 
-def _difference_read(loaded: _Loaded, again: nn.Module) -> float:
+def _difference_read(loaded: TrainedRun, again: nn.Module) -> float:
     """Between a model and the same as it was read back."""
     model: Any = loaded.model
     given, _ = whole_inputs(model, loaded.run.model, 2, {})
@@ -176,7 +147,7 @@ def _difference_read(loaded: _Loaded, again: nn.Module) -> float:
         return graph_files.difference(model(**given), again(**given), real, where="the model read back")
 
 
-def _graphs(loaded: _Loaded, inner: Path, format: str, say: Say) -> float:
+def _graphs(loaded: TrainedRun, inner: Path, format: str, say: Say) -> float:
     run, model = loaded.run, loaded.model
     if format == "onnx" and (found := _dtypes(model)) != "float32":
         say(f"the weights are {found}; ONNX is written in float32")
@@ -197,7 +168,9 @@ def _graphs(loaded: _Loaded, inner: Path, format: str, say: Say) -> float:
     return largest
 
 
-def _about(loaded: _Loaded, format: str, written: list[tuple[Graph, str]], largest: float) -> dict[str, Any]:
+def _about(
+    loaded: TrainedRun, format: str, written: list[tuple[Graph, str]], largest: float
+) -> dict[str, Any]:
     """What a user of the graphs needs to know."""
     run = loaded.run
     about: dict[str, Any] = {
@@ -232,13 +205,13 @@ def _about(loaded: _Loaded, format: str, written: list[tuple[Graph, str]], large
     return about
 
 
-def _example(loaded: _Loaded) -> dict[str, Any] | None:
+def _example(loaded: TrainedRun) -> dict[str, Any] | None:
     """A text and the ids that the model is given for it, so that one who cuts texts himself can see whether he does it
     alike; None for a task that reads none."""
     spec: Any = loaded.run.task
-    if spec is None or spec.reads[0] not in (*TEXT_FIELDS, *WORDS_FIELDS):
+    if spec is None or spec.reads[0] not in LINE_FIELDS or (spec.searches and loaded.run.generation is None):
         return None
-    task: Any = TASK.build(spec, model=loaded.run.model, coders=loaded.coders)
+    task = loaded.task
     (read,) = task.read([{spec.reads[0]: EXAMPLE}], loaded.model)
     if isinstance(read, Refusal):
         return None
@@ -260,5 +233,5 @@ def _dtypes(model: nn.Module) -> str:
     return ", ".join(sorted({str(each.dtype).removeprefix("torch.") for each in model.parameters()}))
 
 
-def _type(loaded: _Loaded) -> str:
+def _type(loaded: TrainedRun) -> str:
     return str(loaded.run.model.type).replace("_", "-")

@@ -10,19 +10,22 @@ from pathlib import Path
 from registry import Problem, SpecError, dump
 from zoo.errors import RunError
 from zoo.run.spec import RunSpec, load
+from zoo.storage.files import SPEC_FILE
 from zoo.storage.hashing import sha256_of_json
 from zoo.tasks.task import TaskSpec
 from zoo.training.ranks import is_first_process
 
 RUNS_FOLDER = Path("runs")
-SPEC_FILE = "spec.yaml"
 
 _FOLDER_VARIABLE = "ZOO_RUN_FOLDER"
 
 
-def new_folder(run: RunSpec, name: str) -> Path:
-    """A folder that nobody else has made: the hash is the spec's, the number the first one free."""
-    if not is_first_process():
+def new_folder(run: RunSpec, name: str, *, n_ranks: int | None = None) -> Path:
+    """A folder that nobody else has made: the hash is the spec's, the number the first one free.
+
+    n_ranks is how many processes share it, None where only a Trainer knows.
+    """
+    if not is_first_process(n_ranks):
         if _FOLDER_VARIABLE not in os.environ:
             raise RunError(
                 "processes started one by one do not know each other's run folder: say which (--out)"

@@ -10,8 +10,8 @@ from zoo.kinds import Row
 from zoo.tasks.task import Refusal, Task
 
 TEXT_FIELDS = ("source", "text")
-WORDS_FIELDS = ("tokens",)
-"""Fields whose value is a list of words, or a text that has spaces between them."""
+LINE_FIELDS = (*TEXT_FIELDS, "tokens")
+"""Fields that a line of text can be: a text, or words with spaces between them."""
 
 
 def asked_row(task: Task, reads: Sequence[str], given: Any) -> Row | Refusal:
@@ -25,7 +25,7 @@ def asked_row(task: Task, reads: Sequence[str], given: Any) -> Row | Refusal:
     if isinstance(given, str | Path):
         if task.file_fields:
             return _of_file(task, given)
-        if reads[0] not in (*TEXT_FIELDS, *WORDS_FIELDS) or isinstance(given, Path):
+        if reads[0] not in LINE_FIELDS or isinstance(given, Path):
             return Refusal(f"the task reads {reads[0]}, and this is {given}")
         return {reads[0]: given}
     if task.file_fields and not isinstance(given, Mapping):

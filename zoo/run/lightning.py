@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from registry import SpecError, dump
 from zoo.errors import DataError, RunError
 from zoo.progress import Bar
-from zoo.run.folder import SPEC_FILE, new_folder, require, run_in
+from zoo.run.folder import new_folder, require, run_in
 from zoo.run.spec import RunSpec, load
 from zoo.run.telling import how_to_give
 from zoo.run.training import remove_attempt
+from zoo.storage.files import SPEC_FILE
 from zoo.storage.ownership import owned
 from zoo.training.ranks import is_first_process, prepared_first
 from zoo.training.settling import settle_end

@@ -11,12 +11,13 @@ from typing import Any
 from registry import SpecError
 from zoo.data.coder import STEMS
 from zoo.errors import DataError
-from zoo.run.folder import SPEC_FILE, new_folder, require, run_in
+from zoo.run.folder import new_folder, require, run_in
 from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec, load
 from zoo.run.starting import in_step
 from zoo.run.telling import done_text, head_line, how_to_give, opening_line
 from zoo.storage.checkpoints import CHECKPOINTS_FOLDER
+from zoo.storage.files import SPEC_FILE
 from zoo.storage.metrics import METRICS_FILE
 from zoo.storage.selection import last_step
 from zoo.tasks.prepared import CACHE_FOLDER
@@ -63,13 +64,13 @@ def train(
         run = load(run)
     require(run, "task", "training", "generation", why="train it", how=how_to_give)
     run = in_step(run)
-    check_memory(run, force=force or not is_first_process())
+    check_memory(run, force=force or not is_first_process(_n_ranks(run)))
     is_new = out is None or not Path(out).exists()
-    folder = new_folder(run, name or "run") if out is None else Path(out)
+    folder = new_folder(run, name or "run", n_ranks=_n_ranks(run)) if out is None else Path(out)
     try:
         return _fit(run, folder, is_resumed=False, progress=progress)
     except (SpecError, DataError):
-        if is_new and is_first_process():
+        if is_new and is_first_process(_n_ranks(run)):
             remove_attempt(folder)
         raise
 
@@ -82,21 +83,26 @@ def resume(folder: str | Path, *overrides: str, progress: bool = True, force: bo
     """
     run = run_in(Path(folder), *overrides)
     require(run, "task", "training", "generation", why="train it", how=how_to_give)
-    check_memory(run, force=force or not is_first_process())
+    check_memory(run, force=force or not is_first_process(_n_ranks(run)))
     return _fit(run, Path(folder), is_resumed=True, progress=progress)
 
 
 def _fit(run: RunSpec, folder: Path, *, is_resumed: bool, progress: bool) -> Path:
     run, reason = settle_precision(run)
     before = last_step(folder) if is_resumed else 0
-    if progress and is_first_process():
+    if progress and is_first_process(_n_ranks(run)):
         print(head_line(run, reason, n_taken=before), file=sys.stderr, flush=True)
     from zoo.training.fit import fit  # the way to lightning, whose import takes longer than torch's
 
     result = fit(run, folder, resume=is_resumed, progress=progress, opening=opening_line(folder))  # type: ignore[arg-type]
-    if before == result.step and is_first_process():
+    if before == result.step and is_first_process(_n_ranks(run)):
         print(done_text(run, folder, result.step), file=sys.stderr)
     return folder
+
+
+def _n_ranks(run: RunSpec) -> int:
+    assert run.training is not None
+    return run.training.n_ranks
 
 
 def remove_attempt(folder: Path) -> None:

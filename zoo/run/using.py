@@ -21,7 +21,7 @@ from zoo.generation.streaming import appended, pieces, rest
 from zoo.interop.model_folder import WEIGHTS_FILE, load_model
 from zoo.kinds import DECODING, TASK, Metric, Row
 from zoo.run.folder import require, run_in
-from zoo.run.inputs import TEXT_FIELDS, WORDS_FIELDS, asked_row
+from zoo.run.inputs import LINE_FIELDS, asked_row
 from zoo.run.spec import RunSpec
 from zoo.storage.selection import load_weights, weights_folder
 from zoo.tasks.answering import CHUNK_ROWS, Progress, answers
@@ -192,7 +192,7 @@ class TrainedRun:
     def text_field(self) -> str:
         """The field of a row that a line of text stands for. Raises: SpecError for a task that reads no text."""
         name = self.reads[0]
-        if name not in (*TEXT_FIELDS, *WORDS_FIELDS):
+        if name not in LINE_FIELDS:
             message = f"{self.run.task.type} reads {name}, no lines of text"  # type: ignore[union-attr]
             raise SpecError([Problem("task", message)])
         return name

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from zoo.errors import RunError
 
+SPEC_FILE = "spec.yaml"
+"""What lies in the folder of a run, of an imported model or of an exported graph: which one it is."""
 _SUFFIX = ".tmp"
 
 

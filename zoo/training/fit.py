@@ -91,7 +91,7 @@ def fit(run: Run, folder: Path, *, resume: bool, progress: bool = True, opening:
     """
     stop = StopRequest.of_process or StopRequest()
     # Of several processes, for Lightning, torchrun or SLURM starts the same command again for each.
-    is_first = run.training.n_ranks == 1 or is_first_process()
+    is_first = is_first_process(run.training.n_ranks)
     with stop.listening(), untouched(), quiet_lightning(), torch_settings(run.training):
         device_type(run.training)  # before anything is made
         check_restartable(run.training.devices)
@@ -192,6 +192,7 @@ class _Session:
                     progress=self.progress,
                     resumed=self.state,
                     identity=self.identity,
+                    folder=self.folder,
                     checkpoints=self.checkpoints,
                     journal=journal,
                     stop=stop,

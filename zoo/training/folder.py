@@ -11,12 +11,11 @@ from zoo.data.coder import STEMS
 from zoo.errors import RunError
 from zoo.storage import files
 from zoo.storage.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
+from zoo.storage.files import SPEC_FILE
 from zoo.storage.metrics import METRICS_FILE
 from zoo.training.making import Run
 from zoo.training.settling import with_training
 from zoo.training.spec import TrainingSpec
-
-SPEC_FILE = "spec.yaml"
 
 
 def refuse_used_folder(folder: Path) -> None:

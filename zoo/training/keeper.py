@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ from zoo.training.module import TrainingModule
 from zoo.training.order import Position
 from zoo.training.progress import Progress
 from zoo.training.randomness import random_state
-from zoo.training.sharding import gathered, set_optimizer_state, set_weights, whole_state
+from zoo.training.ranks import all_are_here
+from zoo.training.sharding import gathered, set_optimizer_state, set_weights, whole_state, whole_weights
 from zoo.training.signals import StopRequest
 from zoo.training.spec import TrainingSpec
 
@@ -47,6 +49,7 @@ class Keeper(Callback):
         progress: Progress,
         resumed: Mapping[str, Any] | None,
         identity: Mapping[str, str],
+        folder: Path,
         checkpoints: Checkpoints,
         journal: Journal | None,
         stop: StopRequest,
@@ -59,6 +62,7 @@ class Keeper(Callback):
         self.progress = progress
         self.resumed = resumed  # what training.pt held, until it is put to use
         self.identity = identity
+        self.folder = folder
         self.checkpoints = checkpoints
         self.journal = journal
         self.stop = stop
@@ -73,6 +77,8 @@ class Keeper(Callback):
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, TrainingModule)
         self._started = time.monotonic() - self.progress.seconds
+        if self.journal is not None:
+            all_are_here(self.folder)
         if self.resumed is not None:
             set_optimizer_state(trainer.optimizers[0], self.resumed["optimizer"])
             scheduler = trainer.lr_scheduler_configs[0].scheduler
@@ -257,11 +263,11 @@ class Keeper(Callback):
         is_first = self.journal is not None
         state = {"optimizer": whole_state(trainer.optimizers[0].state_dict(), is_wanted=is_first)}
         if self.ema is not None:
-            own = whole_state(module.model.state_dict(), is_wanted=is_first)
+            own = whole_weights(module.model, is_wanted=is_first)
             state["weights"] = {name: tensor.clone() for name, tensor in own.items()} if is_first else {}
         refusal: RunError | None = None
         with self._result_weights():
-            weights = whole_state(module.model.state_dict(), is_wanted=is_first)
+            weights = whole_weights(module.model, is_wanted=is_first)
             if self.journal is not None:
                 self.progress.seconds = self.seconds
                 state |= {

@@ -91,7 +91,7 @@ class TrainingModule(LightningModule):
 
     def configure_model(self) -> None:
         """Shares the weights among the devices where the strategy is Lightning's ModelParallelStrategy."""
-        mesh = self._device_mesh
+        mesh = self.device_mesh
         if mesh is not None and not is_sharded(self):
             shard(self, mesh["data_parallel"], step="training_step")
 

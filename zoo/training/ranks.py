@@ -17,9 +17,13 @@ _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 """Variables of torchrun, of SLURM and of Lightning, all 0 or not there in the first process of all."""
 
 
-def is_first_process() -> bool:
-    """False in the further processes of a training on several devices, which run the same command."""
-    return all(os.environ.get(variable, "0") == "0" for variable in _RANKS)
+def is_first_process(n_ranks: int | None = None) -> bool:
+    """False in the further processes of a training on several devices, which run the same command.
+
+    n_ranks is how many there are, None where only a Trainer knows: each of one is the first, even if SLURM has started
+    many of such trainings at once.
+    """
+    return n_ranks == 1 or all(os.environ.get(variable, "0") == "0" for variable in _RANKS)
 
 
 def check_restartable(n_devices: int) -> None:
@@ -40,12 +44,12 @@ def prepared_first(folder: Path, *, is_first: bool) -> Iterator[None]:
     """Around the preparation of a run: in all but the first process it begins when that of the first one is done.
 
     Lightning starts the others later than that; torchrun and SLURM start all at once, on several nodes of one file
-    system. What a killed run left here lets them begin at once, for then what they need lies here too.
+    system. When all have met, `all_are_here` takes the mark away, so that it says nothing of a later start.
     Raises: RunError where the folder goes again, for the first process found that it cannot train.
     """
     ready = folder / READY_FILE
     if is_first:
-        ready.unlink(missing_ok=True)
+        all_are_here(folder)
         yield
         ready.touch()
         return
@@ -56,3 +60,8 @@ def prepared_first(folder: Path, *, is_first: bool) -> Iterator[None]:
         was_there = folder.is_dir()
         time.sleep(0.1)
     yield
+
+
+def all_are_here(folder: Path) -> None:
+    """Takes away what others have waited for."""
+    (folder / READY_FILE).unlink(missing_ok=True)

@@ -65,7 +65,18 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def whole_state(state: Any, *, is_wanted: bool = True) -> Any:
+def whole_weights(model: nn.Module, *, is_wanted: bool) -> dict[str, Tensor]:
+    """A model's state dict with all tensors whole: see whole_state. A weight of several names is one tensor."""
+    found: dict[str, Tensor] = {}
+    made: dict[int, Any] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in made:
+            made[id(tensor)] = whole_state(tensor.detach(), is_wanted=is_wanted)
+        found[name] = made[id(tensor)]
+    return found
+
+
+def whole_state(state: Any, *, is_wanted: bool) -> Any:
     """A state dict with all tensors whole, those of shared ones on the CPU; without them where they are not wanted.
 
     All devices have to ask.

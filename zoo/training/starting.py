@@ -18,6 +18,7 @@ from registry import Problem, SpecError
 from zoo.data.coders import load_coder
 from zoo.errors import RunError
 from zoo.interop.model_folder import WEIGHTS_FILE, load_model
+from zoo.storage.files import SPEC_FILE
 from zoo.storage.records import write_record
 from zoo.storage.selection import load_weights, weights_folder
 
@@ -52,7 +53,7 @@ def take_weights(model: nn.Module, source: Path, folder: Path, *, head: str) -> 
     """
     is_imported = (source / WEIGHTS_FILE).is_file()
     given: dict[str, Tensor] = load_model(source)[1].state_dict() if is_imported else load_weights(source)
-    their_head = str(presets.read(source / "spec.yaml").data["model"]["head"]["type"])
+    their_head = str(presets.read(source / SPEC_FILE).data["model"]["head"]["type"])
     if head != their_head and not {head, their_head} <= _POOLED:
         unlike = {name for name in given if name.startswith("head.")}
     else:

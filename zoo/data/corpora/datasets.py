@@ -16,7 +16,7 @@ from zoo.data.bad_lines import BadLines
 from zoo.data.corpora._tables import BATCH, TableReader, TableSpec
 from zoo.data.images import Colours
 from zoo.data.lines import hash_files
-from zoo.errors import DataError
+from zoo.errors import DataError, one_line
 from zoo.kinds import CORPUS, Row
 
 READABLE = ("arrow", "cache", "csv", "json", "parquet", "text")
@@ -128,7 +128,7 @@ class HuggingFaceDatasets:
                 {name: len(table) for name, table in known.items()}
             )
         except (ValueError, AssertionError) as error:
-            raise DataError(f"{self.where(split)}: no such split: {_one_line(error)}") from None
+            raise DataError(f"{self.where(split)}: no such split: {one_line(error)}") from None
         tables = [known[part.splitname].select(range(part.from_, part.to)) for part in parts]
         return library.concatenate_datasets(tables) if len(tables) > 1 else tables[0]
 
@@ -178,10 +178,10 @@ class HuggingFaceDatasets:
         if not is_folder and isinstance(error, ConnectionError):
             return (
                 f"{self._path}: no folder here, not in the cache of the library datasets, and not reached online: "
-                f"{_one_line(error)}"
+                f"{one_line(error)}"
             )
         files = [match[1] for fault in faults if (match := _UNREADABLE_FILE.search(fault))]
-        return f"{files[-1] if files else self._path}: cannot be read: {_one_line(error.__cause__ or error)}"
+        return f"{files[-1] if files else self._path}: cannot be read: {one_line(error.__cause__ or error)}"
 
 
 @contextmanager
@@ -204,10 +204,6 @@ def _heard(library: Any) -> Iterator[list[str]]:
             logger.handlers, logger.propagate = handlers, propagates
         if has_bars:
             library.enable_progress_bars()
-
-
-def _one_line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
 def _library() -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from zoo.data.bad_lines import BadLines
-from zoo.data.images import MODES, SUFFIXES, Colours, Fit, Resample, Side, fitted, size_of
+from zoo.data.images import SUFFIXES, Colours, Fit, Resample, Side, fitted, size_of
 from zoo.data.lines import hash_files
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, CorpusSpec, Row
@@ -92,10 +92,7 @@ class ImageFolder:
         """SHA-256 of the files' names and bytes, and of what they are brought to."""
         files = self._files(split)
         names = [path.relative_to(self._folder).as_posix() for path in files]
-        # The usual way adds nothing, so that examples that were encoded before there was another are found again.
-        way = (self._fit, self._resample)
-        mode = MODES[self._colours]
-        return hash_files(files, names, self._size, mode, *(way if way != ("cut", "bicubic") else ()))
+        return hash_files(files, names, self._size, self._colours, self._fit, self._resample)
 
     def _files(self, split: str) -> list[Path]:
         folder = Path(self.where(split))

@@ -14,7 +14,7 @@ from zoo.data.bad_lines import BadLines
 from zoo.data.corpora._tables import BATCH, TableReader, TableSpec
 from zoo.data.images import Colours
 from zoo.data.lines import hash_files
-from zoo.errors import DataError
+from zoo.errors import DataError, one_line
 from zoo.kinds import CORPUS, Row
 
 Files = str | Annotated[tuple[str, ...], Field(min_length=1)]
@@ -119,9 +119,7 @@ class Parquet:
             what = getattr(error, "strerror", None)
             read = f", behind row {n_rows}" if n_rows else ""
             why = (
-                f"cannot be read: {what}"
-                if what
-                else f"no Parquet file, or damaged{read}: {_one_line(error)}"
+                f"cannot be read: {what}" if what else f"no Parquet file, or damaged{read}: {one_line(error)}"
             )
             raise DataError(f"{path}: {why}") from None
 
@@ -143,10 +141,6 @@ def _features(schema: Any) -> Mapping[str, Any]:
     except (KeyError, TypeError, ValueError):
         return {}
     return features if isinstance(features, dict) else {}
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _pyarrow() -> tuple[Any, Any]:
