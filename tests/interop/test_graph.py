@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -44,8 +45,6 @@ def test_a_program_gives_the_models_numbers_at_other_sizes(name: str, tmp_path: 
 
 
 def test_onnx_runs_other_batches_than_the_traced_one(tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript")
-    onnxruntime = pytest.importorskip("onnxruntime")
     spec, model = built("vit_small_fashion")
     graph = traced(parts(model, spec)[0])
     assert largest_difference(graph, write_onnx(graph, tmp_path / "model.onnx"), model, spec) < 1e-6
@@ -56,8 +55,6 @@ def test_onnx_runs_other_batches_than_the_traced_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_encoder_decoder_has_three_graphs_in_onnx(tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
     spec, model = built("t5_small")
     whole, encoder, decoder = parts(model, spec)
     for part in (encoder, decoder):
