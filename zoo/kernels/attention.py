@@ -15,7 +15,7 @@ from zoo.masks import Mask
 KERNELS = ("auto", "eager", "matmul", "sdpa", "blocked", "flex")
 
 # Scores of a sentence and head up to which matmul is as fast as sdpa; its memory grows with them.
-_MATMUL_SCORES = 128 * 128
+_MATMUL_SCORES = 48 * 48
 _MATMUL_SCORES_BF16 = 512 * 512
 _FEW_SCORES = 4096  # in all; below, the fused kernel's single call wins
 _FLEX_KEYS = 1024
@@ -55,7 +55,7 @@ def attend(
             not know how many there are.
         flex: in blocked's place on CUDA from 1,024 keys on, by operation count; shorter ones go to sdpa. Also for
             capped scores there, whatever the mask.
-        matmul: on the CPU for T·S up to 128² (sdpa takes 1 to 2 times as long), in bfloat16 up to 512² (2.5
+        matmul: on the CPU for T·S up to 48² (at 16² sdpa takes 1.1 to 2 times as long), in bfloat16 up to 512² (2.5
             to 15 times) where the processor multiplies it, else never (sdpa is 7 to 17 times as fast); and
             where sdpa is unfused, for dropout, a bias with a gradient, values of another width than keys.
             Neither below 4,096 scores in all, where sdpa's single call is faster, nor inside torch.compile,

@@ -43,7 +43,7 @@ def prefers_onednn(x: Tensor, weight: Tensor) -> bool:
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b by oneDNN, without a gradient: contiguous float32 x [M, K], weight [N, K] -> [M, N]."""
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")
 
 
 class _Linear(torch.autograd.Function):

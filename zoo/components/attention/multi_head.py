@@ -18,7 +18,7 @@ from zoo.sizes import Batch, n_kept, n_parameters
 
 # Tokens of a sequence up to which plain products, which keep the weights, may be the fastest kernel of a CPU, and in
 # bfloat16; and those that they fill a shorter one up to: see zoo.kernels.
-_SHORT, _SHORT_HALF, _NARROW = 128, 512, 16
+_SHORT, _SHORT_HALF, _NARROW = 48, 512, 16
 Kernel = Literal["auto", "eager", "matmul", "sdpa", "blocked", "flex"]
 
 
