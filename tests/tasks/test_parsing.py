@@ -179,6 +179,10 @@ def test_a_run_is_trained_and_evaluated_by_the_command_line(tmp_path: Path) -> N
     assert {"f1", "precision", "recall", "exact", "valid"} <= set(results)
     lines = (tmp_path / "run/answers.jsonl").read_text(encoding="utf-8").splitlines()
     assert [set(json.loads(line)) for line in lines] == [{"tree", "symbols", "score"}] * 4
+    (tmp_path / "sentences").write_text("the dog sleeps\n", encoding="utf-8")
+    result = call("predict", tmp_path / "run", tmp_path / "sentences")
+    assert result.exit_code == 0, result.output
+    assert set(json.loads(result.stdout)) == {"tree", "symbols", "score"}
 
 
 def test_a_bad_tree_ends_the_command_before_anything_is_trained(tmp_path: Path) -> None:

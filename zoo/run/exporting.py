@@ -209,10 +209,10 @@ def _example(loaded: TrainedRun) -> dict[str, Any] | None:
     """A text and the ids that the model is given for it, so that one who cuts texts himself can see whether he does it
     alike; None for a task that reads none."""
     spec: Any = loaded.run.task
-    if spec is None or spec.reads[0] not in LINE_FIELDS or (spec.searches and loaded.run.generation is None):
+    if spec is None or spec.asks[0] not in LINE_FIELDS or (spec.searches and loaded.run.generation is None):
         return None
     task = loaded.task
-    (read,) = task.read([{spec.reads[0]: EXAMPLE}], loaded.model)
+    (read,) = task.read([{spec.asks[0]: EXAMPLE}], loaded.model)
     if isinstance(read, Refusal):
         return None
     tensors = task.collate([read]).tensors
@@ -222,7 +222,7 @@ def _example(loaded: TrainedRun) -> dict[str, Any] | None:
         if isinstance(each, torch.Tensor) and each.dim() == 2 and each.dtype == torch.int64
     }
     bounds = {key: getattr(spec, key) for key in ("max_length", "length", "truncation") if hasattr(spec, key)}
-    return {spec.reads[0]: EXAMPLE, "ids": ids, **bounds}
+    return {spec.asks[0]: EXAMPLE, "ids": ids, **bounds}
 
 
 def _dtype(model: nn.Module) -> torch.dtype:

@@ -178,10 +178,10 @@ class TrainedRun:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The fields of a row of its task. Raises: SpecError where it has none."""
+        """The fields of a row that its task is asked about. Raises: SpecError where it has none."""
         require(self.run, "task", why="use its model")
-        reads: tuple[str, ...] = self.run.task.reads  # type: ignore[union-attr]
-        return reads
+        asks: tuple[str, ...] = self.run.task.asks  # type: ignore[union-attr]
+        return asks
 
     @property
     def file_suffixes(self) -> frozenset[str]:

@@ -50,6 +50,10 @@ class ParsingSpec(WritingSpec):
             )
 
     @property
+    def asks(self) -> tuple[str, ...]:
+        return ("text", *self.reads)
+
+    @property
     def longest(self) -> int:
         return self.max_length
 

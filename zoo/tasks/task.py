@@ -55,6 +55,12 @@ class TaskSpec(Spec):
     """Folder for the encoded data, which many runs may share; null: one in the run folder."""
 
     @property
+    def asks(self) -> tuple[str, ...]:
+        """The fields of a row that is asked about, then those that are found out: by default those that are learnt
+        from."""
+        return self.reads
+
+    @property
     def longest(self) -> int:
         """Most tokens of an input; 0 where the spec bounds it by nothing."""
         return 0
