@@ -21,11 +21,16 @@ def build(spec: Spec, *, device: str | torch.device = "cpu") -> nn.Module:
         raise TypeError(
             f"build takes a spec, such as zoo.load('quickstart').model, not {type(spec).__name__}"
         )
-    if torch.device(device).type == "meta":
+    device = torch.device(device)
+    if device.type == "meta":
         return on_meta(lambda: MODEL.build(spec))
-    with torch.device(device):
+    with device:
+        start = int(torch.randint(2**62, (), device="cpu"))
         model = MODEL.build(spec)
-        model.initialize(model)
+        # From where the generator stood before the parts drew anything, for how much they draw is their own matter.
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(start)
+            model.initialize(model)
     return model
 
 
