@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from presets.errors import PresetError, UnknownKeyError, guess, short
-from presets.merging import Keys, merged, replaces, with_keys
+from presets.merging import Keys, displaced, merged, replaces, with_keys
 from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text, read_value
 
 TOP_LEVEL_KEYS = ("model", "task", "training", "generation", "scales", "extends")
@@ -118,10 +118,12 @@ class _Draft:
     def apply(self, settings: Sequence[tuple[str, Any, str]]) -> None:
         """Sets dotted paths, shorter ones first: a component before its keys."""
         split = [(tuple(path.split(".")), value, place) for path, value, place in settings]
+        given = {keys[:length] for keys, _, _ in split for length in range(1, len(keys) + 1)}
         for keys, value, place in sorted(split, key=lambda item: len(item[0]) - (item[0][-1] == "type")):
-            self.noted(self._set, keys, value, place)
+            self.noted(self._set, keys, value, place, given)
 
-    def _set(self, keys: Keys, value: Any, place: str) -> None:
+    def _set(self, keys: Keys, value: Any, place: str, given: set[Keys]) -> None:
+        """Sets a path; `given` are all that are set beside it, with those around them."""
         if keys[0] not in SETTABLE_KEYS:
             raise UnknownKeyError(place, ".".join(keys), guess(keys[0], SETTABLE_KEYS))
         if len(keys) > MAX_DEPTH:
@@ -129,6 +131,7 @@ class _Draft:
         node: Any = self.data
         for depth, key in enumerate(keys[:-1], start=1):
             child = _get(node, key, keys[:depth], place)
+            self._displace(node, keys[:depth], given)
             if isinstance(child, str):
                 child = node[_index(node, key)] = with_keys(child)
             elif child is None:
@@ -148,6 +151,18 @@ class _Draft:
         self._forget(old, keys)
         node[_index(node, keys[-1])] = value
         self.places[keys] = place
+        if value is not None:
+            self._displace(node, keys, given)
+
+    def _displace(self, node: Any, keys: Keys, given: set[Keys]) -> None:
+        """Takes out of the mapping what filled the slot of a key that is set, unless that is set as well."""
+        if not isinstance(node, dict):
+            return
+        for other in displaced({keys[-1]: keys}) & node.keys():
+            where = (*keys[:-1], other)
+            if where not in given:
+                self._forget(node.pop(other), where)
+                self.places.pop(where, None)
 
     def _forget(self, value: Any, keys: Keys) -> None:
         for below in _paths_below(value, keys):

@@ -16,12 +16,13 @@ from zoo.kinds import (
     HEAD,
     INITIALIZATION,
     LAYOUT,
+    MIXER,
     NORM,
     POSITION,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = (ATTENTION, FFN, NORM, POSITION, LAYOUT, EMBEDDING, HEAD, INITIALIZATION)
+PARTS = (ATTENTION, MIXER, FFN, NORM, POSITION, LAYOUT, EMBEDDING, HEAD, INITIALIZATION)
 HOMES = ("zoo.", "registry.")
 
 

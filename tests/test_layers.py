@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
             "embedding",
             "head",
             "initialization",
+            "mixer",
         )
     ),
     ("zoo.assembly",),

@@ -190,14 +190,14 @@ REFUSED = {
         "encoder_decoder", {"position": CONVOLUTIONAL}, "convolutional positions look at later frames"),
     "a table that no attention reads": (
         "encoder_only", {"position": RELATIVE},
-        "model.position: nothing uses relative_embeddings positions: no attention of model.encoder"),
+        "model.position: nothing uses relative_embeddings positions: nothing in model.encoder"),
     "a table under an attention without terms": (
         "encoder_only", {"encoder.position": RELATIVE, "encoder.layer.self_attention":
                          {"type": "disentangled", "n_heads": 3, "position_terms": []}},
         "model.encoder.position: nothing uses relative_embeddings positions"),
     "a table that the decoder's copy does not use": (
         "encoder_decoder", {"position": RELATIVE, "encoder.layer.self_attention": DISENTANGLED},
-        "model.position: nothing uses relative_embeddings positions: no attention of model.decoder"),
+        "model.position: nothing uses relative_embeddings positions: nothing in model.decoder"),
     "a table of one layer": (
         "encoder_only", {"encoder.layers.1.layer.position": RELATIVE},
         "model.encoder.layers.1.layer.position: nothing uses relative_embeddings positions: this layer's attention"),

@@ -23,10 +23,10 @@ from zoo.components.position.learned import Learned
 from zoo.components.position.rotary import Rotary
 from zoo.conformance.laws import laws
 from zoo.kernels.cache import KeyValueCache, MemoryCache
-from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, INITIALIZATION, LAYOUT, NORM, POSITION
+from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, INITIALIZATION, LAYOUT, MIXER, NORM, POSITION
 from zoo.masks import Mask
 
-COMPONENTS = [ATTENTION, FFN, NORM, POSITION, LAYOUT, EMBEDDING, HEAD, INITIALIZATION]
+COMPONENTS = [ATTENTION, MIXER, FFN, NORM, POSITION, LAYOUT, EMBEDDING, HEAD, INITIALIZATION]
 
 
 def cases():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -26,6 +27,20 @@ CASES: list[tuple[Any, Any, Any]] = [
     (None, {"eps": 2}, {"eps": 2}),
 ]
 
+HEADS, LSTM = {"type": "multi_head", "n_heads": 2}, {"type": "lstm"}
+SLOTS: list[tuple[Any, Any, Any]] = [
+    ({"self_attention": HEADS, "dropout": 1}, {"mixer": LSTM}, {"mixer": LSTM, "dropout": 1}),
+    ({"self_attention": None, "mixer": LSTM}, {"self_attention": "none"}, {"self_attention": "none"}),
+    ({"self_attention": HEADS, "mixer": None}, {"mixer": "lstm"}, {"mixer": "lstm"}),
+    ({"mixer": LSTM}, {"mixer": {"bias": True}}, {"mixer": {**LSTM, "bias": True}}),
+    ({"self_attention": HEADS}, {"mixer": None}, {"self_attention": HEADS, "mixer": None}),
+    (
+        {"self_attention": HEADS},
+        {"self_attention": {"n_heads": 3}, "mixer": LSTM},
+        {"self_attention": {**HEADS, "n_heads": 3}, "mixer": LSTM},
+    ),
+]
+
 
 @pytest.mark.parametrize(("part", "changes", "whole"), CASES)
 def test_another_type_replaces_a_part_and_other_keys_change_it(part: Any, changes: Any, whole: Any) -> None:
@@ -37,6 +52,27 @@ def test_overrides_go_by_the_same_law(part: Any, changes: Any, whole: Any) -> No
     if isinstance(changes, dict):
         words = [f"model.norm.{key}={value}" for key, value in changes.items()]
         assert presets.read({"model": {"norm": part}}, overrides=words).data == {"model": {"norm": whole}}
+
+
+@pytest.mark.parametrize(("part", "changes", "whole"), SLOTS)
+def test_what_is_given_takes_the_slot_from_what_was_inherited(part: Any, changes: Any, whole: Any) -> None:
+    replaced = set[tuple[str, ...]]()
+    assert merged(part, changes, replaced=replaced) == whole
+    assert {("self_attention",), ("mixer",)} & replaced >= {
+        (key,) for key in part if key not in whole and key != "dropout"
+    }
+    words = [f"model.layer.{key}={json.dumps(value)}" for key, value in changes.items()]
+    found = presets.read({"model": {"layer": part}}, overrides=words).data["model"]["layer"]
+    assert {key for key in found if found[key] is not None} == {
+        key for key in whole if whole[key] is not None
+    }
+
+
+def test_a_key_of_a_part_takes_its_slot_too() -> None:
+    layer = {"self_attention": HEADS}
+    found = presets.read({"model": {"layer": layer}}, overrides=["model.layer.mixer.type=lstm"])
+    assert found.data == {"model": {"layer": {"mixer": LSTM}}}
+    assert "self_attention" not in found.locate("model.layer.self_attention.n_heads")
 
 
 def test_a_type_given_by_an_override_replaces_what_had_none() -> None:

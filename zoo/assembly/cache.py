@@ -15,9 +15,14 @@ from zoo.kernels.cache import Cache, CrossCache
 class LayerCache:
     """What one layer remembers; None for what keeps nothing, or is not there."""
 
-    def __init__(self, *, self_attention: Cache | None, cross_attention: CrossCache | None) -> None:
-        self.self_attention = self_attention
+    def __init__(
+        self, *, own: Cache | None, cross_attention: CrossCache | None, of_memory: Sequence[CrossCache]
+    ) -> None:
+        self.own = own
+        """What its self-attention, or its mixer, keeps of the tokens so far."""
         self.cross_attention = cross_attention
+        self.of_memory = of_memory
+        """Those that keep something of the memory: the cross-attention, and a mixer that reads it."""
 
 
 class StackCache:
@@ -31,11 +36,11 @@ class StackCache:
     def reorder(self, rows: Tensor) -> None:
         """New row i continues old row rows[i]: rows int64 [M]. The memory stays: see `select`."""
         for layer in self.layers:
-            if layer.self_attention is not None:
-                layer.self_attention.reorder(rows)
+            if layer.own is not None:
+                layer.own.reorder(rows)
 
     def select(self, sentences: Tensor) -> None:
         """Keeps these sentences of the memory: int64 [M]. Rows stay: call `reorder` for them too."""
         for layer in self.layers:
-            if layer.cross_attention is not None:
-                layer.cross_attention.select(sentences)
+            for held in layer.of_memory:
+                held.select(sentences)

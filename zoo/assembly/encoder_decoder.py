@@ -116,8 +116,7 @@ class EncoderDecoderSpec(Spec):
         found += model_position_problems(self, path, {"encoder": self.encoder, "decoder": self.decoder})
         place = f"{path}.encoder.position" if self.encoder.position else f"{path}.position"
         found += length_problems(place, self.source, self.encoder.position or self.position)
-        crossings = [layer.cross_attention for _, layer in self.decoder.forms("")]
-        if all(getattr(crossing, "gives_nothing", False) for crossing in crossings):
+        if not any(layer.reads_memory for _, layer in self.decoder.forms("")):
             message = (
                 "no layer reads the encoder, whose weights would never learn: give one a cross_attention that is not "
                 "none, or take decoder_only"

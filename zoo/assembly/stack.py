@@ -14,7 +14,7 @@ from registry import Problem, Spec, Within, partial
 from zoo.assembly.cache import StackCache
 from zoo.assembly.layer import Layer, LayerSpec, head_size, heads
 from zoo.assembly.merging import merged, with_layers
-from zoo.assembly.usage import has_weights, is_unread, unused
+from zoo.assembly.usage import has_weights, is_unread, reads, unused
 from zoo.components.heads import has_hook
 from zoo.kernels.dropout import dropout as drop
 from zoo.kinds import NORM, POSITION, Position
@@ -166,14 +166,15 @@ class StackSpec(Spec):
         ]
 
     @property
-    def first_layer(self) -> LayerSpec:
-        """The spec of the first layer."""
-        return self.forms("")[0][1]
+    def first_mixing(self) -> Spec:
+        """What mixes in the first layer that has heads, else in the first: the stack's positions have its."""
+        mixing = [layer.mixing for _, layer in self.forms("")]
+        return next((each for each in mixing if hasattr(each, "n_heads")), mixing[0])
 
     @property
     def n_heads(self) -> int:
-        """The first layer's heads, which are those of the stack's positions."""
-        return heads(self.first_layer.self_attention)
+        """The heads of the stack's positions."""
+        return heads(self.first_mixing)
 
     def contexts(
         self, *, d_model: int, position: Spec, is_causal: bool, has_memory: bool, **rest: Any
@@ -197,7 +198,7 @@ class StackSpec(Spec):
             {
                 "d_model": d_model,
                 "n_heads": self.n_heads,
-                "d_k": head_size(self.first_layer.self_attention, d_model),
+                "d_k": head_size(self.first_mixing, d_model),
                 "role": "causal" if is_causal else "self",
             },
             is_checked=has_hook(position, "embed")
@@ -206,8 +207,8 @@ class StackSpec(Spec):
 
     def uses(self, position: Spec, *, d_model: int) -> bool:
         """Whether anything here uses these positions as the stack's; ones that do nothing need no use."""
-        attentions = [layer.self_attention for _, layer in self.forms("") if layer.position is None]
-        return not is_unread(position, attentions, d_model=d_model, n_heads=self.n_heads)
+        mixing = [layer.mixing for _, layer in self.forms("") if layer.position is None]
+        return not is_unread(position, mixing, d_model=d_model, n_heads=self.n_heads)
 
     def learns_in_vain(self, position: Spec, *, d_model: int) -> bool:
         """Whether these positions, as the stack's, would hold weights that nothing uses."""
@@ -227,19 +228,20 @@ class StackSpec(Spec):
             found.append(unused(f"{path}.position", self.position, path))
         first = self.n_heads
         for where, layer in self.forms(path):
-            if getattr(layer.self_attention, "needs_global_tokens", False) and not names_global_tokens:
+            if getattr(layer.mixing, "needs_global_tokens", False) and not names_global_tokens:
                 message = (
                     "nothing uses the projections for global tokens: this model is not told which those are, and "
                     "n_global is 0; give n_global, or take restricted attention"
                 )
                 found.append(Problem(f"{where}.self_attention.n_global", message))
-            n_heads = heads(layer.self_attention)
-            if layer.position is None and getattr(own, "is_per_head", False) and n_heads != first:
+            n_heads = heads(layer.mixing)
+            shares = layer.position is None and reads(layer.mixing, own)
+            if shares and getattr(own, "is_per_head", False) and n_heads != first:
                 message = (
                     f"n_heads ({n_heads}) must be the first layer's ({first}), for they share positions that have "
                     "something for each head; or give this layer a position of its own"
                 )
-                found.append(Problem(f"{where}.self_attention", message))
+                found.append(Problem(f"{where}.{layer.mixing_slot}", message))
         return found
 
 

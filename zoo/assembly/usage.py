@@ -11,21 +11,22 @@ from zoo.kinds import ATTENTION, POSITION
 from zoo.sizes import n_parameters
 
 
-def reads(attention: Spec, position: Spec) -> bool:
-    """Whether an attention calls a method by which the position does anything; one that does not say may call any."""
-    called = getattr(attention, "reads", None)
+def reads(mixing: Spec, position: Spec) -> bool:
+    """Whether an attention or a mixer calls a method by which the position does anything; one that does not say may
+    call any."""
+    called = getattr(mixing, "reads", None)
     return called is None or any(has_hook(position, name) for name in called)
 
 
-def is_unread(position: Spec, attentions: Sequence[Spec], *, d_model: int, n_heads: int) -> bool:
-    """Whether a position has something to say, to attentions alone, that none of these reads.
+def is_unread(position: Spec, mixing: Sequence[Spec], *, d_model: int, n_heads: int) -> bool:
+    """Whether a position has something to say, to what mixes positions alone, that none of these reads.
 
     Where there are none, because each has positions of its own, only weights would be in vain.
     """
-    if has_hook(position, "embed") or any(reads(attention, position) for attention in attentions):
+    if has_hook(position, "embed") or any(reads(each, position) for each in mixing):
         return False
     says_something = has_hook(position, "rotate") or has_hook(position, "bias")
-    return (says_something and bool(attentions)) or has_weights(position, d_model=d_model, n_heads=n_heads)
+    return (says_something and bool(mixing)) or has_weights(position, d_model=d_model, n_heads=n_heads)
 
 
 def has_weights(position: Spec, *, d_model: int, n_heads: int) -> bool:
@@ -37,7 +38,7 @@ def unused(path: str, position: Spec, where: str = "") -> Problem:
     """The problem of a position that nothing uses, of the layers `where` or of its own, with who would."""
     examples = {name: ATTENTION.examples(name)[:1] for name in ATTENTION.names()}
     able = [name for name, specs in examples.items() if specs and reads(specs[0], position)]
-    who = f"no attention of {where}, in a layer without its own," if where else "this layer's attention never"
+    who = f"nothing in {where}, in a layer without its own," if where else "this layer never"
     known = f"the attentions {', '.join(able)} do" if able else "no attention does"
     return Problem(
         path,

@@ -12,7 +12,7 @@ from registry import Kind, Spec, check
 from zoo.assembly.build import build
 from zoo.conformance.attention import partner
 from zoo.conformance.trials import B, D, Law, S, V, randomised, require, same, seeded
-from zoo.kinds import ATTENTION, MODEL, POSITION
+from zoo.kinds import ATTENTION, MIXER, MODEL, POSITION
 
 
 def laws_inside(kind: Kind, spec: Spec) -> list[tuple[str, Law]]:
@@ -27,6 +27,7 @@ def laws_inside(kind: Kind, spec: Spec) -> list[tuple[str, Law]]:
 
 _SLOTS = {
     "attention": "self_attention",
+    "mixer": "mixer",
     "ffn": "ffn",
     "norm": "norm",
     "layout": "layout",
@@ -42,6 +43,8 @@ def _with(kind: Kind, spec: Spec) -> dict[str, Any]:
     position: Spec | str = partner(spec) if kind is ATTENTION and _needs_position(spec) else "learned"
     if kind is POSITION:
         return {"n_layers": 2, "layer": layer, "position": spec}
+    if kind is MIXER:
+        del layer["self_attention"]
     return {"n_layers": 2, "layer": layer | {_SLOTS[kind.name]: spec}, "position": position}
 
 

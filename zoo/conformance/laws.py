@@ -16,6 +16,7 @@ from zoo.conformance.head import head_laws
 from zoo.conformance.initialization import initialization_laws
 from zoo.conformance.inside import laws_inside
 from zoo.conformance.layout import layout_laws
+from zoo.conformance.mixer import mixer_laws
 from zoo.conformance.model import model_laws
 from zoo.conformance.norm import norm_laws
 from zoo.conformance.position import position_laws
@@ -28,6 +29,7 @@ _LAWS: dict[str, Callable[[Spec], list[Law]]] = {
     "head": head_laws,
     "initialization": initialization_laws,
     "layout": layout_laws,
+    "mixer": mixer_laws,
     "model": model_laws,
     "norm": norm_laws,
     "position": position_laws,

@@ -1,4 +1,4 @@
-"""What attentions remember between the steps of a search: keys and values of the tokens so far, and of the memory.
+"""What mixers remember between the steps of a search: keys and values of the tokens so far, a state, the memory's.
 
 A row is one sequence under way. A sentence is one row of the encoder's memory; in a beam search the rows of a
 sentence stand next to each other. Memory keys and values are held once per sentence, whatever the beam size.
@@ -63,6 +63,19 @@ class KeyValueCache:
             move = Move(rows, n_held=self._keys.shape[0])
             self._keys = _moved(self._keys, self.length, move)
             self._values = _moved(self._values, self.length, move)
+
+
+class StateCache:
+    """The state of a mixer whose size does not grow with the tokens: tensors with one row a sequence each."""
+
+    def __init__(self) -> None:
+        self.state: tuple[Tensor, ...] | None = None
+        """Tensors [N, ...], set by the mixer at each call and never written into; None before the first."""
+
+    def reorder(self, rows: Tensor) -> None:
+        """New row i continues old row rows[i]: rows int64 [M], M may differ from N."""
+        if self.state is not None:
+            self.state = tuple(tensor.index_select(0, rows) for tensor in self.state)
 
 
 class MemoryCache:

@@ -5,7 +5,7 @@ H heads, K size per head, F d_ff, V vocabulary size. Masks are bool and True mea
 
 A module needs no base class to be registered: it must take the keyword arguments its kind names as context besides
 its spec's fields, and answer the calls of its kind's Protocol, a torch module by its `forward`. A plugin adds a kind
-by making one: `registry.Kind("mixer", context=("d_model",))`.
+by making one: `registry.Kind("adapter", context=("d_model",))`.
 """
 
 from zoo.kinds.attention import ATTENTION, Attention
@@ -20,6 +20,7 @@ from zoo.kinds.layout import LAYOUT, Layout, LayoutSpec
 from zoo.kinds.length_penalty import LENGTH_PENALTY, LengthPenalty
 from zoo.kinds.logger import LOGGER, Logger
 from zoo.kinds.metric import METRIC, Metric, MetricSpec, Scores
+from zoo.kinds.mixer import MIXER, Mixer, MixerSpec
 from zoo.kinds.model import MODEL, Model, ModelSpec, mask_name, read_slots
 from zoo.kinds.norm import NORM, Norm
 from zoo.kinds.optimizer import OPTIMIZER, Optimizer
@@ -42,6 +43,7 @@ __all__ = [
     "LENGTH_PENALTY",
     "LOGGER",
     "METRIC",
+    "MIXER",
     "MODEL",
     "NORM",
     "OPTIMIZER",
@@ -65,6 +67,8 @@ __all__ = [
     "Logger",
     "Metric",
     "MetricSpec",
+    "Mixer",
+    "MixerSpec",
     "Model",
     "ModelSpec",
     "Norm",

@@ -1,0 +1,166 @@
+"""What recurrent mixers share: a recurrence in one direction by torch's kernel, and one or two of them in a layer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from registry import Spec
+from zoo.kernels.cache import StateCache
+from zoo.kernels.linear import Linear
+from zoo.kernels.strips import Strips, strips_of
+from zoo.kinds import MixerSpec, Position, Role
+from zoo.masks import Mask
+from zoo.sizes import Batch, linear_size
+
+Cell = Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
+State = tuple[Tensor, ...]
+
+N_GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
+"""Products of the input, and of the state, that a step of the cell takes."""
+_KERNELS: dict[Cell, Any] = {
+    "lstm": torch.lstm,
+    "gru": torch.gru,
+    "rnn_tanh": torch.rnn_tanh,
+    "rnn_relu": torch.rnn_relu,
+}
+
+
+class RecurrentSpec(MixerSpec):
+    """Fields shared by the recurrent mixers."""
+
+    d_hidden: int | None = Field(None, ge=1, le=65536)
+    """Size of the state, in each direction; None: d_model. Another is projected to d_model."""
+    bidirectional: bool = False
+    """Whether a second recurrence, with weights of its own, reads from the end; both together are projected to
+    d_model."""
+    bias: bool = True
+    """Whether the products of the input and of the state, and the projection, add a bias, as torch's do."""
+
+    def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
+        if self.bidirectional and role == "causal":
+            raise ValueError(
+                "bidirectional is true, so a place would learn of later tokens, which a decoder must not; set it false"
+            )
+
+    def n_recurrent(self, d_model: int, cell: Cell) -> int:
+        """The parameters of all directions and of the projection."""
+        H, n_products, n = self.d_hidden or d_model, N_GATES[cell], 2 if self.bidirectional else 1
+        own = linear_size(d_model, n_products * H, bias=self.bias)
+        state = linear_size(H, n_products * H, bias=self.bias)
+        projection = linear_size(n * H, d_model, bias=self.bias) if n * H != d_model or n > 1 else 0
+        return n * (own + state) + projection
+
+    def n_kept_recurrent(self, d_model: int, batch: Batch, n_values: int) -> int:
+        """What is kept of the input, and for each direction n_values numbers of the state's size a token."""
+        H, n = self.d_hidden or d_model, 2 if self.bidirectional else 1
+        return batch.n_tokens * (d_model + n * n_values * H)
+
+
+class Recurrence(nn.Module):
+    """A recurrence in one direction, by torch's kernel; its matrices are linear maps, so that they are set as such.
+
+    Shapes: x [N, L, D], state of one tensor [N, H], two of an lstm -> out [N, L, H] and the state at the end.
+    """
+
+    def __init__(self, cell: Cell, *, d_model: int, d_hidden: int, bias: bool) -> None:
+        super().__init__()
+        self.cell = cell
+        self.input = Linear(d_model, N_GATES[cell] * d_hidden, bias=bias)
+        self.recurrent = Linear(d_hidden, N_GATES[cell] * d_hidden, bias=bias)
+
+    def new_state(self, n: int) -> State:
+        """The state of n sequences before their first token: zeros."""
+        weight = self.recurrent.weight
+        return tuple(weight.new_zeros(n, weight.shape[1]) for _ in range(2 if self.cell == "lstm" else 1))
+
+    def forward(
+        self, x: Tensor, state: State | None = None, *, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """The end is that of x, or where `lengths`, int64 [N] of 1 at least, say; state None is `new_state`."""
+        state = self.new_state(x.shape[0]) if state is None else state
+        if lengths is None:
+            out, state = self._run(x, None, state)
+            return out, state
+        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        there, back = packed.sorted_indices, packed.unsorted_indices
+        assert there is not None
+        data, state = self._run(packed.data, packed.batch_sizes, tuple(one[there] for one in state))
+        padded, _ = pad_packed_sequence(
+            PackedSequence(data, packed.batch_sizes, there, back), batch_first=True, total_length=x.shape[1]
+        )
+        return padded, tuple(one[back] for one in state)
+
+    def _run(self, x: Tensor, batch_sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
+        """One call of the kernel: x [N, L, D], or the data of a packed sequence with its batch sizes."""
+        weights = [self.input.weight, self.recurrent.weight]
+        if self.input.bias is not None:
+            weights += [self.input.bias, self.recurrent.bias]
+        hidden = [one[None] for one in state]
+        given = hidden if self.cell == "lstm" else hidden[0]
+        # n_layers, dropout, whether a backward pass may follow, whether it is bidirectional
+        rest = (len(weights) == 4, 1, 0.0, torch.is_grad_enabled(), False)
+        kernel = _KERNELS[self.cell]
+        if batch_sizes is None:
+            out, *after = kernel(x, given, weights, *rest, True)  # batch first
+        else:
+            out, *after = kernel(x, batch_sizes, given, weights, *rest)
+        return out, tuple(one[0] for one in after)
+
+
+class Recurrent(nn.Module):
+    """A recurrence over each document, or two in both directions, and a projection where their output is not [.., D].
+
+    Shapes: x [B, T, D] -> [B, T, D].
+    """
+
+    def __init__(
+        self, cell: Cell, *, d_model: int, d_hidden: int | None, bidirectional: bool, bias: bool
+    ) -> None:
+        super().__init__()
+        H = d_hidden or d_model
+        self.forwards = Recurrence(cell, d_model=d_model, d_hidden=H, bias=bias)
+        self.backwards = Recurrence(cell, d_model=d_model, d_hidden=H, bias=bias) if bidirectional else None
+        width = 2 * H if bidirectional else H
+        self.output = Linear(width, d_model, bias=bias) if bidirectional or width != d_model else None
+
+    def roles(self) -> dict[nn.Module, Role]:
+        """What the matrices are for; gates are rows of the same matrix as the content, and are set with it."""
+        found: dict[nn.Module, Role] = {self.forwards.input: "residual_input"}
+        if self.backwards is not None:
+            found[self.backwards.input] = "residual_input"
+        if self.output is not None:
+            found[self.output] = "residual_output"
+        return found
+
+    def forward(
+        self, x: Tensor, *, mask: Mask, position: Position | None, cache: StateCache | None
+    ) -> Tensor:
+        strips = strips_of(mask, x)
+        rows = strips.split(x)  # [N, L, D]
+        out = self.continued(rows, strips, cache)
+        if self.backwards is not None:
+            back, _ = self.backwards(strips.reversed(rows))
+            out = torch.cat([out, strips.reversed(back)], dim=-1)  # [N, L, 2H]
+        return strips.join(out if self.output is None else self.output(out))
+
+    def continued(self, rows: Tensor, strips: Strips, cache: StateCache | None) -> Tensor:
+        """The forward recurrence over strips, from where the cache stands: [N, L, D] -> [N, L, H]."""
+        if cache is None:
+            out, _ = self.forwards(rows)
+            return out
+        n_rows = rows.shape[0] if strips.last is None else len(strips.last)
+        before = cache.state or self.forwards.new_state(n_rows)
+        # A single place that is padded needs no length: the state before it is kept by `end`.
+        lengths = None if strips.lengths is None or rows.shape[1] == 1 else strips.lengths.clamp(min=1)
+        out, after = self.forwards(rows, tuple(map(strips.begin, before)), lengths=lengths)
+        cache.state = tuple(strips.end(*pair) for pair in zip(after, before, strict=True))
+        return out
+
+    def new_cache(self) -> StateCache:
+        """The state after no token."""
+        return StateCache()

@@ -1,0 +1,38 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from zoo.components.mixer._recurrent import Recurrent, RecurrentSpec
+from zoo.kinds import MIXER
+from zoo.sizes import Batch
+
+
+class LSTMSpec(RecurrentSpec):
+    type: Literal["lstm"] = "lstm"
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return self.n_recurrent(d_model, "lstm")
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return self.n_kept_recurrent(d_model, batch, 8)
+
+
+@MIXER.register(
+    "lstm",
+    spec=LSTMSpec,
+    examples=[{}, {"d_hidden": 5, "bias": False}, {"d_hidden": 7, "bidirectional": True}],
+)
+class LSTM(Recurrent):
+    """A memory cell that gates write, keep and read: c = f ⊙ c + i ⊙ g, h = o ⊙ tanh c.
+
+    i, f, o = σ(W x + U h + b) each, g = tanh(W x + U h + b); h is the output.
+
+    Source: Hochreiter and Schmidhuber 1997; with the forget gate of Gers et al. 2000, as in torch.nn.LSTM; two
+        directions: Graves and Schmidhuber 2005.
+    Shapes: x [B, T, D] -> [B, T, D].
+    """
+
+    def __init__(self, *, d_model: int, d_hidden: int | None, bidirectional: bool, bias: bool) -> None:
+        super().__init__("lstm", d_model=d_model, d_hidden=d_hidden, bidirectional=bidirectional, bias=bias)

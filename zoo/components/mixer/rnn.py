@@ -1,0 +1,53 @@
+"""The simple recurrence."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from zoo.components.mixer._recurrent import Cell, Recurrent, RecurrentSpec
+from zoo.kinds import MIXER
+from zoo.sizes import Batch
+
+_CELLS: dict[str, Cell] = {"tanh": "rnn_tanh", "relu": "rnn_relu"}
+
+
+class RNNSpec(RecurrentSpec):
+    type: Literal["rnn"] = "rnn"
+    activation: Literal["tanh", "relu"] = "tanh"
+    """Function of the sum that becomes the state."""
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return self.n_recurrent(d_model, "rnn_tanh")
+
+    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+        return self.n_kept_recurrent(d_model, batch, 3)
+
+
+@MIXER.register(
+    "rnn",
+    spec=RNNSpec,
+    examples=[
+        {},
+        {"activation": "relu", "d_hidden": 5, "bias": False},
+        {"d_hidden": 7, "bidirectional": True},
+    ],
+)
+class RNN(Recurrent):
+    """h = tanh(W x + U h + b), from token to token.
+
+    Source: Elman 1990, as in torch.nn.RNN; two directions: Schuster and Paliwal 1997.
+    Shapes: x [B, T, D] -> [B, T, D].
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        d_hidden: int | None,
+        bidirectional: bool,
+        bias: bool,
+        activation: Literal["tanh", "relu"],
+    ) -> None:
+        super().__init__(
+            _CELLS[activation], d_model=d_model, d_hidden=d_hidden, bidirectional=bidirectional, bias=bias
+        )
