@@ -139,3 +139,86 @@ FORMS: dict[str, Callable[[], dict[str, Any]]] = {
     "DebertaV2": lambda: _unigrams(["[PAD]", "[CLS]", "[SEP]", "[UNK]"]),
     "T5": lambda: {**_unigrams(["<pad>", "</s>", "<unk>"]), "extra_ids": 9},
 }
+
+
+_NO_RULES = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+_BYTES = {"vocab_size": 360, "model_type": "bpe", "byte_fallback": True}
+SENTENCEPIECE_FORMS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "deberta-v2": (
+        "spm.model",
+        {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "pad_piece": "[PAD]", "bos_piece": "[CLS]",
+         "eos_piece": "[SEP]", "unk_piece": "[UNK]"},
+        {"model_type": "deberta-v2"},
+        {"do_lower_case": False, "vocab_type": "spm"},
+    ),
+    "deberta-v2 in lower case": (
+        "spm.model",
+        {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "pad_piece": "[PAD]", "bos_piece": "[CLS]",
+         "eos_piece": "[SEP]", "unk_piece": "[UNK]", "normalization_rule_name": "identity"},
+        {"model_type": "deberta-v2"},
+        {"tokenizer_class": "DebertaV2Tokenizer", "do_lower_case": True, "split_by_punct": True},
+    ),
+    "t5": (
+        "spiece.model",
+        {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1},
+        {"model_type": "t5"},
+        {"extra_ids": 9, "additional_special_tokens": [f"<extra_id_{i}>" for i in range(9)]},
+    ),
+    "xlm-roberta": (
+        "sentencepiece.bpe.model",
+        {},
+        {"model_type": "roberta"},
+        {"tokenizer_class": "XLMRobertaTokenizer"},
+    ),
+    "llama": (
+        "tokenizer.model",
+        {**_BYTES, **_NO_RULES, "split_digits": True},
+        {"model_type": "llama"},
+        {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": True},
+    ),
+    "llama with an end": (
+        "tokenizer.model",
+        {**_BYTES, **_NO_RULES},
+        {"model_type": "llama"},
+        {"tokenizer_class": "LlamaTokenizerFast", "add_bos_token": True, "add_eos_token": True, "legacy": False,
+         "pad_token": "<pad>"},
+    ),
+    "mistral": (
+        "tokenizer.model",
+        {**_BYTES, **_NO_RULES},
+        {"model_type": "mistral"},
+        {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True},
+    ),
+    "mixtral with SentencePiece's rules": (
+        "tokenizer.model",
+        _BYTES,
+        {"model_type": "mixtral"},
+        {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": True},
+    ),
+    "gemma": (
+        "tokenizer.model",
+        {**_BYTES, **_NO_RULES, "pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3, "bos_piece": "<bos>",
+         "eos_piece": "<eos>", "add_dummy_prefix": False, "user_defined_symbols": ["<mask>", "<turn>"]},
+        {"model_type": "gemma"},
+        {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True},
+    ),
+}  # fmt: skip
+"""Folders with a SentencePiece model: its file, how it is trained, config.json and tokenizer_config.json."""
+
+
+def sentencepiece_model(**further: Any) -> bytes:
+    """A small model, trained on TEXT: unigrams, unless said otherwise."""
+    model = io.BytesIO()
+    fields = {"vocab_size": 120, "hard_vocab_limit": False, "minloglevel": 2, "num_threads": 1, **further}
+    SentencePieceTrainer.train(sentence_iterator=iter(TEXT), model_writer=model, **fields)
+    return model.getvalue()
+
+
+def write_sentencepiece(form: str, folder: Path) -> Any:
+    """A folder with a SentencePiece model and no tokenizer.json; the tokenizer that transformers makes of it."""
+    file, training, config, said = SENTENCEPIECE_FORMS[form]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_bytes(sentencepiece_model(**training))
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps({**said, "model_max_length": 64}))
+    return transformers.AutoTokenizer.from_pretrained(folder)

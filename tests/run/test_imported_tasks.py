@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import zoo
 from registry import parse
-from tests.checkpoints import write_form, write_gpt2
+from tests.checkpoints import write_form, write_gpt2, write_sentencepiece
 from zoo.cli.main import app
 from zoo.data.labels import Labels
 from zoo.data.tokenizers import hugging_face
@@ -52,10 +52,15 @@ def call(*words: str | Path, input: str = "") -> Any:
     return CliRunner().invoke(app, [str(word) for word in words], input=input)
 
 
-def checkpoint(family: str, head: str, folder: Path, **further: Any) -> tuple[Any, Any]:
-    """A random model with a tokenizer in a folder; both as transformers has them."""
+def checkpoint(
+    family: str, head: str, folder: Path, *, only_model: bool = False, **further: Any
+) -> tuple[Any, Any]:
+    """A random model with a tokenizer in a folder; both as transformers has them.
+
+    only_model: the tokenizer is the SentencePiece model of microsoft/deberta-v3-base's form, with no tokenizer.json.
+    """
     form, fields = FAMILIES[family]
-    tokenizer = write_form(form, folder)
+    tokenizer = write_sentencepiece("deberta-v2", folder) if only_model else write_form(form, folder)
     ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in IDS[family == "ModernBert"]}
     sizes = {
         "vocab_size": len(tokenizer) + 3, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
@@ -123,6 +128,46 @@ def test_a_long_text_and_a_long_pair_are_cut_as_transformers_does(tmp_path: Path
             torch.tensor([*answer["probabilities"].values()]), expected, rtol=0, atol=2e-5
         )
         assert list(answer["probabilities"]) == ["LABEL_0", "LABEL_1", "LABEL_2"]
+
+
+def test_a_folder_with_only_a_sentencepiece_model_answers_and_is_learnt_upon(tmp_path: Path) -> None:
+    pytest.importorskip("google.protobuf")
+    model, tokenizer = checkpoint(
+        "DebertaV2", "ForSequenceClassification", tmp_path / "theirs", only_model=True, num_labels=2
+    )
+    assert not (tmp_path / "theirs" / "tokenizer.json").exists()
+    mine, out = tmp_path / "mine", tmp_path / "run"
+    result = call("import", tmp_path / "theirs", mine)
+    assert (result.exit_code, result.stdout.endswith("for text classification\n")) == (0, True), result.output
+    answered = call("predict", mine, input="".join(f"{line}\n" for line in LINES))
+    found = [json.loads(line) for line in answered.stdout.splitlines()]
+    for answer, line in zip(found, LINES, strict=True):
+        expected = model(**tokenizer(line, return_tensors="pt")).logits[0].softmax(0).detach()
+        torch.testing.assert_close(
+            torch.tensor([*answer["probabilities"].values()]), expected, rtol=0, atol=2e-5
+        )
+    rows = "".join(f"{'good' if 'dog' in line else 'bad'}\t{line}\n" for line in LINES * 3)
+    (tmp_path / "rows.tsv").write_text(rows)
+    file = json.dumps(str(tmp_path / "rows.tsv"))
+    result = call(
+        "train", mine, "--init-from", mine, "--out", out, "--quiet",
+        f"task.data={{type: columns, train: {file}, dev: {file}, columns: [label, text]}}",
+        "training.max_steps=2", "training.accelerator=cpu", "training.precision=fp32",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert zoo.open(out).tokenizer.data == zoo.open(mine).tokenizer.data
+
+
+def test_a_folder_whose_tokenizer_has_no_form_here_says_so_in_a_line(tmp_path: Path) -> None:
+    checkpoint("DebertaV2", "ForSequenceClassification", tmp_path / "theirs", only_model=True)
+    (tmp_path / "theirs" / "tokenizer_config.json").write_text('{"tokenizer_class": "BigBirdTokenizer"}')
+    result = call("import", tmp_path / "theirs", tmp_path / "mine")
+    assert result.exit_code == 0, result.output
+    assert "no task is written: " in result.stderr
+    assert (
+        "spm.model: a tokenizer of class BigBirdTokenizer is not read from such a file (known: "
+        in result.stderr
+    )
 
 
 def test_one_label_is_a_regression_and_several_at_once_are_told(tmp_path: Path) -> None:

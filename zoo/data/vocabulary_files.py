@@ -19,7 +19,7 @@ _BERT = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-_ROBERTA = {
+ROBERTA = {
     "bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>",
     "pad_token": "<pad>", "mask_token": "<mask>",
 }  # fmt: skip
@@ -46,7 +46,7 @@ def from_vocabulary(folder: Path, said: Mapping[str, Any], library: Any) -> Foun
 def _word_pieces(file: Path, said: Mapping[str, Any], library: Any) -> Found:
     tokens = file.read_text(encoding="utf-8").split("\n")
     vocab = {token: number for number, token in enumerate(tokens if tokens[-1] else tokens[:-1])}
-    names = _named(_BERT, said)
+    names = named(_BERT, said)
     inner = library.Tokenizer(library.models.WordPiece(vocab, unk_token=names["unk_token"]))
     inner.normalizer = library.normalizers.BertNormalizer(
         lowercase=bool(said.get("do_lower_case", True)),
@@ -73,7 +73,7 @@ def _byte_pairs(folder: Path, said: Mapping[str, Any], library: Any) -> Found:
     inner.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=with_space)
     inner.decoder = library.decoders.ByteLevel()
     is_framed = "</s>" in vocab and "<s>" in vocab
-    names = _named(_ROBERTA if is_framed else _GPT2, said)
+    names = named(ROBERTA if is_framed else _GPT2, said)
     if is_framed:
         first, last = names["cls_token"], names["sep_token"]
         inner.post_processor = library.processors.RobertaProcessing(
@@ -82,7 +82,8 @@ def _byte_pairs(folder: Path, said: Mapping[str, Any], library: Any) -> Found:
     return _finished(inner, names, vocab, said), names
 
 
-def _named(usual: Mapping[str, str], said: Mapping[str, Any]) -> dict[str, Any]:
+def named(usual: Mapping[str, str], said: Mapping[str, Any]) -> dict[str, str]:
+    """The text of each special token: what a folder says, or what is usual."""
     texts = {name: said.get(name) or usual[name] for name in usual}
     return {name: text["content"] if isinstance(text, dict) else text for name, text in texts.items()}
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry import Spec
+from zoo.data.sentencepiece_files import FILES as SENTENCEPIECE_FILES
+from zoo.data.sentencepiece_files import from_sentencepiece
 from zoo.data.tokenizer import Frame, Tokenizer
 from zoo.data.vocabulary_files import from_vocabulary
 from zoo.errors import DataError, RunError
@@ -206,17 +208,18 @@ class TrainedHuggingFace(Tokenizer):
 
 
 def read_folder(folder: Path, *, ids: Mapping[str, int]) -> TrainedHuggingFace | None:
-    """The tokenizer of a checkpoint of transformers; None where it has neither a tokenizer.json nor vocabulary files.
+    """The tokenizer of a checkpoint of transformers, by its tokenizer.json, its vocabulary files or its SentencePiece
+    model; None where it has none of them.
 
     ids are those that the model itself names, such as {"start": 0}, which go before the tokenizer's own.
     Raises: DataError for a file that holds none; RunError for one that is no JSON.
     """
     if (folder / FILE).is_file():
         return _from_file(folder / FILE, ids=ids)
-    if not any((folder / name).is_file() for name in ("vocab.txt", "merges.txt")):
+    if not any((folder / name).is_file() for name in ("vocab.txt", "merges.txt", *SENTENCEPIECE_FILES)):
         return None
-    said = _said(folder)
-    found = from_vocabulary(folder, said, imported())
+    said, library = _said(folder), imported()
+    found = from_vocabulary(folder, said, library) or from_sentencepiece(folder, said, library)
     return None if found is None else _of(folder, found[0], {**said, **found[1]}, ids)
 
 
