@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("zoo.masks + zoo.kernels", "zoo.storage"),
     ("zoo.kinds",),
     ("zoo.sizes",),
+    ("zoo.costs",),
     ("zoo.components.activations", "zoo.components.heads", "zoo.components.norms"),
     tuple(
         f"zoo.components.{kind}"

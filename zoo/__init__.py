@@ -17,6 +17,7 @@
     dump          a spec as plain data
     to_yaml       a run's spec as YAML, every default written out
     n_parameters  how many parameters a model's spec has
+    cost          what a model's spec costs: operations, memory, cache, sequential operations, path length; by part
     RunSpec       a whole run: model, task, training, generation
     Spec          the base of every part's spec
     Tokenizer     what every trained tokenizer can do
@@ -44,6 +45,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from presets import PresetError
     from registry import PluginError, Spec, SpecError, dump
+    from zoo.analysis.cost import cost
     from zoo.analysis.size import n_parameters
     from zoo.assembly.build import build
     from zoo.data.coders import load_coder
@@ -72,6 +74,7 @@ __all__ = [
     "TrainedRun",
     "build",
     "certify",
+    "cost",
     "dump",
     "evaluate",
     "export",
@@ -92,6 +95,7 @@ __all__ = [
 _HOMES = {
     "presets": ("PresetError",),
     "registry": ("PluginError", "Spec", "SpecError", "dump"),
+    "zoo.analysis.cost": ("cost",),
     "zoo.analysis.size": ("n_parameters",),
     "zoo.assembly.build": ("build",),
     "zoo.data.coders": ("load_coder",),

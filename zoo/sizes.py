@@ -30,23 +30,35 @@ class Batch:
     """Tokens of all its sequences."""
     length: int
     """Tokens of each sequence."""
+    memory_length: int | None = None
+    """Tokens of each memory that a cross-attention reads; None: as many."""
     is_half: bool = False
     """Whether products are computed in a type of two bytes."""
     is_on_cpu: bool = True
     """Whether a CPU computes, whose kernels for short sequences keep more."""
 
+    @property
+    def n_rows(self) -> int:
+        """B: sequences, at least one."""
+        return max(1, self.n_tokens // self.length)
+
+    @property
+    def n_keys(self) -> int:
+        """S: tokens of what an attention attends to."""
+        return self.length if self.memory_length is None else self.memory_length
+
 
 def n_parameters(kind: Kind, spec: Spec, **context: Any) -> int:
     """The values of the part that a spec describes, in the context that its kind names."""
-    formula = _formula(spec, "n_parameters")
+    formula = own_method(spec, "n_parameters")
     if formula is not None:
         return formula(**context)
-    return _counted(kind, spec, tuple((name, _frozen(value)) for name, value in context.items()))
+    return _counted(kind, spec, tuple((name, frozen(value)) for name, value in context.items()))
 
 
 def n_kept(kind: Kind, spec: Spec, *, batch: Batch, **context: Any) -> int:
     """The values that a training step keeps of a part; for one that says nothing, its input and its products'."""
-    formula = _formula(spec, "n_kept")
+    formula = own_method(spec, "n_kept")
     if formula is not None:
         return formula(batch=batch, **context)
     d_model = int(context["d_model"] if "d_model" in context else getattr(spec, "d_model", 1))
@@ -65,34 +77,42 @@ def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
         return make()
 
 
-def _formula(spec: Spec, name: str) -> Callable[..., int] | None:
+def own_method(spec: Spec, name: str) -> Callable[..., Any] | None:
+    """A method that the spec's own class has: what it inherits is another part's formula."""
     return getattr(spec, name) if name in vars(type(spec)) else None
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
+    """A value of a context as what can be a key."""
     return tuple(value.items()) if isinstance(value, Mapping) else value
 
 
 @lru_cache(maxsize=1024)
 def _counted(kind: Kind, spec: Spec, context: tuple[tuple[str, Any], ...]) -> int:
     """The parameters of a part that is built for it, those of the embeddings it is handed left out."""
-    given = dict(context)
+    others: list[int] = []
+    part = built(kind, spec, dict(context), others=others)
+    if not isinstance(part, nn.Module):
+        return 0  # such as a function that scales positions
+    return sum(parameter.numel() for parameter in part.parameters() if id(parameter) not in others)
+
+
+def built(kind: Kind, spec: Spec, context: Mapping[str, Any], *, others: list[int] | None = None) -> Any:
+    """The part on the meta device; to `others` are added the ids of parameters of the embeddings it is handed."""
+    given = {name: value for name, value in context.items() if name in kind.context}
     embeddings = dict(given.get("embeddings", ()))
 
     def make() -> nn.Module:
         if "dropout" in kind.context:
             given["dropout"] = 0.0
         if embeddings:
-            built = {name: EMBEDDING.build(one, d_model=given["d_model"]) for name, one in embeddings.items()}
-            others.extend(id(parameter) for part in built.values() for parameter in part.parameters())
-            given["embeddings"] = built
+            made = {name: EMBEDDING.build(one, d_model=given["d_model"]) for name, one in embeddings.items()}
+            if others is not None:
+                others.extend(id(parameter) for part in made.values() for parameter in part.parameters())
+            given["embeddings"] = made
         return kind.build(spec, **given)
 
-    others: list[int] = []
-    part = on_meta(make)
-    if not isinstance(part, nn.Module):
-        return 0  # such as a function that scales positions
-    return sum(parameter.numel() for parameter in part.parameters() if id(parameter) not in others)
+    return on_meta(make)
 
 
 class _Undrawn(TorchFunctionMode):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry import Kind, Place, Spec
+from zoo.costs import Cost, cost
 from zoo.sizes import Batch, n_kept, n_parameters
 
 
@@ -18,7 +19,7 @@ class Part:
     kind: Kind
     spec: Spec
     context: Mapping[str, Any]
-    """What the kind's methods of size are called with."""
+    """What is known there, by name: of it the kind's methods of size and cost are told what they list."""
     n_times: int = 1
     """Modules of this form, each with weights of its own."""
     times_key: str = ""
@@ -27,12 +28,18 @@ class Part:
     @property
     def n_parameters(self) -> int:
         """The values of all of them."""
-        return self.n_times * n_parameters(self.kind, self.spec, **self.context)
+        return self.n_times * n_parameters(self.kind, self.spec, **self._told("n_parameters"))
 
     def n_kept(self, *, batch: Batch) -> int:
         """What a training step keeps of all of them, in values: see zoo.sizes."""
-        kept = n_kept(self.kind, self.spec, batch=batch, **self.context)
-        return self.n_times * kept
+        return self.n_times * n_kept(self.kind, self.spec, batch=batch, **self._told("n_kept"))
+
+    def cost(self, *, batch: Batch) -> Cost:
+        """What one of them costs: see zoo.costs."""
+        return cost(self.kind, self.spec, batch=batch, **self._told("cost"))
+
+    def _told(self, method: str) -> dict[str, Any]:
+        return {name: self.context[name] for name in self.kind.calls.get(method, ()) if name != "batch"}
 
 
 def counted_parts(place: Place) -> Iterator[Part]:
@@ -43,5 +50,4 @@ def counted_parts(place: Place) -> Iterator[Part]:
             yield from counted_parts(inside)
     elif place.n_times:
         assert place.context is not None
-        context = {name: place.context[name] for name in kind.calls["n_parameters"]}
-        yield Part(place.path, kind, place.spec, context, place.n_times, place.times_key)
+        yield Part(place.path, kind, place.spec, place.context, place.n_times, place.times_key)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import ATTENDS, TABLE_1, Cost, Mixing, Order, bias_flops, product, trained
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.linear import Linear
 from zoo.kinds import POSITION, Position, Role
@@ -51,6 +53,37 @@ class HeadsSpec(Spec):
         """What is kept of the input, queries, keys, values and output, and n_scores numbers a head and query."""
         H, G, (d_k, d_v) = self.n_heads, n_kv_heads or self.n_heads, self.head_sizes(d_model)
         return batch.n_tokens * (d_model + H * (d_k + d_v) + G * (d_k + d_v) + int(H * n_scores))
+
+    def attended(
+        self,
+        d_model: int,
+        role: str,
+        position: Spec | None,
+        batch: Batch,
+        *,
+        n_kv_heads: int | None = None,
+        n_seen: int | None = None,
+        further: int = 0,
+        formula: str = "",
+        mixing: Mixing | None = None,
+    ) -> Cost:
+        """The cost of projections, of scores and weighted values with n_seen keys a query, by default all, and of what
+        is said to come besides; decoding keeps the keys and values of what is written, and of a memory.
+        """
+        H, G, (d_k, d_v) = self.n_heads, n_kv_heads or self.n_heads, self.head_sizes(d_model)
+        seen = batch.n_keys if n_seen is None else n_seen
+        projected = product(batch.n_tokens, d_model, H * (d_k + d_v))
+        projected += product(batch.n_rows * batch.n_keys, d_model, G * (d_k + d_v))
+        met = product(batch.n_tokens * seen, H, d_k + d_v)
+        biased = bias_flops(position, n_heads=H, d_k=d_k, batch=batch)
+        scores = {None: " + 2·T·S·H·(K + Kv)", 0: ""}.get(n_seen, " + 2·T·r·H·(K + Kv)")
+        biases = " + positions' bias" if biased else ""
+        return trained(
+            projected + met + biased + further,
+            f"2·D·(T·H + S·G)·(K + Kv){scores}{formula}{biases}",
+            cached_per_token=0 if role == "self" else G * (d_k + d_v),
+            mixing=mixing or Mixing(ATTENDS),
+        )
 
 
 class Heads(nn.Module):
@@ -129,6 +162,14 @@ class Heads(nn.Module):
         elif cache is not None:
             cache.keys, cache.values = k, v
         return q, k, v
+
+
+def windowed(length: int, radius: int) -> Mixing:
+    """How a window of that radius brings the positions of a sequence together."""
+    order = Order("r·n·d", "1", "n/r", TABLE_1)
+    if not radius:
+        return Mixing(order, n_layers=None if length > 1 else Fraction(1))
+    return Mixing(order, n_layers=max(Fraction(1), Fraction(length - 1, radius)))
 
 
 def adds_bias(bias: bool | tuple[Projection, ...], name: Projection) -> bool:

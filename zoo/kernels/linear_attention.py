@@ -9,7 +9,7 @@ from torch import Tensor
 from zoo.kernels.common import without_autocast
 from zoo.masks import Mask
 
-_CHUNK = 64  # queries that meet each other's keys one by one; the keys before them are met in one sum
+CHUNK = 64  # queries that meet each other's keys one by one; the keys before them are met in one sum
 
 
 def attend_linearly(q: Tensor, k: Tensor, v: Tensor, *, mask: Mask) -> Tensor:
@@ -53,8 +53,8 @@ def _whole(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def _causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Σ_{j <= i} (q_i · k_j) v_j, chunk by chunk: [B, H, T, Kv]."""
     T = q.shape[2]
-    rest = -T % _CHUNK if T > _CHUNK else 0
-    size = min(T, _CHUNK)
+    rest = -T % CHUNK if T > CHUNK else 0
+    size = min(T, CHUNK)
     q, k, v = (F.pad(x, (0, 0, 0, rest)).unflatten(2, (-1, size)) for x in (q, k, v))  # [B, H, N, size, K]
     own = (q @ k.transpose(-2, -1)).tril() @ v  # [B, H, N, size, Kv]
     of_chunk = k.transpose(-2, -1) @ v  # [B, H, N, K, Kv]

@@ -3,6 +3,8 @@
 Letters, here and in every docstring: B batch, T target or query length, S source or key length, D d_model,
 H heads, K size per head, F d_ff, V vocabulary size. Masks are bool and True means "may attend" or "a real token".
 
+A spec may say by formulas how large its part is and what it costs: see zoo.sizes and zoo.costs.
+
 A module needs no base class to be registered: it must take the keyword arguments its kind names as context besides
 its spec's fields, and answer the calls of its kind's Protocol, a torch module by its `forward`. A plugin adds a kind
 by making one: `registry.Kind("adapter", context=("d_model",))`.

@@ -1,8 +1,8 @@
-"""What kinds of module have in common: the methods by which a spec may say how large its part is."""
+"""What kinds of module have in common: the methods by which a spec may say how large its part is and what it costs."""
 
 from __future__ import annotations
 
 
-def sized(*context: str) -> dict[str, tuple[str, ...]]:
-    """The two methods of zoo.sizes, with what they are called with."""
-    return {"n_parameters": context, "n_kept": (*context, "batch")}
+def sized(*context: str, further: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """The methods of zoo.sizes and zoo.costs, with what they are called with; further is for the cost alone."""
+    return {"n_parameters": context, "n_kept": (*context, "batch"), "cost": (*context, *further, "batch")}

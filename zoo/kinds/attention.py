@@ -50,7 +50,7 @@ ATTENTION = Kind(
     package="zoo.components.attention",
     context=("d_model",),
     check=("d_model", "role", "position"),
-    calls=sized("d_model"),
+    calls=sized("d_model", further=("role", "position")),
     summary="mixes information between positions",
     contract=Attention,
 )

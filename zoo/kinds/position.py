@@ -34,7 +34,7 @@ POSITION = Kind(
     package="zoo.components.position",
     context=("d_model", "n_heads"),
     check=("d_model", "n_heads", "d_k", "role"),
-    calls=sized("d_model", "n_heads"),
+    calls={**sized("d_model", "n_heads"), "bias_flops": ("n_heads", "d_k", "batch")},
     summary="tells positions apart, by three hooks with neutral defaults",
     contract=PositionHooks,
 )

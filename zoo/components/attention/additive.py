@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.heads import Heads, HeadsSpec, Projection, fold, has_hook, join, unfold
+from zoo.costs import Cost
 from zoo.kernels.additive import additive_scores
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.dropout import dropout as drop
@@ -43,6 +44,9 @@ class AdditiveAttentionSpec(HeadsSpec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return self.n_kept_with(d_model, batch, n_scores=3 * batch.length)
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        return self.attended(d_model, role, position, batch)
 
 
 @ATTENTION.register(

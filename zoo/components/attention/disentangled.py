@@ -10,6 +10,7 @@ from torch import Tensor
 
 from registry import Spec
 from zoo.components.heads import Heads, HeadsSpec, Projection, adds_bias, has_hook, join, split
+from zoo.costs import Cost, product
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.dropout import dropout as drop
@@ -75,6 +76,18 @@ class DisentangledAttentionSpec(HeadsSpec):
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return self.n_kept_with(
             d_model, batch, n_scores=(1 + 0.3 * len(self.position_terms)) * max(batch.length, 16)
+        )
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        n_vectors, size = getattr(position, "n_vectors", 0), self.n_heads * self.head_sizes(d_model)[0]
+        of_term = product(n_vectors, d_model, size) + product(batch.n_tokens, size, n_vectors)
+        return self.attended(
+            d_model,
+            role,
+            position,
+            batch,
+            further=len(self.position_terms) * of_term,
+            formula=f" + {2 * len(self.position_terms)}·P·H·K·(D + T)",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import ClassVar, Literal
 
 import torch
@@ -10,7 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.components.heads import Heads, HeadsSpec, Projection, adds_bias, join, split
+from zoo.components.heads import Heads, HeadsSpec, Projection, adds_bias, join, split, windowed
+from zoo.costs import Cost, Mixing, Order, product
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.global_tokens import Places, attend_everywhere, places
@@ -54,6 +56,30 @@ class GlobalLocalAttentionSpec(HeadsSpec):
         d_k, d_v = self.head_sizes(d_model)
         further = batch.n_tokens * self.n_heads * (2 * d_k + d_v)  # of the global tokens, whichever those are
         return further + self.n_kept_with(d_model, batch, n_scores=min(batch.length, 2 * self.radius + 64))
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        window = min(batch.length, (1 if role == "causal" else 2) * self.radius + 1 + self.n_global)
+        n_far = max(
+            0, batch.length - 1 - self.n_global
+        )  # from the first token that is not global to the last
+        mixing = windowed(n_far + 1, self.radius)
+        if self.n_global and role != "causal" and not (mixing.n_layers and mixing.n_layers <= 2):
+            mixing = Mixing(
+                Order("(r + g)·n·d", "1", "1", "Beltagy et al. 2020, section 3.1"), n_layers=Fraction(2)
+            )
+        found = self.attended(d_model, role, position, batch, n_seen=window, mixing=mixing)
+        if not self.n_global:
+            return found
+        d_k, d_v = self.head_sizes(d_model)
+        globally = product(batch.n_tokens, d_model, self.n_heads * (2 * d_k + d_v))
+        globally += product(batch.n_rows * self.n_global * batch.length, self.n_heads, d_k + d_v)
+        return replace(
+            found,
+            forward=found.forward + globally,
+            backward=found.backward + 2 * globally,
+            formula=f"{found.formula} + 2·T·D·H·(2·K + Kv) + 2·g·T·H·(K + Kv)",
+            cached_per_token=2 * found.cached_per_token,
+        )
 
 
 @ATTENTION.register(

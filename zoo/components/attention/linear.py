@@ -10,8 +10,9 @@ from torch import Tensor
 
 from registry import Spec
 from zoo.components.heads import Heads, HeadsSpec, Projection, fold, has_hook, join, unfold
+from zoo.costs import Cost, Mixing, Order
 from zoo.kernels.cache import KeyValueCache, MemoryCache
-from zoo.kernels.linear_attention import attend_linearly
+from zoo.kernels.linear_attention import CHUNK, attend_linearly
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -37,6 +38,26 @@ class LinearAttentionSpec(HeadsSpec):
         return (
             self.n_kept_with(d_model, batch) + 4 * batch.n_tokens * self.n_heads * d_k
         )  # features of q and k
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        d_k, d_v = self.head_sizes(d_model)
+        T, S, wide = batch.length, batch.n_keys, d_v + 1  # with the sum of the weights
+        if role == "causal":
+            size = min(T, CHUNK)
+            own = -(-T // size) * size * (size * (d_k + wide) + 2 * d_k * wide)
+        else:
+            own = min(T * S * (d_k + wide), (T + S) * d_k * wide)
+        sums = 2 * batch.n_rows * self.n_heads * own
+        return self.attended(
+            d_model,
+            role,
+            position,
+            batch,
+            n_seen=0,
+            further=sums,
+            formula=" + 4·T·H·K·(Kv + 1)",
+            mixing=Mixing(Order("n·d²/h", "1", "1", "Katharopoulos et al. 2020, section 3.2")),
+        )
 
 
 @ATTENTION.register(

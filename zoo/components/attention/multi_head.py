@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.heads import Heads, HeadsSpec, Projection, fold, join, unfold
+from zoo.costs import Cost
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, NORM, Position
@@ -86,6 +87,9 @@ class MultiHeadAttentionSpec(MultiHeadSpec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return self.n_kept_of(d_model, batch, max(batch.length, _NARROW))
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        return self.attended(d_model, role, position, batch, n_kv_heads=self.n_kv_heads)
 
 
 @ATTENTION.register(

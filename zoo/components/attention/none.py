@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -23,6 +24,9 @@ class NoAttentionSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return 0
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @ATTENTION.register("none", spec=NoAttentionSpec, examples=[{}])

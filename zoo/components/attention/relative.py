@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.heads import Heads, HeadsSpec, Projection, join
+from zoo.costs import Cost, product
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.common import without_autocast
 from zoo.kernels.dropout import dropout as drop
@@ -42,6 +43,11 @@ class RelativeAttentionSpec(HeadsSpec):
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         by_distance = 2 * (2 * self.radius + 1)
         return self.n_kept_with(d_model, batch, n_scores=3 * batch.length + by_distance)
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        n_rows = 2 * self.radius + 1
+        tables = product(batch.n_tokens * self.n_heads, n_rows, sum(self.head_sizes(d_model)))
+        return self.attended(d_model, role, position, batch, further=tables, formula=" + 2·T·P·H·(K + Kv)")
 
 
 @ATTENTION.register(

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from registry import Spec
 from zoo.components.attention.multi_head import Kernel, MultiHeadAttention, MultiHeadSpec
-from zoo.components.heads import Projection
+from zoo.components.heads import Projection, windowed
+from zoo.costs import Cost
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
@@ -34,6 +35,18 @@ class RestrictedAttentionSpec(MultiHeadSpec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return self.n_kept_of(d_model, batch, min(batch.length, 2 * self.radius + 64))
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        window = min(batch.length, (1 if role == "causal" else 2) * self.radius + 1)
+        return self.attended(
+            d_model,
+            role,
+            position,
+            batch,
+            n_kv_heads=self.n_kv_heads,
+            n_seen=window,
+            mixing=windowed(batch.length, self.radius),
+        )
 
 
 @ATTENTION.register(

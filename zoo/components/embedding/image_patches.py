@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import Cost, product, trained
 from zoo.kernels.linear import Linear
 from zoo.kinds import EMBEDDING
 from zoo.sizes import Batch, linear_size
@@ -57,6 +58,11 @@ class ImagePatchesSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return batch.n_tokens * self.n_channels * self.patch_size**2
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        n_patches = batch.n_rows * (self.length - self.class_token - self.n_registers)
+        forward = product(n_patches, self.n_channels * self.patch_size**2, d_model)
+        return trained(forward, "2·patches·n_channels·patch_size²·D", n_raw=forward)
 
 
 @EMBEDDING.register(

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import Cost, product, trained
 from zoo.kinds import EMBEDDING
 from zoo.sizes import Batch
 
@@ -46,6 +47,12 @@ class MelFramesSpec(Spec):
         return batch.n_tokens * (
             2 * self.n_mels + 5 * d_model
         )  # two frames a vector, before the second convolution
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        n_frames = self.n_frames or 2 * batch.length
+        inner = product(batch.n_rows * n_frames, 3 * self.n_mels, d_model)
+        outer = product(batch.n_rows * -(-n_frames // 2), 3 * d_model, d_model)
+        return trained(inner + outer, "6·D·(2·T·n_mels + T·D)", n_raw=inner)
 
 
 @EMBEDDING.register("mel_frames", spec=MelFramesSpec, examples=[{"n_mels": 7}, {"n_mels": 5, "n_frames": 8}])

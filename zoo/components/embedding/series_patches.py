@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import Cost, product, trained
 from zoo.kernels.linear import Linear
 from zoo.kinds import EMBEDDING
 from zoo.sizes import Batch, linear_size
@@ -51,6 +52,10 @@ class SeriesPatchesSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return batch.n_tokens * self.patch_len
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        forward = product(batch.n_tokens, self.patch_len, d_model)
+        return trained(forward, "2·T·patch_len·D", n_raw=forward)
 
 
 @EMBEDDING.register(

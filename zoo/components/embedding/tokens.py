@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost, product, trained
 from zoo.kernels.linear import Linear
 from zoo.kinds import EMBEDDING
 from zoo.sizes import Batch, linear_size
@@ -53,6 +54,13 @@ class TokensSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return batch.n_tokens * (2 + (self.d_embedding or 0))  # ids, int64
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        if self.d_embedding is None:
+            return NO_PRODUCTS
+        forward = product(batch.n_tokens, self.d_embedding, d_model)
+        is_raw = not self.trained and not self.n_types
+        return trained(forward, "2·T·E·D", n_raw=forward if is_raw else 0)
 
 
 @EMBEDDING.register(

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import Cost, product, trained
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import EMBEDDING
@@ -89,6 +90,15 @@ class WaveformFramesSpec(Spec):
             is_normed = self.norm == "layer" or i == 0
             found += n_vectors * n_channels * (3 if is_normed else 2)
         return found
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        n, sizes, found = batch.length, [1, *self.channels], []
+        for i in reversed(range(len(self.channels))):  # n: the vectors that convolution i gives
+            found.append(product(batch.n_rows * n, sizes[i] * self.kernels[i], sizes[i + 1]))
+            n = (n - 1) * self.strides[i] + self.kernels[i]
+        projected = product(batch.n_tokens, sizes[-1], d_model)
+        formula = "Σ 2·frames·kernel·channels in·channels out + 2·T·channels·D"
+        return trained(sum(found) + projected, formula, n_raw=found[-1])
 
 
 @EMBEDDING.register(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
+from zoo.costs import Cost, product, trained
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import FFN, Role
@@ -46,6 +47,9 @@ class GLUSpec(Spec):
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         F = self.width(d_model)
         return batch.n_tokens * (d_model + 4 * F + (F * 5 // 4 if self.dropout else 0))
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        return trained(3 * product(batch.n_tokens, d_model, self.width(d_model)), "6·T·D·F")
 
 
 @FFN.register(

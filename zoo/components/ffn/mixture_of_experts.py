@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import Cost, cost, product, trained
 from zoo.kernels.linear import Linear
 from zoo.kinds import FFN
 from zoo.sizes import Batch, linear_size, n_kept, n_parameters
@@ -56,6 +57,24 @@ class MixtureOfExpertsSpec(Spec):
         if self.shared_expert is not None:
             found += n_kept(FFN, self.shared_expert, d_model=d_model, batch=batch)
         return found
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        routing = product(batch.n_tokens, d_model, self.n_experts) + product(
+            batch.n_tokens, self.top_k, d_model
+        )
+        routed = replace(batch, n_tokens=batch.n_tokens * self.top_k)
+        parts = [trained(routing, "2·T·D·(E + k)"), cost(FFN, self.expert, batch=routed, d_model=d_model)]
+        if self.shared_expert is not None:
+            parts.append(cost(FFN, self.shared_expert, batch=batch, d_model=d_model))
+        formula = (
+            f"2·T·D·(E + k) + k of {self.expert.type}{'' if self.shared_expert is None else ' + shared'}"
+        )
+        return Cost(
+            sum(part.forward for part in parts),
+            sum(part.backward for part in parts),
+            formula,
+            is_known=all(part.is_known for part in parts),
+        )
 
 
 @FFN.register(

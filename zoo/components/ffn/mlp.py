@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
+from zoo.costs import Cost, product, trained
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import FFN, Role
@@ -37,6 +38,9 @@ class MLPSpec(Spec):
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         hidden = self.d_ff * (1 if self.activation == "relu" else 2)
         return batch.n_tokens * (d_model + hidden + (self.d_ff * 5 // 4 if self.dropout else 0))
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        return trained(2 * product(batch.n_tokens, d_model, self.d_ff), "4·T·D·F")
 
 
 @FFN.register(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import FFN
 from zoo.sizes import Batch
 
@@ -21,6 +22,9 @@ class NoFFNSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return 0
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @FFN.register("none", spec=NoFFNSpec, examples=[{}])

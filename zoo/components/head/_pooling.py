@@ -7,7 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from zoo.costs import product
 from zoo.kernels.linear import Linear
+from zoo.sizes import Batch
 
 Pool = Literal["first", "mean", "last", "attention"]
 
@@ -51,3 +53,8 @@ def pooled(hidden: Tensor, mask: Tensor | None, pool: str) -> Tensor:
         places = places * torch.arange(mask.shape[1], device=mask.device, dtype=torch.int32)
     chosen = places.argmax(dim=1)  # of several largest the first
     return hidden[torch.arange(hidden.shape[0], device=hidden.device), chosen]
+
+
+def pooling_flops(pool: Pool, d_model: int, batch: Batch) -> int:
+    """The operations of `Pooling`: scores and weighted sum, where it is learned."""
+    return 2 * product(batch.n_tokens, d_model, 1) if pool == "attention" else 0

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import Cost, product, trained
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD
@@ -39,6 +40,9 @@ class CTCSpec(Spec):
 
     def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
         return batch.n_tokens * (d_model * 5 // 4 + 3 * self.vocab_size)
+
+    def cost(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> Cost:
+        return trained(product(batch.n_tokens, d_model, self.vocab_size), "2·T·D·V")
 
 
 @HEAD.register(

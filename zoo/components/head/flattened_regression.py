@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import Cost, product, trained
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD
@@ -43,6 +44,11 @@ class FlattenedRegressionSpec(Spec):
 
     def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
         return batch.n_tokens * d_model + batch.n_tokens // batch.length * 2 * self.n_outputs
+
+    def cost(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> Cost:
+        return trained(
+            product(batch.n_rows, self.n_places * d_model, self.n_outputs), "2·n_places·D·n_outputs"
+        )
 
 
 @HEAD.register(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.head._vocabulary import VocabularySpec, vocabulary_matrix
+from zoo.costs import Cost, product, trained
 from zoo.kernels.cross_entropy import linear_cross_entropy
 from zoo.kernels.linear import Linear, linear
 from zoo.kinds import HEAD
@@ -38,6 +39,13 @@ class LanguageModelSpec(VocabularySpec):
         if self.soft_cap is not None:  # whole logits, capped, and their softmax
             return batch.n_tokens * (d_model + 3 * self.shape(d_model, embeddings)[0])
         return self.n_kept_by_loss(d_model, embeddings, batch)
+
+    def cost(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> Cost:
+        V, E = self.shape(d_model, embeddings)
+        projected = 0 if d_model == E else product(batch.n_tokens, d_model, E)
+        return trained(
+            product(batch.n_tokens, E, V) + projected, "2·T·E·V" + (" + 2·T·D·E" if projected else "")
+        )
 
 
 @HEAD.register(

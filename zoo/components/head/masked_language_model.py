@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
 from zoo.components.head._vocabulary import VocabularySpec, vocabulary_matrix
+from zoo.costs import Cost, product, trained
 from zoo.kernels.cross_entropy import linear_cross_entropy
 from zoo.kernels.linear import Linear, linear
 from zoo.kinds import HEAD, NORM
@@ -44,6 +45,11 @@ class MaskedLanguageModelSpec(VocabularySpec):
         E = self.shape(d_model, embeddings)[1]
         dense = 2 * batch.n_tokens * E + n_kept(NORM, self.norm, d_model=E, batch=batch)
         return dense + self.n_kept_by_loss(d_model, embeddings, batch)
+
+    def cost(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> Cost:
+        V, E = self.shape(d_model, embeddings)
+        dense = product(batch.n_tokens, d_model, E)
+        return trained(product(batch.n_tokens, E, V) + dense, "2·T·E·V + 2·T·D·E")
 
 
 @HEAD.register(

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import HEAD
 from zoo.sizes import Batch
 
@@ -21,6 +22,9 @@ class NoHeadSpec(Spec):
 
     def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
         return 0
+
+    def cost(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @HEAD.register("none", spec=NoHeadSpec, examples=[{}])

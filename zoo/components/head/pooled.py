@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
-from zoo.components.head._pooling import Pool, Pooling
+from zoo.components.head._pooling import Pool, Pooling, pooling_flops
+from zoo.costs import Cost, product, trained
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD
 from zoo.sizes import Batch, linear_size
@@ -36,6 +37,10 @@ class PooledSpec(Spec):
             batch.n_tokens * (d_model if self.pool == "attention" else 1)
             + 3 * (batch.n_tokens // batch.length) * d_model
         )
+
+    def cost(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> Cost:
+        dense = product(batch.n_rows, d_model, self.d_pooled or d_model)
+        return trained(pooling_flops(self.pool, d_model, batch) + dense, "2·D·d_pooled")
 
 
 @HEAD.register(

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
-from zoo.components.head._pooling import Pool, Pooling
+from zoo.components.head._pooling import Pool, Pooling, pooling_flops
+from zoo.costs import Cost, product, trained
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD, NORM
@@ -55,6 +56,13 @@ class PooledClassifierSpec(Spec):
         n_vectors = batch.n_tokens // batch.length
         pooling = batch.n_tokens * (d_model if self.pool == "attention" else 1)
         return pooling + n_vectors * (6 * d_model + 2 * self.n_classes)
+
+    def cost(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> Cost:
+        dense = 0 if self.activation is None else product(batch.n_rows, d_model, d_model)
+        pooling = pooling_flops(self.pool, d_model, batch)
+        return trained(
+            pooling + dense + product(batch.n_rows, d_model, self.n_classes), "2·D² + 2·D·n_classes"
+        )
 
 
 @HEAD.register(

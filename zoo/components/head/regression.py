@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import Cost, product, trained
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD
@@ -31,6 +32,9 @@ class RegressionSpec(Spec):
 
     def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
         return batch.n_tokens * (2 * d_model + 2 * self.n_outputs)
+
+    def cost(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> Cost:
+        return trained(product(batch.n_tokens, d_model, self.n_outputs), "2·T·D·n_outputs")
 
 
 @HEAD.register(

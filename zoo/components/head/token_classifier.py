@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.activations import ACTIVATIONS, Activation
+from zoo.costs import Cost, product, trained
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
 from zoo.kinds import HEAD, NORM
@@ -46,6 +47,13 @@ class TokenClassifierSpec(Spec):
     def n_kept(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> int:
         dense = 0 if self.activation is None else 2 * d_model
         return batch.n_tokens * (dense + 2 * d_model + 2 * self.n_classes)
+
+    def cost(self, *, d_model: int, embeddings: Mapping[str, Spec], batch: Batch) -> Cost:
+        dense = 0 if self.activation is None else product(batch.n_tokens, d_model, d_model)
+        return trained(
+            dense + product(batch.n_tokens, d_model, self.n_classes),
+            ("2·T·D² + " if dense else "") + "2·T·D·n_classes",
+        )
 
 
 @HEAD.register(

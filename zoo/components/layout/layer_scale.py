@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Problem, Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import LAYOUT, LayoutSpec
 from zoo.sizes import Batch, n_kept, n_parameters
 
@@ -47,6 +48,9 @@ class LayerScaleSpec(LayoutSpec):
     def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
         kept = n_kept(LAYOUT, self.layout, d_model=d_model, norms=norms, batch=batch)
         return kept + len(norms) * batch.n_tokens * d_model
+
+    def cost(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @LAYOUT.register(

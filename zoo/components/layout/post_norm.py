@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.norms import n_kept_of_norms, n_of_norms
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kernels.dropout import dropout_add
 from zoo.kinds import LAYOUT, NORM, LayoutSpec
 from zoo.sizes import Batch
@@ -23,6 +24,9 @@ class PostNormSpec(LayoutSpec):
 
     def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
         return n_kept_of_norms(norms, d_model, batch)
+
+    def cost(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @LAYOUT.register("post_norm", spec=PostNormSpec, examples=[{}])

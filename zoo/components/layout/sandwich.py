@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.norms import n_kept_of_norms, n_of_norms
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kernels.dropout import dropout_add
 from zoo.kinds import LAYOUT, NORM, LayoutSpec
 from zoo.sizes import Batch
@@ -25,6 +26,9 @@ class SandwichSpec(LayoutSpec):
 
     def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
         return 2 * n_kept_of_norms(norms, d_model, batch)
+
+    def cost(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @LAYOUT.register("sandwich", spec=SandwichSpec, examples=[{}])

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Problem, Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import LAYOUT, LayoutSpec
 from zoo.sizes import Batch, n_kept, n_parameters
 
@@ -48,6 +49,9 @@ class StochasticDepthSpec(LayoutSpec):
 
     def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
         return n_kept(LAYOUT, self.layout, d_model=d_model, norms=norms, batch=batch)
+
+    def cost(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @LAYOUT.register(

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import NORM
 from zoo.sizes import Batch
 
@@ -23,6 +24,9 @@ class DynamicTanhSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return 2 * batch.n_tokens * d_model
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @NORM.register("dynamic_tanh", spec=DynamicTanhSpec, examples=[{}, {"alpha": 0.8}])

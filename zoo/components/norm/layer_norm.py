@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import NORM
 from zoo.sizes import Batch
 
@@ -28,6 +29,9 @@ class LayerNormSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return batch.n_tokens * (d_model + 2)
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @NORM.register(

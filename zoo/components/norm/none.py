@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import NORM
 from zoo.sizes import Batch
 
@@ -19,6 +20,9 @@ class NoNormSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return 0
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @NORM.register("none", spec=NoNormSpec, examples=[{}])

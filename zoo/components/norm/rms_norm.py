@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import NORM
 from zoo.sizes import Batch
 
@@ -29,6 +30,9 @@ class RMSNormSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return batch.n_tokens * (2 * d_model + 1)
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @NORM.register(

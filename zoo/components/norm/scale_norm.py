@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import NORM
 from zoo.sizes import Batch
 
@@ -23,6 +24,9 @@ class ScaleNormSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         return batch.n_tokens * (d_model + 3)
+
+    def cost(self, *, d_model: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @NORM.register("scale_norm", spec=ScaleNormSpec, examples=[{}, {"eps": 1e-3}])

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -21,6 +22,12 @@ class AlibiSpec(PositionSpec):
 
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return n_heads * batch.length**2  # one bias for the whole batch
+
+    def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
+
+    def bias_flops(self, *, n_heads: int, d_k: int, batch: Batch) -> int:
+        return 0
 
 
 @POSITION.register("alibi", spec=AlibiSpec, examples=[{}])

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.costs import Cost, product, trained
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -38,6 +39,11 @@ class ConvolutionalSpec(PositionSpec):
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         weight = 3 * d_model * (d_model // self.n_groups) * self.kernel_size
         return 2 * batch.n_tokens * d_model + weight
+
+    def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
+        n_places = batch.length + 1 - self.kernel_size % 2
+        forward = product(batch.n_rows * n_places, d_model // self.n_groups * self.kernel_size, d_model)
+        return trained(forward, "2·T·D²·kernel_size / n_groups")
 
 
 @POSITION.register(

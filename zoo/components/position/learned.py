@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -26,6 +27,9 @@ class LearnedSpec(PositionSpec):
 
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return 2 * batch.n_tokens  # their places, int64
+
+    def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @POSITION.register(

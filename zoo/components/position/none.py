@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.sizes import Batch
 
@@ -16,6 +17,9 @@ class NoPositionSpec(PositionSpec):
 
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return 0
+
+    def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @POSITION.register("none", spec=NoPositionSpec, examples=[{}])

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -37,6 +38,12 @@ class RelativeBucketsSpec(PositionSpec):
 
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return (n_heads + 2) * batch.length**2  # one bias for the whole batch, and its places
+
+    def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
+
+    def bias_flops(self, *, n_heads: int, d_k: int, batch: Batch) -> int:
+        return 0
 
 
 @POSITION.register(

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import NORM, POSITION, Position, PositionSpec
 from zoo.masks import Mask
 from zoo.sizes import Batch, n_parameters
@@ -22,6 +23,11 @@ class RelativeEmbeddingsSpec(PositionSpec):
     """None: each distance up to span has a vector; else those beyond span/2 share logarithmic buckets up to this."""
     norm: Annotated[Spec | None, NORM] = None
     """Applied to the vectors before they are used (DeBERTa v2 and v3: a layer norm)."""
+
+    @property
+    def n_vectors(self) -> int:
+        """P: the vectors of the table."""
+        return 2 * self.span
 
     @model_validator(mode="after")
     def _buckets_have_a_slope(self) -> RelativeEmbeddingsSpec:
@@ -38,6 +44,9 @@ class RelativeEmbeddingsSpec(PositionSpec):
 
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return 2 * self.span * d_model + 2 * batch.length**2
+
+    def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @POSITION.register(

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kernels.rotary import turns
 from zoo.kinds import POSITION, ROTARY_SCALING, Position, PositionSpec
 from zoo.masks import Mask
@@ -44,6 +45,9 @@ class RotarySpec(PositionSpec):
 
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return 0
+
+    def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @POSITION.register(

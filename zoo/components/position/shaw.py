@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.costs import NO_PRODUCTS, Cost, product
 from zoo.kernels.linear import linear
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
@@ -32,6 +33,12 @@ class ShawSpec(PositionSpec):
 
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return 2 * batch.length**2  # the places of the distances, int64
+
+    def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
+
+    def bias_flops(self, *, n_heads: int, d_k: int, batch: Batch) -> int:
+        return product(batch.n_tokens * n_heads, d_k, 2 * self.radius + 1)
 
 
 @POSITION.register("shaw", spec=ShawSpec, examples=[{"radius": 3}, {"radius": 0, "d_k": 4}])

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -38,6 +39,9 @@ class SinusoidalSpec(PositionSpec):
 
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return 0
+
+    def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @POSITION.register(

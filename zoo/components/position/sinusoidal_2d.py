@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from zoo.components.position.sinusoidal import WaveLayout, sinusoids
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -48,6 +49,9 @@ class Sinusoidal2DSpec(PositionSpec):
 
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
         return 0
+
+    def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @POSITION.register(
