@@ -38,6 +38,8 @@ class SpecialIds(Spec):
     """Ends an output; several: whichever comes first."""
     never: tuple[_Id, ...] = (PAD, BOS)
     """Ids that are never written; nor are, unsaid, those that the vocabulary has no token for."""
+    not_first: tuple[_Id, ...] = ()
+    """Ids that an output may not begin with, `first` aside; an end among them forbids an output of nothing."""
 
     @property
     def ends(self) -> tuple[int, ...]:

@@ -9,9 +9,9 @@ import torch
 
 from registry import SpecError, dump, parse
 from zoo.generation.max_length import LengthLimit
-from zoo.generation.search import kept_places, log_probabilities
+from zoo.generation.search import kept_places, log_probabilities, unite_ends
 from zoo.generation.strategies.beam import Beam, BeamSpec, _best_continuations, _stay_in_place
-from zoo.generation.strategies.greedy import Greedy
+from zoo.generation.strategies.greedy import GreedySpec
 from zoo.kinds import DECODING, LENGTH_PENALTY
 from zoo.special_ids import BOS, EOS, PAD, SpecialIds
 
@@ -38,7 +38,7 @@ class TableModel:
 
     @functools.cache  # noqa: B019
     def log_probs(self, sentence, prefix):
-        return log_probabilities(self.logits(sentence, prefix)[None], SpecialIds(), NEVER)[0].tolist()
+        return log_probabilities(self.logits(sentence, prefix)[None], NEVER)[0].tolist()
 
     def start(self):
         return torch.stack([self.logits(*row) for row in self.rows])
@@ -81,6 +81,10 @@ def plain_beam_search(log_probs, limit, penalty, *, beam_size, n_best, vocab_siz
             if stop == "full" or not live or live[0][0] / penalty(n) <= worst:
                 break
     return finished[:n_best]
+
+
+def greedy(**fields):
+    return DECODING.build(GreedySpec(**fields))
 
 
 def beam(*, penalty="gnmt", **fields):
@@ -139,12 +143,12 @@ def test_a_beam_that_holds_everything_finds_the_best_of_all_sequences(penalty):
 def test_a_beam_of_one_is_greedy(penalty, stop):
     for seed in range(5):
         fields = {"seed": seed, "vocab_size": 13, "lengths": [3, 8, 1, 5], "end_bias": 1.0}
-        greedy = Greedy(max_length="source + 2", ids=SpecialIds()).search(TableModel(**fields))
+        found = greedy(max_length="source + 2", ids=SpecialIds()).search(TableModel(**fields))
         one = beam(penalty=penalty, beam_size=1, stop=stop, max_length="source + 2").search(
             TableModel(**fields)
         )
-        assert [h.tokens for [h] in one] == [h.tokens for [h] in greedy]
-        for [a], [b] in zip(one, greedy, strict=True):
+        assert [h.tokens for [h] in one] == [h.tokens for [h] in found]
+        for [a], [b] in zip(one, found, strict=True):
             assert a.log_probability == pytest.approx(b.log_probability, rel=1e-12)
 
 
@@ -152,7 +156,7 @@ def test_greedy_takes_the_most_probable_token_and_ends_at_the_limit():
     lengths = [2, 6, 1, 9]
     table = TableModel(seed=4, vocab_size=9, lengths=lengths)
     ends = set()
-    for sentence, [hypothesis] in enumerate(Greedy(max_length="source", ids=SpecialIds()).search(table)):
+    for sentence, [hypothesis] in enumerate(greedy(max_length="source", ids=SpecialIds()).search(table)):
         tokens, total = (), 0.0
         while True:
             log_probs = table.log_probs(sentence, tokens)
@@ -167,7 +171,7 @@ def test_greedy_takes_the_most_probable_token_and_ends_at_the_limit():
 
 
 @pytest.mark.parametrize(
-    "search", [Greedy(max_length=9, ids=SpecialIds()), beam(n_best=3, max_length=9)], ids=["greedy", "beam"]
+    "search", [greedy(max_length=9, ids=SpecialIds()), beam(n_best=3, max_length=9)], ids=["greedy", "beam"]
 )
 def test_a_batch_equals_its_sentences_one_by_one(search):
     lengths = [3, 1, 4, 1, 5, 9, 2]
@@ -262,7 +266,10 @@ def test_defaults_are_the_papers():
         "beam_size": 4,
         "length_penalty": {"type": "gnmt", "alpha": 0.6},
         "max_length": "source + 50",
-        "ids": {"pad": PAD, "start": BOS, "first": [], "end": EOS, "never": [PAD, BOS]},
+        "ids": {"pad": PAD, "start": BOS, "first": [], "end": EOS, "never": [PAD, BOS], "not_first": []},
+        "repetition_penalty": 1.0,
+        "no_repeat_ngram": 0,
+        "min_length": 0,
         "n_best": 1,
         "stop": "exact",
     }
@@ -280,6 +287,9 @@ def test_a_beam_is_usable_without_a_spec():
         length_penalty=LENGTH_PENALTY.entry("none").spec(),
         max_length=3,
         ids=SpecialIds(),
+        repetition_penalty=1.0,
+        no_repeat_ngram=0,
+        min_length=0,
         n_best=1,
         stop="full",
     )
@@ -291,7 +301,8 @@ def test_of_several_ends_the_most_probable_ends_an_output():
     ids = SpecialIds(end=(3, 5))
     logits = torch.randn(4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     plain = logits.log_softmax(-1)
-    found = log_probabilities(logits, ids, NEVER)
+    found = log_probabilities(logits, NEVER)
+    unite_ends(found, ids)
     torch.testing.assert_close(found[:, 3], torch.maximum(plain[:, 3], plain[:, 5]))
     assert bool((found[:, 5] == float("-inf")).all())
     torch.testing.assert_close(found[:, [1, 4, 6, 7, 8]], plain[:, [1, 4, 6, 7, 8]])
@@ -303,13 +314,13 @@ def test_of_several_ends_the_most_probable_ends_an_output():
 
 def test_an_output_stops_at_whichever_end_comes_first():
     model = TableModel(seed=3, vocab_size=7, lengths=[2, 3])
-    greedy = Greedy(max_length=9, ids=SpecialIds(end=(EOS, 4)))
-    for hypotheses in greedy.search(model):
+    search = greedy(max_length=9, ids=SpecialIds(end=(EOS, 4)))
+    for hypotheses in search.search(model):
         assert not {EOS, 4} & set(hypotheses[0].tokens)
 
 
 SEARCHES = {
-    "greedy": lambda **fields: Greedy(max_length=7, ids=SpecialIds(**fields)),
+    "greedy": lambda **fields: greedy(max_length=7, ids=SpecialIds(**fields)),
     "beam": lambda **fields: beam(beam_size=3, n_best=3, max_length=7, ids=SpecialIds(**fields)),
 }
 

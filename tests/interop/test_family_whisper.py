@@ -105,7 +105,14 @@ def test_its_search_is_the_configs_and_the_presets():
         return search_of(WHISPER.writing, Config(config), None, spec_of(WHISPER, config))[0]
 
     search = found({**SMALL, "suppress_tokens": [7, 9]})
-    assert search["ids"] == {"pad": END, "start": START, "first": [], "end": END, "never": [7, 9]}
+    assert search["ids"] == {
+        "pad": END,
+        "start": START,
+        "first": [],
+        "end": END,
+        "never": [7, 9],
+        "not_first": [],
+    }
     assert search["max_length"] == SMALL["max_target_positions"] - 1
     for published in WHISPER.published:
         spec = DECODING.entry("greedy").spec.model_validate(found(published.config))

@@ -164,9 +164,10 @@ def test_what_no_search_of_ours_has_is_named_in_one_line(marian: Path) -> None:
     assert search.ids.never == (30, 9)
     assert lines == [
         f"{marian / SETTINGS}: a search of ours cannot express bad_words_ids [[3, 4]], suppress_tokens [0], "
-        "length_penalty -1.0, begin_suppress_tokens [4], min_length 5, mystery 1, "
-        "no_repeat_ngram_size 3, repetition_penalty 1.2; it is searched without"
+        "length_penalty -1.0, mystery 1; it is searched without"
     ]
+    assert (search.min_length, search.no_repeat_ngram, search.repetition_penalty) == (4, 3, 1.2)
+    assert search.ids.not_first == (4,)
 
 
 def test_an_end_among_the_bad_words_may_be_written_as_in_transformers(marian: Path) -> None:
@@ -242,14 +243,14 @@ def test_whispers_forced_and_suppressed_tokens_are_told_apart(tmp_path: Path) ->
     change(tmp_path / SETTINGS, **WHISPER)
     change(tmp_path / "config.json", begin_suppress_tokens=[5, 29])
     lines, search = said_and_found(tmp_path)
-    assert (search.ids.never, search.max_length) == ((1, 2, 7), 12)
+    assert (search.ids.never, search.ids.not_first, search.max_length) == ((1, 2, 7), (5, 29), 12)
     assert lines == [
-        f"{tmp_path / SETTINGS}: a search of ours cannot express begin_suppress_tokens [5, 29], lang_to_id; "
-        "it is searched without"
+        f"{tmp_path / SETTINGS}: a search of ours cannot express lang_to_id; it is searched without"
     ]
     spec, model = from_hf(tmp_path)
     export(spec, model, tmp_path / "back", generation=search)
-    assert json.loads((tmp_path / "back" / SETTINGS).read_text())["suppress_tokens"] == [1, 2, 7]
+    said = json.loads((tmp_path / "back" / SETTINGS).read_text())
+    assert (said["suppress_tokens"], said["begin_suppress_tokens"]) == ([1, 2, 7], [5, 29])
 
 
 def test_sampling_is_ours_and_a_length_that_counts_the_prompt_is_named(tmp_path: Path) -> None:
@@ -291,7 +292,7 @@ def test_what_is_weighed_without_drawing_is_written_as_there(
     theirs = generated(marian, source)
     assert theirs != plain
     lines, search = said_and_found(marian)
-    assert (lines, search.type, search.top_k) == ([], "sampling", 1)
+    assert (lines, search.type) == ([], "greedy")
     ours = [[*search.ids.first, *tokens] for tokens in written(marian, source)]
     assert ours == [tokens[: search.max_length] for tokens in theirs]
     spec, model = from_hf(marian)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from zoo.assembly.cache import StackCache
 from zoo.errors import DivergedError
+from zoo.generation.constraints import NOTHING
 from zoo.generation.max_length import LengthLimit
 from zoo.kinds import Model, Position, read_slots
 from zoo.special_ids import SpecialIds
@@ -27,7 +28,8 @@ class Hypothesis:
     tokens: list[int]
     """Ids, without the begin and end of the sentence."""
     score: float
-    """What hypotheses are ranked by: log_probability divided by the length penalty."""
+    """What hypotheses are ranked by: log_probability divided by the length penalty; of beams with a repetition penalty
+    the sum of what that makes of each token's log probability, so divided."""
     log_probability: float
     """Natural logarithm of the probability that the model gives the tokens and the end of the sentence."""
 
@@ -37,6 +39,8 @@ class Searchable(Protocol):
 
     lengths: list[int]
     """Tokens of each sentence's input, without its end: what a maximum length may be relative to."""
+    before: Tensor
+    """What stands before the output of each sentence that there was at the start, NOTHING on its left: int64 [B, L]."""
     room: int | None
     """The most tokens of an output, its end not counted, that the model has positions for; None: any number."""
 
@@ -100,19 +104,19 @@ class Translation:
         self, model: Translator, source: Tensor, source_mask: Tensor | None, ids: SpecialIds
     ) -> None:
         self.model = model
-        self.ids = ids
         self.source = source
         self.source_mask = source_mask
         self.cache = model.new_cache()
         self.lengths = _input_lengths(source, source_mask, ids)
+        begin = torch.tensor([[ids.start, *ids.first]], device=source.device)
+        self.before = begin.expand(len(self.lengths), -1)
         self.room = _room(model.decoder, 1 + len(ids.first))  # what begins the output has a position too
         if source_mask is not None and source.device.type == "cpu" and bool(source_mask.all()):
             self.source_mask = None  # nothing is hidden, and kernels are faster without a mask
 
     def start(self) -> Tensor:
         memory, self.source_mask = self.model.encode_masked(self.source, source_mask=self.source_mask)
-        begin = torch.tensor([[self.ids.start, *self.ids.first]], device=self.source.device)
-        return self._logits(begin.expand(len(self.lengths), -1), memory)
+        return self._logits(self.before, memory)
 
     def step(self, tokens: Tensor) -> Tensor:
         return self._logits(tokens[:, None], None)
@@ -154,6 +158,7 @@ class Continuation:
         if ids.first:
             prompt = torch.cat([prompt, prompt.new_tensor([ids.first]).expand(len(prompt), -1)], dim=1)
         self.prompt = prompt
+        self.before = prompt if mask is None else prompt.masked_fill(~mask, NOTHING)
         self.mask = mask  # [N, S] of all tokens so far
 
     def start(self) -> Tensor:
@@ -204,35 +209,24 @@ def length_limits(batch: Searchable, rule: LengthLimit, ids: SpecialIds) -> list
     return limits if batch.room is None else [min(limit, batch.room) for limit in limits]
 
 
-def never_written(ids: SpecialIds, is_token: Tensor | None, vocab_size: int, device: torch.device) -> Tensor:
-    """The ids that a search leaves out: those that `ids` says and those without a token: int64 [n].
-
-    is_token is bool [n]: a model may be wider than its vocabulary, which may have holes as well. An end is written
-    in any case.
-    """
-    is_left_out = torch.zeros(vocab_size, dtype=torch.bool)
-    if is_token is not None:
-        known = is_token[:vocab_size].cpu()
-        is_left_out[: len(known)] = ~known
-        is_left_out[len(known) :] = True
-        is_left_out[[end for end in ids.ends if end < vocab_size]] = False
-    is_left_out[[number for number in ids.never if number < vocab_size]] = True
-    return is_left_out.nonzero().squeeze(1).to(device)
-
-
-def log_probabilities(logits: Tensor, ids: SpecialIds, never: Tensor) -> Tensor:
+def log_probabilities(logits: Tensor, never: Tensor) -> Tensor:
     """logits [N, V] -> log softmax [N, V], at least in float32, -inf for the ids that are never written: [n].
 
-    Those are taken out after normalising, so that a hypothesis has the probability the model gives it. Of several
-    ends the most probable one speaks for all, in the place of the first: no output is found twice.
+    Those are taken out after normalising, so that a hypothesis has the probability the model gives it.
     """
     log_probs = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    log_probs.index_fill_(1, never, -math.inf)
+    return log_probs.index_fill_(1, never, -math.inf)
+
+
+def unite_ends(scores: Tensor, ids: SpecialIds) -> None:
+    """Of several ends the most probable one speaks for all, in the place of the first: scores [N, V], in place.
+
+    No output is then found twice.
+    """
     if len(ids.ends) > 1:
-        best = log_probs[:, list(ids.ends)].amax(-1)  # [N]
-        log_probs[:, list(ids.ends)] = float("-inf")
-        log_probs[:, ids.ends[0]] = best
-    return log_probs
+        best = scores[:, list(ids.ends)].amax(-1)  # [N]
+        scores[:, list(ids.ends)] = float("-inf")
+        scores[:, ids.ends[0]] = best
 
 
 def kept_places(is_done: Tensor) -> Tensor:

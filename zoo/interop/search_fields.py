@@ -11,12 +11,11 @@ OPENING = (
 )  # fmt: skip
 """Settings that say what an output begins with."""
 EXPRESSED = (
-    *OPENING, "bad_words_ids", "early_stopping", "forced_eos_token_id", "length_penalty",
+    *OPENING, "bad_words_ids", "begin_suppress_tokens", "early_stopping", "forced_eos_token_id", "length_penalty",
     "max_length", "max_new_tokens", "num_beams", "num_return_sequences", "suppress_tokens",
 )  # fmt: skip
 """Settings that a search of ours has, though not every value of them."""
 NEUTRAL: dict[str, Any] = {
-    "begin_suppress_tokens": None,
     "constraints": None,
     "diversity_penalty": 0,
     "do_sample": False,
@@ -40,7 +39,7 @@ NEUTRAL: dict[str, Any] = {
     "token_healing": False,
     "watermarking_config": None,
 }
-"""Settings that our searches have not, with the value that does nothing."""
+"""Settings that our searches have not, or not always, with the value that does nothing."""
 SAMPLING = (
     "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff",
 )  # fmt: skip

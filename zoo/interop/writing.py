@@ -47,22 +47,23 @@ def search_of(
     ids = _ids(writing, config, settings, is_pair=is_pair)
     ends = ids["end"] if isinstance(ids["end"], list) else [ids["end"]]
     never, left_out = _never(said, ends, _vocab_size(spec))
-    ids["first"], not_first = _first(config, said, is_pair=is_pair)
-    # Whisper's first ids are not counted in max_length.
-    n_more = 0 if said.value("forced_bos_token_id", None) is not None else len(ids["first"])
-    max_length, also = _max_length(writing, said, spec, ends, n_more=n_more)
-    drawn = _drawing(said, n_begun=1 + len(ids["first"]) if is_pair else None)
-    strategy, more = _strategy(writing, said, drawn)
-    unexpressed = _unexpressed(said, drawn, everything=settings is not None)
-    left_out += [*more, *also, *sorted([*not_first, *unexpressed])]
-    return {**strategy, "max_length": max_length, "ids": {**ids, "never": never}}, left_out
+    ids["first"], unmarked = _first(config, said, is_pair=is_pair)
+    # Whisper's first ids are a prompt there, which is new to no length.
+    n_given = 0 if said.value("forced_bos_token_id", None) is not None else len(ids["first"])
+    max_length, also = _max_length(writing, said, spec, ends, n_more=n_given)
+    constraints = _constraints(said, n_begun=1 + len(ids["first"]) if is_pair else None, n_given=n_given)
+    drawn = _drawing(said)
+    strategy, more = _strategy(writing, said, constraints, drawn)
+    unexpressed = _unexpressed(said, [*constraints, *drawn], everything=settings is not None)
+    left_out += [*more, *also, *sorted([*unmarked, *unexpressed])]
+    ids |= {"never": never, "not_first": _ids_in(said, "begin_suppress_tokens", _vocab_size(spec))}
+    return {**strategy, "max_length": max_length, "ids": ids}, left_out
 
 
 def says_search(said: Config) -> bool:
     """Whether settings say which search is meant."""
-    return any(
-        said.value(name, None) is not None for name in ("num_beams", "length_penalty", "early_stopping")
-    )
+    names = ("num_beams", "length_penalty", "early_stopping", *_WEIGHING, "min_length", "min_new_tokens")
+    return any(said.value(name, None) not in (None, NEUTRAL.get(name)) for name in names)
 
 
 def passed_over(config: Config, settings: Config) -> list[str]:
@@ -104,19 +105,26 @@ def _never(said: Config, ends: list[Any], vocab_size: int) -> tuple[list[int], l
     transformers lets an end among bad_words_ids be written, and knows no id beyond the vocabulary.
     """
     bad = said.value("bad_words_ids", None) or []
-    suppressed = said.value("suppress_tokens", None) or []
+    suppressed = _ids_in(said, "suppress_tokens", vocab_size)
     if not _is_list_of(bad, list) or not all(_is_list_of(words, int) for words in bad):
         said.refuse("bad_words_ids", f"must be lists of token ids, got {shown(bad)}")
-    if not _is_list_of(suppressed, int):
-        said.refuse("suppress_tokens", f"must be token ids, got {shown(suppressed)}")
     single = [words[0] for words in bad if len(words) == 1 and words[0] not in ends]
     left_out = []
     if longer := [words for words in bad if len(words) > 1]:
         left_out.append(_named("bad_words_ids", longer))
-    if other := [token for token in suppressed if token in ends or token < 0]:
-        left_out.append(_named("suppress_tokens", other))
-    found = [token for token in [*single, *suppressed] if token not in other and 0 <= token < vocab_size]
+    if set(ends) <= set(suppressed):  # nothing would end an output
+        left_out.append(_named("suppress_tokens", ends))
+        suppressed = [token for token in suppressed if token not in ends]
+    found = [token for token in [*single, *suppressed] if 0 <= token < vocab_size]
     return list(dict.fromkeys(found)), left_out
+
+
+def _ids_in(said: Config, name: str, vocab_size: int) -> list[int]:
+    """A setting's list of ids, but for those beyond the vocabulary, which do nothing in transformers."""
+    ids = said.value(name, None) or []
+    if not _is_list_of(ids, int):
+        said.refuse(name, f"must be token ids, got {shown(ids)}")
+    return [number for number in ids if 0 <= number < vocab_size]
 
 
 def _first(config: Config, said: Config, *, is_pair: bool) -> tuple[list[int], list[str]]:
@@ -163,18 +171,16 @@ def _is_list_of(value: Any, kind: type) -> bool:
 _DRAWING = ("temperature", "top_p", "min_p")
 """What a sampling draws by, which transformers calls alike."""
 _WEIGHING = {"repetition_penalty": "repetition_penalty", "no_repeat_ngram_size": "no_repeat_ngram"}
-"""What makes tokens less probable, by transformers' names, in our sampling."""
+"""What makes tokens less probable, by transformers' names."""
 _TOP_K = 50  # transformers', where it draws and no number is said
 
 
-def _drawing(said: Config, *, n_begun: int | None) -> dict[str, dict[str, Any]]:
-    """What a sampling of ours has, by the settings that say it; {} where another search is meant.
+def _constraints(said: Config, *, n_begun: int | None, n_given: int) -> dict[str, dict[str, Any]]:
+    """The constraints of a search of ours, by the settings that say them.
 
-    Where nothing is drawn but what is written is weighed, that is a sampling from the one best token.
     n_begun: how many ids an output begins with, which min_length counts; None where it counts the prompt instead.
+    n_given: how many of our first ids are not new for min_new_tokens.
     """
-    if (said.integer("num_beams", None) or 1) > 1:
-        return {}
     found: dict[str, dict[str, Any]] = {}
     for theirs, ours in _WEIGHING.items():
         value = said.number(theirs, None)
@@ -182,33 +188,46 @@ def _drawing(said: Config, *, n_begun: int | None) -> dict[str, dict[str, Any]]:
             found[theirs] = {ours: int(value) if ours == "no_repeat_ngram" else value}
     if least := said.integer("min_new_tokens", None):
         # transformers then reads no min_length.
-        found |= {"min_length": {}, "min_new_tokens": {"min_length": max(least - (n_begun or 1) + 1, 0)}}
+        n_new = 0 if n_begun is None else n_begun - 1 - n_given
+        found |= {"min_length": {}, "min_new_tokens": {"min_length": max(least - n_new, 0)}}
     elif n_begun is not None and (least := said.integer("min_length", None)):
         found["min_length"] = {"min_length": max(least - n_begun, 0)}
-    if said.value("do_sample", None):
-        top_k = said.integer("top_k", None)
-        found |= {"do_sample": {}, "top_k": {"top_k": (_TOP_K if top_k is None else top_k) or None}}
-        for name in _DRAWING:
-            if (value := said.number(name, None)) is not None:
-                found[name] = {name: value}
-    elif found:
-        found["do_sample"] = {"top_k": 1}
     return found
 
 
+def _drawing(said: Config) -> dict[str, dict[str, Any]]:
+    """What a sampling of ours draws by, by the settings that say it; {} where nothing is drawn."""
+    if not said.value("do_sample", None) or _n_beams(said) > 1:
+        return {}
+    top_k = said.integer("top_k", None)
+    found: dict[str, dict[str, Any]] = {
+        "do_sample": {},
+        "top_k": {"top_k": (_TOP_K if top_k is None else top_k) or None},
+    }
+    for name in _DRAWING:
+        if (value := said.number(name, None)) is not None:
+            found[name] = {name: value}
+    return found
+
+
+def _n_beams(said: Config) -> int:
+    return said.integer("num_beams", None) or 1
+
+
 def _strategy(
-    writing: Writing, said: Config, drawn: Mapping[str, Mapping[str, Any]]
+    writing: Writing,
+    said: Config,
+    constraints: Mapping[str, Mapping[str, Any]],
+    drawn: Mapping[str, Mapping[str, Any]],
 ) -> tuple[dict[str, Any], list[str]]:
     """The search without its length and its ids."""
     n_outputs = said.integer("num_return_sequences", None) or 1
     left_out = []
     if drawn:
         strategy: dict[str, Any] = {"type": "sampling"}
-        for fields in drawn.values():
-            strategy |= fields
     elif not says_search(said):
         strategy = dict(writing.search)
-    elif (n_beams := said.integer("num_beams", None) or 1) == 1:
+    elif _n_beams(said) == 1:
         strategy = {"type": "greedy"}
     else:
         stop, alpha = said.value("early_stopping", None) or False, said.number("length_penalty", None)
@@ -220,10 +239,12 @@ def _strategy(
         penalty = {"type": "power", "alpha": min(max(alpha, 0.0), 10.0)}
         strategy = {
             "type": "beam",
-            "beam_size": n_beams,
+            "beam_size": _n_beams(said),
             "length_penalty": penalty,
             "stop": _STOPS[stop],
         }
+    for fields in (*constraints.values(), *drawn.values()):
+        strategy |= fields
     if n_outputs > 1 and n_outputs <= strategy.get("beam_size", 1):
         strategy["n_best"] = n_outputs
     elif n_outputs > 1:
@@ -304,23 +325,27 @@ def settings_of(writing: Writing, search: Any, spec: Any) -> tuple[dict[str, Any
             left_out.append(f"length_penalty '{penalty.type}'")
         fields["length_penalty"] = getattr(penalty, "alpha", 0.0) if penalty.type == "power" else 0.0
     elif search.type == "sampling":
-        fields |= {theirs: getattr(search, ours) for theirs, ours in _WEIGHING.items()}
-        if search.min_length:
-            fields["min_new_tokens"] = search.min_length + len(ids.first)
-        if search.top_k == 1:
-            fields["do_sample"] = False
-        else:
-            fields |= {name: getattr(search, name) for name in _DRAWING}
-            fields |= {"do_sample": True, "top_k": search.top_k or 0}
+        fields |= {name: getattr(search, name) for name in _DRAWING}
+        fields |= {"do_sample": True, "top_k": search.top_k or 0}
     elif search.type != "greedy":
         left_out.append(f"type '{search.type}'")
+    for theirs, ours in _WEIGHING.items():
+        if getattr(search, ours) != NEUTRAL[theirs]:
+            fields[theirs] = getattr(search, ours)
+    n_forced = 0
     if len(ids.first) == 1 and is_pair:
-        fields["forced_bos_token_id"] = ids.first[0]
+        fields["forced_bos_token_id"], n_forced = ids.first[0], 1
     elif ids.first:
         left_out.append(f"ids.first {list(ids.first)}")
+    if search.min_length:
+        fields["min_new_tokens"] = search.min_length + n_forced
     if never := [token for token in ids.never if token not in ids.ends]:
         in_lists = writing.forbidding == "bad_words_ids"
         fields[writing.forbidding] = [[token] for token in never] if in_lists else never
+    if ended := [end for end in ids.ends if end in ids.never]:
+        fields["suppress_tokens"] = [*fields.get("suppress_tokens", []), *ended]
+    if ids.not_first:
+        fields["begin_suppress_tokens"] = list(ids.not_first)
     if isinstance(search.max_length, int):
         length = (
             {"max_length": search.max_length + 2} if is_pair else {"max_new_tokens": search.max_length + 1}

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.generation.constraints import ConstrainedSpec, Constraints, never_written
 from zoo.generation.max_length import LengthLimit, MaxLength
 from zoo.generation.search import (
     Hypothesis,
@@ -19,8 +20,8 @@ from zoo.generation.search import (
     kept_places,
     length_limits,
     log_probabilities,
-    never_written,
     searchable,
+    unite_ends,
 )
 from zoo.kinds import DECODING, LENGTH_PENALTY
 from zoo.special_ids import SpecialIds
@@ -28,7 +29,7 @@ from zoo.special_ids import SpecialIds
 Stop = Literal["exact", "estimate", "full"]
 
 
-class BeamSpec(Spec):
+class BeamSpec(ConstrainedSpec):
     type: Literal["beam"] = "beam"
     beam_size: int = Field(4, ge=1, le=1000)
     """Unfinished hypotheses kept per sentence."""
@@ -53,7 +54,10 @@ class BeamSpec(Spec):
 @DECODING.register(
     "beam",
     spec=BeamSpec,
-    examples=[{"beam_size": 3, "n_best": 2}, {"length_penalty": "none", "stop": "full", "max_length": 7}],
+    examples=[
+        {"beam_size": 3, "n_best": 2},
+        {"length_penalty": "none", "stop": "full", "max_length": 7, "min_length": 2},
+    ],
 )
 class Beam:
     """Beam search: of all one-token continuations of the beam_size best hypotheses, keeps the beam_size best.
@@ -64,8 +68,10 @@ class Beam:
     log probability / length penalty. With stop `exact` it is the result of a search that runs to the maximum
     length: a sentence is done once no unfinished hypothesis could beat the worst of the n_best even if it
     reached the maximum length at no further cost. (A penalty must not shrink as the length grows.)
-    A beam of size 1 is greedy search: the first end closes the sentence, whatever `stop` says.
-    Among equal scores the hypothesis found first is ranked first.
+    A beam of size 1 is greedy search, but for a repetition penalty, which is laid on logits there: the first end closes
+    the sentence, whatever `stop` says.
+    Among equal scores the hypothesis found first is ranked first. The constraints (see zoo.generation.constraints) are
+    laid on log probabilities, so that a repetition penalty counts in the ranking.
 
     Source: Wu et al. 2016, section 7, with tensor2tensor's 2·beam_size candidates and stopping rule.
     Differs: tensor2tensor finishes all of the 2·beam_size that end, here as in fairseq and transformers only
@@ -82,11 +88,20 @@ class Beam:
         *,
         beam_size: int,
         length_penalty: Spec,
+        repetition_penalty: float,
+        no_repeat_ngram: int,
+        min_length: int,
         max_length: int | str,
         ids: SpecialIds,
         n_best: int,
         stop: Stop,
     ) -> None:
+        self.constraints = Constraints(
+            repetition_penalty=repetition_penalty,
+            no_repeat_ngram=no_repeat_ngram,
+            min_length=min_length,
+            ids=ids,
+        )
         self.ids = ids
         self.beam_size = beam_size
         self.penalty = LENGTH_PENALTY.build(length_penalty)
@@ -112,48 +127,62 @@ class Beam:
         sentences = list(range(len(found)))  # which sentence stands at each place of the batch
         logits = batch.start()  # [B, V]: one row a sentence at first, later beam_size
         never = never_written(self.ids, is_token, logits.shape[1], logits.device)
-        log_probs = log_probabilities(logits, self.ids, never)
+        log_probs = log_probabilities(logits, never)
         device = log_probs.device
         # What follows is small and stays on the CPU: a step waits for the device once, not at each question.
         limits = torch.tensor(length_limits(batch, self.limit, self.ids))  # [B]
-        totals = log_probs.new_zeros(len(found), 1, device="cpu")  # [B, n rows], log probabilities so far
+        totals = log_probs.new_zeros(len(found), 1, device="cpu")  # [B, n rows], of the scores so far
+        own = totals  # of the log probabilities that the model gives: the same, but for a repetition penalty
         tokens = limits.new_empty(len(found), 0)  # [N, n - 1], written so far
         while True:
             n = tokens.shape[1] + 1  # length of what is found now, an end included
-            _end_only(log_probs, limits < n, self.ids.ends[0])
-            candidates = _best_continuations(log_probs, totals.to(device), 2 * self.beam_size).cpu()
+            scores = log_probs
+            if self.constraints.act(n - 1):
+                scores = self.constraints(log_probs, batch.before[sentences], tokens)
+                unite_ends(scores, self.ids)
+            unite_ends(log_probs, self.ids)
+            _end_only(scores, log_probs, limits < n, self.ids.ends[0])
+            candidates = _best_continuations(scores, totals.to(device), 2 * self.beam_size).cpu()
             first_rows = torch.arange(0, len(tokens), totals.shape[1])  # [B], of each sentence
             rows = first_rows[:, None] + candidates.parents  # [B, 2k]
-            self._collect(found, sentences, candidates, rows, tokens)
+            if self.constraints.repetition_penalty == 1:
+                own = candidates.totals
+            else:
+                gained = log_probs[rows.to(device), candidates.tokens.to(device)].cpu()
+                own = own.gather(1, candidates.parents) + gained  # [B, 2k]
+            self._collect(found, sentences, candidates, own, rows, tokens)
 
             going_on = _first(candidates.tokens != self.ids.ends[0], self.beam_size)  # [B, k], best first
             best = candidates.totals.gather(1, going_on[:, :1]).squeeze(1)  # [B]
             is_done = self._is_done(found, sentences, best, n, limits) | (limits < n)
             going_on = going_on.gather(1, _stay_in_place(candidates.parents.gather(1, going_on)))
             rows, token = rows.gather(1, going_on), candidates.tokens.gather(1, going_on)
-            totals = candidates.totals.gather(1, going_on)
+            totals, own = candidates.totals.gather(1, going_on), own.gather(1, going_on)
             places = kept_places(is_done)
             if len(places) < len(sentences):
                 if not len(places):
                     return [checked(hypotheses)[: self.n_best] for hypotheses in found]
                 sentences = [sentences[place] for place in places.tolist()]
-                limits, totals, token, rows = limits[places], totals[places], token[places], rows[places]
+                limits, totals, own = limits[places], totals[places], own[places]
+                token, rows = token[places], rows[places]
             rows, token = rows.flatten(), token.flatten()  # [N]
             batch.reorder(rows.to(device))
             if len(places) < len(is_done):
                 batch.select(places.to(device))
             tokens = torch.cat([tokens[rows], token[:, None]], dim=1)
-            log_probs = log_probabilities(batch.step(token.to(device)), self.ids, never)
+            log_probs = log_probabilities(batch.step(token.to(device)), never)
 
     def _collect(
         self,
         found: list[list[Hypothesis]],
         sentences: list[int],
         candidates: Candidates,
+        own: Tensor,
         rows: Tensor,
         written: Tensor,
     ) -> None:
-        """Adds the candidates that end their sentence to `found`: rows [B, 2k], written [N, n - 1]."""
+        """Adds the candidates that end their sentence to `found`: own, their log probabilities, and rows [B, 2k];
+        written [N, n - 1]."""
         k = self.beam_size
         ends = (candidates.tokens[:, :k] == self.ids.ends[0]) & (
             candidates.totals[:, :k] > -math.inf
@@ -162,11 +191,11 @@ class Beam:
         if not places:
             return
         totals = candidates.totals[:, :k][ends].tolist()
-        texts = written[rows[:, :k][ends]].tolist()
+        log_probs, texts = own[:, :k][ends].tolist(), written[rows[:, :k][ends]].tolist()
         penalty = float(self.penalty(len(self.ids.first) + written.shape[1] + 1))
-        for place, total, text in zip(places, totals, texts, strict=True):
+        for place, total, log_prob, text in zip(places, totals, log_probs, texts, strict=True):
             hypotheses = found[sentences[place]]
-            hypotheses.append(Hypothesis(text, score=total / penalty, log_probability=total))
+            hypotheses.append(Hypothesis(text, score=total / penalty, log_probability=log_prob))
             hypotheses.sort(key=_by_score)  # stable: the one found first stays first
             del hypotheses[self.n_kept :]
 
@@ -208,7 +237,7 @@ def _by_score(hypothesis: Hypothesis) -> float:
 def _best_continuations(log_probs: Tensor, totals: Tensor, n: int) -> Candidates:
     """The n best one-token continuations of the w rows of each sentence.
 
-    log_probs [B·w, V] are those of the next token, totals [B, w] those of the rows so far.
+    log_probs [B·w, V] are those of the next token, totals [B, w] the sums of the rows so far.
     Looks at each value once, for the best of its group; only the n groups with the best bests are searched.
     """
     B, w = totals.shape
@@ -236,13 +265,16 @@ def _group_size(vocab_size: int) -> int:
     return next(size for size in range(math.isqrt(vocab_size), 0, -1) if vocab_size % size == 0)
 
 
-def _end_only(log_probs: Tensor, is_full: Tensor, end: int) -> None:
-    """Leaves only the end to the rows of full sentences: log_probs [B·w, V] in place, is_full [B]."""
+def _end_only(scores: Tensor, log_probs: Tensor, is_full: Tensor, end: int) -> None:
+    """Leaves only the end, at its log probability, to the rows of full sentences: is_full [B].
+
+    scores [B·w, V] in place, which may be log_probs [B·w, V] themselves.
+    """
     if is_full.any():
-        full = is_full.repeat_interleave(log_probs.shape[0] // is_full.shape[0]).to(log_probs.device)  # [B·w]
+        full = is_full.repeat_interleave(scores.shape[0] // is_full.shape[0]).to(scores.device)  # [B·w]
         ends = log_probs[full, end]
-        log_probs[full] = -math.inf
-        log_probs[full, end] = ends
+        scores[full] = -math.inf
+        scores[full, end] = ends
 
 
 def _first(is_wanted: Tensor, n: int) -> Tensor:

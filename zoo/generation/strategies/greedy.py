@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from registry import Spec
+from zoo.generation.constraints import ConstrainedSpec, Constraints, never_written
 from zoo.generation.max_length import LengthLimit, MaxLength
 from zoo.generation.search import (
     Hypothesis,
@@ -16,15 +17,15 @@ from zoo.generation.search import (
     kept_places,
     length_limits,
     log_probabilities,
-    never_written,
     searchable,
+    unite_ends,
 )
 from zoo.generation.streaming import Step, Steps, result_of
 from zoo.kinds import DECODING
 from zoo.special_ids import SpecialIds
 
 
-class GreedySpec(Spec):
+class GreedySpec(ConstrainedSpec):
     type: Literal["greedy"] = "greedy"
     max_length: MaxLength = "source + 50"
     """The most tokens of an output, its end not counted: a number, or a rule such as `source * 2 + 10`."""
@@ -32,11 +33,14 @@ class GreedySpec(Spec):
     """The ids that begin and end an output; by default this project's own."""
 
 
-@DECODING.register("greedy", spec=GreedySpec, examples=[{}, {"max_length": "2 * source"}])
+@DECODING.register(
+    "greedy", spec=GreedySpec, examples=[{}, {"max_length": "2 * source", "no_repeat_ngram": 3}]
+)
 class Greedy:
     """Writes the most probable token until that is the end of the sentence, or the maximum length is reached.
 
-    Source: the search for one best token at a time; equal to a beam of size 1.
+    The most probable by its logit under the constraints: see zoo.generation.constraints.
+    Source: the search for one best token at a time; without a repetition penalty equal to a beam of size 1.
     Shapes: source [B, S], source_mask bool [B, S] or None, is_token bool [n] or None: which ids there is a token
         for, none from n on -> for each of B sentences a list of one Hypothesis, whose score is its log
         probability. For a decoder-only model source is the prompt.
@@ -44,7 +48,21 @@ class Greedy:
         not finite.
     """
 
-    def __init__(self, *, max_length: int | str, ids: SpecialIds) -> None:
+    def __init__(
+        self,
+        *,
+        repetition_penalty: float,
+        no_repeat_ngram: int,
+        min_length: int,
+        max_length: int | str,
+        ids: SpecialIds,
+    ) -> None:
+        self.constraints = Constraints(
+            repetition_penalty=repetition_penalty,
+            no_repeat_ngram=no_repeat_ngram,
+            min_length=min_length,
+            ids=ids,
+        )
         self.limit = LengthLimit(max_length)
         self.ids = ids
 
@@ -84,8 +102,15 @@ class Greedy:
         tokens = sentences.new_empty(len(found), 0)  # [N, n], written so far
         totals: Tensor | float = 0.0  # [N], log probabilities so far
         while True:
-            log_probs = log_probabilities(logits, self.ids, never)
+            log_probs = log_probabilities(logits, never)
+            unite_ends(log_probs, self.ids)
             best, token = log_probs.max(-1)
+            if self.constraints.act(tokens.shape[1]):
+                scores = logits.to(log_probs.dtype).index_fill(1, never, -math.inf)
+                scores = self.constraints(scores, batch.before[sentences], tokens)
+                unite_ends(scores, self.ids)
+                token = scores.argmax(-1)
+                best = log_probs.gather(1, token[:, None]).squeeze(1)
             # At the limit only the end may follow, at its own probability.
             is_full = limits <= tokens.shape[1]
             totals = totals + torch.where(is_full, log_probs[:, self.ids.ends[0]], best)

@@ -11,23 +11,22 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from registry import Spec
+from zoo.generation.constraints import ConstrainedSpec, Constraints, never_written
 from zoo.generation.max_length import LengthLimit, MaxLength
 from zoo.generation.search import (
     Hypothesis,
     checked,
     kept_places,
     length_limits,
-    never_written,
     searchable,
 )
 from zoo.generation.streaming import Step, Steps, result_of
-from zoo.kinds import DECODING, read_slots
+from zoo.kinds import DECODING
 from zoo.special_ids import SpecialIds
 from zoo.storage.hashing import sha256
 
 
-class SamplingSpec(Spec):
+class SamplingSpec(ConstrainedSpec):
     type: Literal["sampling"] = "sampling"
     temperature: float = Field(1.0, gt=0, le=1000)
     """What logits are divided by: below 1 the probable becomes more so."""
@@ -37,12 +36,6 @@ class SamplingSpec(Spec):
     """Drawn from the fewest most probable tokens that have this probability together."""
     min_p: float = Field(0.0, ge=0, le=1)
     """Drawn from tokens that have at least this share of the most probable one's probability."""
-    repetition_penalty: float = Field(1.0, gt=0, le=100)
-    """What the logit of a token that stands before is divided by, or multiplied by where it is below 0; 1: nothing."""
-    no_repeat_ngram: int = Field(0, ge=0, le=1000)
-    """Tokens of a sequence that may not come twice, prompt included; 0: any may."""
-    min_length: int = Field(0, ge=0, le=10**6)
-    """Tokens before which the output may not end."""
     seed: int = Field(1, ge=0, le=2**32 - 1)
     """Another seed, other outputs."""
     max_length: MaxLength = "source + 50"
@@ -62,11 +55,10 @@ class SamplingSpec(Spec):
 class Sampling:
     """Draws token after token until that is an end, or the maximum length is reached.
 
-    The logits pass, in this order: repetition penalty, n-grams that came before, minimum length, temperature, top-k,
-    top-p, min-p. What stands before is what was written and, of a decoder-only model, the prompt. What is drawn depends
-    on the seed and the input alone, not on the batch: equal inputs have equal outputs.
-    Source: Fan et al. 2018 (top-k), Holtzman et al. 2020 (top-p), Nguyen et al. 2024 (min-p), Keskar et al. 2019
-        (repetition penalty), in the order and details of transformers.
+    The logits pass, in this order: the constraints (see zoo.generation.constraints), temperature, top-k, top-p, min-p.
+    What is drawn depends on the seed and the input alone, not on the batch: equal inputs have equal outputs.
+    Source: Fan et al. 2018 (top-k), Holtzman et al. 2020 (top-p), Nguyen et al. 2024 (min-p), in the order and details
+        of transformers.
     Shapes: source [B, S], source_mask bool [B, S] or None, is_token bool [n] or None: which ids there is a token
         for, none from n on -> for each of B sentences a list of one Hypothesis, whose score is the log probability
         that the model gives it. For a decoder-only model source is the prompt.
@@ -89,8 +81,13 @@ class Sampling:
         ids: SpecialIds,
     ) -> None:
         self.temperature, self.top_k, self.top_p, self.min_p = temperature, top_k, top_p, min_p
-        self.repetition_penalty, self.no_repeat_ngram = repetition_penalty, no_repeat_ngram
-        self.min_length, self.seed = min_length, seed
+        self.constraints = Constraints(
+            repetition_penalty=repetition_penalty,
+            no_repeat_ngram=no_repeat_ngram,
+            min_length=min_length,
+            ids=ids,
+        )
+        self.seed = seed
         self.limit = LengthLimit(max_length)
         self.ids = ids
 
@@ -116,8 +113,6 @@ class Sampling:
         """The same token by token."""
         batch = searchable(model, source, source_mask, self.ids)
         inputs = [row if source_mask is None else row[source_mask[i]] for i, row in enumerate(source)]
-        is_prompt = not read_slots(model)  # type: ignore[arg-type]
-        prompts: list[list[int]] = [[*(row.tolist() if is_prompt else []), *self.ids.first] for row in inputs]
         generators = [self._generator(row) for row in inputs]
         found: list[Hypothesis | None] = [None] * len(inputs)
         logits = batch.start()  # [B, V]
@@ -131,7 +126,10 @@ class Sampling:
             log_probs = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
             scores = logits.to(log_probs.dtype).index_fill(1, never, -math.inf)
             n_written = len(written[sentences[0]])
-            scores = self.narrowed(scores, [prompts[i] + written[i] for i in sentences], n_written=n_written)
+            if self.constraints.act(n_written):
+                outputs = torch.tensor([written[i] for i in sentences], dtype=torch.int64)
+                scores = self.constraints(scores, batch.before[sentences], outputs)
+            scores = self.narrowed(scores)
             tokens = _drawn(scores, [generators[i].random() for i in sentences]).tolist()
             # At the limit only the end may follow, at its own probability.
             tokens = [
@@ -158,24 +156,8 @@ class Sampling:
             yield Step(sentences, tokens)
             logits = batch.step(torch.tensor(tokens, device=device))
 
-    def narrowed(self, scores: Tensor, before: Sequence[Sequence[int]], *, n_written: int) -> Tensor:
-        """The logits that are drawn from, -inf where nothing is: scores [N, V] -> [N, V].
-
-        before are the tokens that stand before, by row; n_written is how many of them the output has.
-        """
-        scores = scores.clone()
-        for row, tokens in enumerate(before):
-            if self.repetition_penalty != 1.0 and tokens:
-                known = torch.tensor(sorted(set(tokens)), device=scores.device)
-                score = scores[row, known]
-                less = torch.where(
-                    score < 0, score * self.repetition_penalty, score / self.repetition_penalty
-                )
-                scores[row, known] = less
-            if self.no_repeat_ngram and (known_ends := _ends_of_ngrams(tokens, self.no_repeat_ngram)):
-                scores[row, known_ends] = -math.inf
-        if n_written < self.min_length:
-            scores[:, list(self.ids.ends)] = -math.inf
+    def narrowed(self, scores: Tensor) -> Tensor:
+        """The logits that are drawn from, -inf where nothing is: scores [N, V] -> [N, V]."""
         scores = scores / self.temperature
         if self.top_k is not None and self.top_k < scores.shape[1]:
             least = scores.topk(self.top_k).values[:, -1:]
@@ -202,11 +184,3 @@ def _drawn(scores: Tensor, numbers: Sequence[float]) -> Tensor:
     sums = scores.double().softmax(-1).cumsum(-1)  # in float64: those of a large vocabulary add up to 1
     wanted = torch.tensor(numbers, dtype=torch.float64, device=scores.device)[:, None] * sums[:, -1:]
     return torch.searchsorted(sums, wanted, right=True).squeeze(1).clamp(max=scores.shape[1] - 1)
-
-
-def _ends_of_ngrams(tokens: Sequence[int], n: int) -> list[int]:
-    """The tokens that would end a sequence of n tokens that came before."""
-    last = list(tokens[len(tokens) - n + 1 :]) if n > 1 else []
-    if len(tokens) < n - 1:
-        return []
-    return [tokens[i + n - 1] for i in range(len(tokens) - n + 1) if list(tokens[i : i + n - 1]) == last]
