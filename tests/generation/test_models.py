@@ -155,7 +155,7 @@ def test_memory_is_held_once_per_sentence_whatever_the_beam():
         batch.reorder(torch.tensor([0, 0, 0, 1, 1, 1]))
         batch.step(torch.tensor([4, 5, 6, 7, 8, 9]))
     layer = batch.cache.layers[1]
-    assert layer.self_attention._keys.shape[0] == 6
+    assert layer.own._keys.shape[0] == 6
     assert layer.cross_attention.keys.shape[0] == 2
 
 
