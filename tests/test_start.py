@@ -16,6 +16,7 @@ HEAVY = (
     "sentencepiece",
     "tensorboard",
     "sacrebleu",
+    "scipy",
     "torchmetrics",
     "pyarrow",
     "datasets",

@@ -56,9 +56,7 @@ def test_the_cache_of_a_token_is_what_decoding_holds(name):
         vocabulary = spec.slots[spec.writes].vocab_size
         for _ in range(n):
             model.decode(torch.randint(5, vocabulary, (rows, 1)), *memory, cache=cache)
-    held = sum(
-        held_values(layer.own) + held_values(layer.cross_attention) for layer in cache.layers
-    )
+    held = sum(held_values(layer.own) + held_values(layer.cross_attention) for layer in cache.layers)
     found = cost(spec, batch=rows, length=n)
     assert found.cache_bytes == 4 * held
     assert found.cache_bytes_per_token == 4 * held // (rows * n)
