@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from zoo.run.spec import load
+
 LINES = "The mother found the book.\n\nThe son has an old key. The key is red.\n\nWe open the bag.\n"
 SMALL = ("task.tokenizer=words", "training.max_steps=2", "training.precision=fp32", "task.validation_texts=2")
 
@@ -49,7 +51,11 @@ def test_marks_in_a_text_are_what_is_mended(zoo: Any, text: str) -> None:
     assert zoo("train", "t5_base", "--scale=tiny", text, *SMALL, "--quiet", "--out=run").exit_code == 0
     found = zoo("generate", "run", input="The mother <extra_id_0> book.\n")
     assert found.exit_code == 0, found.output
-    assert len(found.stdout.splitlines()) == 1
+    assert (len(found.stdout.splitlines()), found.stderr) == (1, "")
+    bound = load("run").task.max_length  # type: ignore[union-attr]
+    found = zoo("generate", "run", input=f"{'key ' * bound}\nThe key\n")
+    assert found.exit_code == 0, found.output
+    assert found.stderr == f"1 of 2 rows is longer than {bound} tokens and cut (task.max_length)\n"
 
 
 @pytest.mark.parametrize("preset", ["bert_base", "t5_base", "bart_base"])

@@ -44,6 +44,26 @@ def treebank(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_texts_that_are_cut_are_counted_wherever_they_are_met(
+    zoo: Zoo, reviews: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = (*SMALL, "model.head.n_classes=2", f"task.data={REVIEWS}", "task.max_length=4")
+    trained = zoo("train", "text_classifier_small", *words)
+    assert trained.exit_code == 0, trained.output
+    # "good, he said" is three words, and two beside begin and end are room for.
+    assert "train.csv: 1 of 4 rows is longer than 4 tokens and cut (task.max_length)" in caplog.text
+    assert "dev.csv: 1 of 2 rows is longer than 4 tokens and cut (task.max_length)" in caplog.text
+    results = json.loads((reviews / "run" / "results.dev.json").read_text())
+    assert (results["cut"], results["cut_to"]) == (1, 4)
+    evaluated = zoo("evaluate", "run", "--split", "train")
+    assert "\n1 of 4 rows is longer than 4 tokens and cut (task.max_length)" in evaluated.stdout
+    for further in ([], ["--embed"]):
+        found = zoo("predict", "run", *further, input="good he said he said\nbad\ngood thing said\n")
+        assert [json.loads(line).get("cut") for line in found.stdout.splitlines()] == [3, None, 1]
+        assert found.stderr == "2 of 3 rows are longer than 4 tokens and cut (task.max_length)\n"
+    assert zoo("predict", "run", input="bad\n").stderr == ""
+
+
 def test_reviews_are_learnt_and_evaluated(zoo: Zoo, reviews: Path) -> None:
     trained = zoo("train", "text_classifier_small", *SMALL, "model.head.n_classes=2", f"task.data={REVIEWS}")
     assert trained.exit_code == 0, trained.output

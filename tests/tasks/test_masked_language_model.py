@@ -148,6 +148,24 @@ def test_a_long_text_gives_a_stretch(tmp_path: Path, is_training: bool) -> None:
     assert ({each[0] for each in found} == {10}) != is_training
 
 
+def test_texts_of_which_a_stretch_is_read_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, prepared, _ = made(tmp_path)
+    whole = sorted(len(example["text"]) + 2 for example in prepared._splits["dev"])  # type: ignore[attr-defined]
+    assert "longer" not in caplog.text
+    bound = whole[5]
+    task, _, model = made(tmp_path, max_length=bound)
+    n = sum(length > bound for length in whole)
+    assert 1 < n < 9
+    assert f"{n} of 9 rows are longer than {bound} tokens and cut (task.max_length)" in caplog.text
+    rows = [{"text": " ".join(["dog"] * 99)}, {"text": "a dog"}, {"text": "a [MASK] dog"}]
+    cuts: list[int] = []
+    with torch.no_grad():
+        list(answers(task, model, rows, decoding=None, cuts=cuts.extend))
+    assert cuts == [99 + 2 - bound, 0, 0]
+
+
 def test_the_loss_is_the_formulas(tmp_path: Path) -> None:
     task, prepared, model = made(tmp_path)
     batch = prepared.part(prepared.parts("dev")[0])

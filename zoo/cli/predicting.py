@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from zoo.amounts import cut_text
 from zoo.cli.text import STANDARD_INPUT, input_lines, json_rows
-from zoo.run.using import FILE_ROWS, TrainedRun, predictions
+from zoo.run.using import CUT, FILE_ROWS, TrainedRun, predictions
 
 _JSON_LINES = (".jsonl", ".jsonl.gz")
 
@@ -26,16 +27,22 @@ class _Question:
 
 
 def print_predictions(trained: TrainedRun, files: Sequence[str], *, embed: bool, json_lines: bool) -> None:
-    """A line of JSON for each row, as they come; a row that cannot be answered is named on standard error besides."""
+    """A line of JSON for each row, as they come; a row that cannot be answered is named on standard error besides, and
+    at the end how many were cut.
+    """
+    n_rows = n_cut = 0
     for group in _groups(trained, files or [STANDARD_INPUT], json_lines):
         answers = predictions(trained, [question.row for question in group], embed=embed)
         for question, answer in zip(group, answers, strict=True):
+            n_rows, n_cut = n_rows + 1, n_cut + (CUT in answer)
             if "refused" in answer:
                 print(f"{question.where}: {answer['refused']}: no answer", file=sys.stderr)
             named = {} if question.file is None else {"file": question.file}
             line = json.dumps({**named, **answer}, ensure_ascii=False)
             sys.stdout.buffer.write(line.encode(errors="surrogateescape") + b"\n")
         sys.stdout.buffer.flush()
+    if n_cut:
+        print(cut_text(n_cut, n_rows, trained.task.cut_to), file=sys.stderr)
 
 
 def _groups(trained: TrainedRun, files: Sequence[str], json_lines: bool) -> Iterator[list[_Question]]:

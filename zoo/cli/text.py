@@ -56,7 +56,7 @@ def _key_text(field: Mapping[str, Any]) -> str:
 
 def results_text(results: Mapping[str, Any]) -> str:
     """The scores of an evaluation, with how they were computed and on what, and what could not be answered."""
-    from zoo.amounts import amount
+    from zoo.amounts import amount, cut_text
 
     data = results["data"]
     files = [data.get("source"), data.get("reference"), *data.get("further_references", ())]
@@ -73,6 +73,8 @@ def results_text(results: Mapping[str, Any]) -> str:
     )
     if counts:
         lines.append(f"bad lines left out: {counts}")
+    if n_cut := results.get("cut"):
+        lines.append(cut_text(n_cut, results["n_rows"], results["cut_to"]))
     refused = results["refused"]
     if refused:
         lines.append(f"not answered, and scored as empty: {len(refused):,}")

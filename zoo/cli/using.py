@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from zoo.amounts import cut_text
 from zoo.cli.arguments import (
     AsJson,
     BeamSize,
@@ -120,9 +122,10 @@ def generate(
     if streams(trained, stream, n_best):
         print_streams(trained, files)
         return
-    number = 0
+    number, cuts = 0, Counter[bool]()
     for name, first, lines in input_lines(files):
-        for line, answer in enumerate(trained.answers_to_lines(lines), start=first):
+        found = trained.answers_to_lines(lines, cuts=lambda some: cuts.update(n > 0 for n in some))
+        for line, answer in enumerate(found, start=first):
             number += 1
             if isinstance(answer, Refusal):
                 print(f"{name}:{line}: {answer.why}: no output", file=sys.stderr)
@@ -133,6 +136,8 @@ def generate(
                 if n_best is None:
                     break  # the spec's own n_best is not asked for here
         sys.stdout.buffer.flush()
+    if cuts[True]:
+        print(cut_text(cuts[True], number, trained.task.cut_to), file=sys.stderr)
 
 
 def predict(

@@ -50,7 +50,8 @@ def evaluate(
 
     Without either the split is `test`, or `dev` of a corpus without one. What is returned are the scores that
     `task.metric` asks for, with what belongs to them (such as sacrebleu's signatures), what was answered and left out,
-    which rows the model cannot take (`refused`: where and why), with which checkpoint, decoding and overrides, the time
+    which rows the model cannot take (`refused`: where and why), how many were longer than `cut_to` tokens and cut
+    (`cut`), with which checkpoint, decoding and overrides, the time
     it took, and a few samples. A task without a metric is measured by its loss. It is written to the run folder, and
     the texts written beside it: to results.json and hypotheses.txt for the test set, to results.dev.json and
     hypotheses.dev.txt for `dev`, to files of a name of their own for any other data; answers that are no text to
@@ -75,7 +76,7 @@ def evaluate(
         raise DataError(f"{given.where}: no row to evaluate; left out: {dict(bad_lines.counts)}")
     started = time.monotonic()
     with Bar(is_shown=progress) as bar:
-        scores, answers, left_out = _scored(trained, rows, bar)
+        scores, answers, left_out, n_cut = _scored(trained, rows, bar)
     refused = [
         {"where": place(given.where, line, number), "why": answer.why}
         for number, ((_, line), answer) in enumerate(zip(numbered, answers, strict=False))
@@ -89,6 +90,8 @@ def evaluate(
         "data": given.about,
         "left_out": dict(bad_lines.counts + left_out),
         "refused": refused,
+        "cut": n_cut,
+        "cut_to": trained.task.cut_to,
         "checkpoint": trained.checkpoint,
         "generation": None if trained.run.generation is None else dump(trained.run.generation),
         "overrides": list(overrides),
@@ -113,19 +116,23 @@ def evaluate(
     return {**results, "not_written": not_written} if not_written else results
 
 
-def _scored(trained: TrainedRun, rows: Sequence[Row], bar: Bar) -> tuple[Scores, list[Any], Counter[str]]:
-    """The scores of a task's metric and the answers; of a task without one what its loss says, and no answers, but how
-    many rows it says nothing of.
+def _scored(
+    trained: TrainedRun, rows: Sequence[Row], bar: Bar
+) -> tuple[Scores, list[Any], Counter[str], int]:
+    """The scores of a task's metric, the answers, and how many rows were cut; of a task without a metric what its loss
+    says, and no answers, but how many rows it says nothing of.
     """
     task, metric = trained.task, trained.task.metric()
     if metric is None:
         with torch.no_grad():
             validation, left_out = measured_alone(task, trained.model, rows, report=bar)
         titles = {name: name for name in validation.metrics}
-        return Scores(dict(validation.metrics), len(rows) - left_out.total(), titles), [], left_out
+        return Scores(dict(validation.metrics), len(rows) - left_out.total(), titles), [], left_out, 0
     task.look_at(iter(rows[:N_LOOKED_AT]))
-    answers = list(trained.answers(rows, progress=partial(bar, "answering"), metric=metric))
-    return metric.scores(metric.report), answers, Counter()
+    cuts: list[int] = []
+    found = trained.answers(rows, progress=partial(bar, "answering"), metric=metric, cuts=cuts.extend)
+    answers = list(found)
+    return metric.scores(metric.report), answers, Counter(), sum(n > 0 for n in cuts)
 
 
 def _text(answer: Any) -> str:

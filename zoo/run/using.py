@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -24,11 +25,13 @@ from zoo.run.folder import require, run_in
 from zoo.run.inputs import LINE_FIELDS, asked_row
 from zoo.run.spec import RunSpec
 from zoo.storage.selection import load_weights, weights_folder
-from zoo.tasks.answering import CHUNK_ROWS, Progress, answers
+from zoo.tasks.answering import CHUNK_ROWS, Cuts, Progress, answers
 from zoo.tasks.task import Batch, Refusal, Task
 from zoo.training.randomness import untouched
 
 TOKENIZER_STEM = "tokenizer"
+CUT = "cut"
+"""What is added to an answer to a text of which some tokens were left out, and how many."""
 FILE_ROWS = 64
 """Rows of files that are read before they are answered."""
 
@@ -102,7 +105,12 @@ class TrainedRun:
         raise SpecError([Problem("task", f"{self.folder} holds no tokenizer")])
 
     def answers(
-        self, rows: Iterable[Row | Refusal], *, progress: Progress | None = None, metric: Metric | None = None
+        self,
+        rows: Iterable[Row | Refusal],
+        *,
+        progress: Progress | None = None,
+        metric: Metric | None = None,
+        cuts: Cuts | None = None,
     ) -> Iterator[Any]:
         """For each row, in order, what the task answers; see zoo.tasks.answering.
 
@@ -110,16 +118,22 @@ class TrainedRun:
         """
         with torch.no_grad():
             yield from answers(
-                self.task, self.model, rows, decoding=self.run.generation, progress=progress, metric=metric
+                self.task,
+                self.model,
+                rows,
+                decoding=self.run.generation,
+                progress=progress,
+                metric=metric,
+                cuts=cuts,
             )
 
     def answers_to_lines(
-        self, lines: Iterable[str | Refusal], *, progress: Progress | None = None
+        self, lines: Iterable[str | Refusal], *, progress: Progress | None = None, cuts: Cuts | None = None
     ) -> Iterator[Any]:
         """The same for lines of text, of a task that reads text first of all."""
         name = self.text_field
         rows = (line if isinstance(line, Refusal) else {name: line} for line in lines)
-        return self.answers(rows, progress=progress)
+        return self.answers(rows, progress=progress, cuts=cuts)
 
     @property
     def streams(self) -> bool:
@@ -167,14 +181,16 @@ class TrainedRun:
         if end := rest(outputs(ended[0], searched.tokenizer)[0].text, given):
             yield end
 
-    def vectors(self, rows: Iterable[Row | Refusal]) -> Iterator[list[float] | Refusal]:
+    def vectors(
+        self, rows: Iterable[Row | Refusal], *, cuts: Cuts | None = None
+    ) -> Iterator[list[float] | Refusal]:
         """For each row, in order, the mean of the vectors [D] of what is real in it; for a bad one a Refusal.
 
         Of an encoder-decoder they are the encoder's vectors, of every other model the last layer's.
         """
         embedder: Any = _Embedding(self.task)
         with torch.no_grad():
-            yield from answers(embedder, self.model, rows, decoding=None)
+            yield from answers(embedder, self.model, rows, decoding=None, cuts=cuts)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -217,7 +233,8 @@ def predict(
 
     A row is a mapping of the fields that the task reads, without what it is to find out, or a line of text; of a task
     that reads images, sounds or series the path of a file, alone or in the field, or an array. embed asks for
-    `{"vector": [...]}` instead. The rest as for TrainedRun.
+    `{"vector": [...]}` instead. Of a text that is too long for the task, and so cut, `cut` says how many of its tokens
+    were left out. The rest as for TrainedRun.
     """
     if isinstance(rows, str | bytes | Mapping):
         raise ValueError("rows are several: write predict(folder, ['...']), also for one row")
@@ -234,11 +251,15 @@ def predictions(
     # Files are larger than lines: few of them at a time.
     while some := list(islice(remaining, FILE_ROWS if trained.file_suffixes else CHUNK_ROWS)):
         asked = [asked_row(trained.task, trained.reads, row) for row in some]
-        for answer in trained.vectors(asked) if embed else trained.answers(asked):
+        cuts: deque[int] = deque()
+        found = (trained.vectors if embed else trained.answers)(asked, cuts=cuts.extend)
+        for answer in found:
+            n_cut = cuts.popleft()
             if isinstance(answer, Refusal):
                 yield {"refused": answer.why}
             else:
-                yield {"vector": answer} if embed else trained.task.written(answer)
+                written = {"vector": answer} if embed else trained.task.written(answer)
+                yield {**written, CUT: n_cut} if n_cut else written
 
 
 class _Embedding:

@@ -21,7 +21,7 @@ from registry import Spec
 from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
-from zoo.data.store import Example
+from zoo.data.store import Example, ExampleStore
 from zoo.data.tokenizer import Tokenizer
 from zoo.kinds import TOKENIZER, Row
 from zoo.progress import Report
@@ -216,6 +216,16 @@ class TextTask(Task):
             return text.astype(np.int64)
         first = int(random.integers(excess + 1)) if is_training else 0
         return text[first : first + len(text) - excess].astype(np.int64)
+
+    @property
+    def cut_to(self) -> int:
+        return self.max_length
+
+    def n_cut(self, example: Example) -> int:
+        return max(0, len(example["text"]) + self.n_added - self.max_length) if "text" in example else 0
+
+    def cuts(self, store: ExampleStore) -> NDArray[np.integer]:
+        return np.maximum(store.columns["text"].lengths() + self.n_added - self.max_length, 0)
 
     @cached_property
     def token_texts(self) -> tuple[list[str], list[str]]:

@@ -17,6 +17,9 @@ from zoo.tasks.task import Refusal, Task, random_of
 Progress = Callable[[int, int | None], None]
 """Called with how many rows are done, and of how many where that is known."""
 
+Cuts = Callable[[Sequence[int]], None]
+"""Called with how many tokens of each of some rows the model is not given."""
+
 BATCH_TOKENS = 2048
 CHUNK_ROWS = 16384
 
@@ -31,6 +34,7 @@ def answers(
     chunk_rows: int = CHUNK_ROWS,
     progress: Progress | None = None,
     metric: Metric | None = None,
+    cuts: Cuts | None = None,
 ) -> Iterator[Any]:
     """Yields the answer for each row, in order; for one that the model cannot take, or that came as one, a Refusal.
 
@@ -39,7 +43,8 @@ def answers(
     length share a batch of at most batch_tokens tokens, padding included (a longer row is a batch of its own). What a
     row gives depends neither on its batch nor on its chunk, but for the rounding of floating-point sums.
     progress is called whenever rows are done, which within a chunk are the longest first. A metric is given all
-    answers, those refused included, as soon as a chunk is done.
+    answers, those refused included, as soon as a chunk is done. cuts is called
+    for each chunk before its answers come.
     """
     remaining = iter(rows)
     total = len(rows) if isinstance(rows, Sequence) else None
@@ -50,16 +55,23 @@ def answers(
             if progress is not None:
                 progress(n_before + n_done, total)
 
-        examples = _read(task, model, chunk, n_good)
+        whole = _read(task, model, chunk)
+        if cuts is not None:
+            cuts([0 if isinstance(each, Refusal) else task.n_cut(each) for each in whole])
+        examples = _varied(task, whole, n_good)
         n_good += sum(not isinstance(each, Refusal) for each in examples)
         yield from _chunk(task, model, chunk, examples, decoding, batch_tokens, done, metric)
         n_before += len(chunk)
 
 
-def _read(task: Task, model: nn.Module, rows: list[Row | Refusal], n_before: int) -> list[Example | Refusal]:
-    """What each row is as it is answered; n_before of the rows before them were taken."""
+def _read(task: Task, model: nn.Module, rows: list[Row | Refusal]) -> list[Example | Refusal]:
+    """The example of each row."""
     read = iter(task.read([row for row in rows if not isinstance(row, Refusal)], model))
-    examples = [row if isinstance(row, Refusal) else next(read) for row in rows]
+    return [row if isinstance(row, Refusal) else next(read) for row in rows]
+
+
+def _varied(task: Task, examples: list[Example | Refusal], n_before: int) -> list[Example | Refusal]:
+    """Examples as they are answered; n_before of the rows before them were taken."""
     numbers = count(n_before)
     return [
         each

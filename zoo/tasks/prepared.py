@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from registry import Spec
-from zoo.amounts import amount
+from zoo.amounts import amount, cut_text
 from zoo.data.arrangement import Arrangement
 from zoo.data.bad_lines import BadLines
 from zoo.data.cache import Rejected, encoded
@@ -325,7 +325,7 @@ def prepare(
 def encode(
     task: Task, corpus: Corpus, folder: Path, *, n_rows: Mapping[str, int], report: Report | None
 ) -> dict[str, ExampleStore]:
-    """The examples of every split, from the cache or into it, and a warning of what was left out."""
+    """The examples of every split, from the cache or into it, and a warning of what was left out or cut."""
     cache = folder / CACHE_FOLDER if task.cache is None else Path(task.cache).expanduser()
     splits = {
         split: encoded(
@@ -343,6 +343,8 @@ def encode(
     for split, store in splits.items():
         for reason, count in sorted(store.counts.items()):
             log.warning("%s: %s left out: %s", corpus.where(split), amount(count, "row"), reason)
+        if n_cut := int((task.cuts(store) > 0).sum()):
+            log.warning("%s: %s", corpus.where(split), cut_text(n_cut, len(store), task.cut_to))
     return splits
 
 

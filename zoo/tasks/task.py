@@ -282,6 +282,19 @@ class Task(ABC):
     def length(self, example: Example) -> int:
         """Tokens of an example to answer, for batches of like lengths."""
 
+    @property
+    def cut_to(self) -> int | None:
+        """Most tokens of an input, where what is longer is cut; None where nothing is."""
+        return None
+
+    def n_cut(self, example: Example) -> int:
+        """Tokens of an example's text that the model is not given, being over `cut_to`."""
+        return 0
+
+    def cuts(self, store: ExampleStore) -> NDArray[np.integer]:
+        """The same of each example [N]."""
+        return np.zeros(len(store), np.int64)
+
     def vary(self, example: Example, random: np.random.Generator, *, is_training: bool) -> Example:
         """An example as it is met this time: masked, cropped, noised. A function of example and random numbers."""
         return example

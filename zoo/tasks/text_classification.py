@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from registry import Spec
@@ -17,7 +18,7 @@ from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.collate import padded
-from zoo.data.store import Example
+from zoo.data.store import Example, ExampleStore
 from zoo.errors import DataError
 from zoo.kinds import METRIC, TASK, Row
 from zoo.tasks._labelled import Labelled, LabelledSpec
@@ -138,7 +139,7 @@ class TextClassification(Labelled):
     @property
     def recipe(self) -> str:
         coders = [self.coders[name].sha256 for name in self.coder_names]
-        return f"text_classification {self.max_length} {self.truncation} {self.has_types} {coders}"
+        return f"text_classification, with cut, {self.max_length} {self.truncation} {self.has_types} {coders}"
 
     def encode(self, rows: Sequence[Row], *, is_scored: bool) -> Sequence[Example | Rejected]:
         return [self._example(row, each) for row, each in zip(rows, self._inputs(rows), strict=True)]
@@ -190,8 +191,19 @@ class TextClassification(Labelled):
         shares = _shares([len(part) for part in parts], room)
         kept = [_cut(part, length, self.truncation) for part, length in zip(parts, shares, strict=True)]
         tokens, types = self.tokenizer.framed(*kept)
-        example = {"inputs": ids(tokens, self.tokenizer.vocab_size)}
+        n_cut = sum(map(len, parts)) - sum(map(len, kept))
+        example = {"inputs": ids(tokens, self.tokenizer.vocab_size), "cut": np.array([n_cut], np.int64)}
         return {**example, "types": np.array(types, np.uint8)} if self.has_types else example
+
+    @property
+    def cut_to(self) -> int:
+        return self.max_length
+
+    def n_cut(self, example: Example) -> int:
+        return int(example["cut"][0])
+
+    def cuts(self, store: ExampleStore) -> NDArray[np.integer]:
+        return store.columns["cut"].values
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         inputs, mask = padded([example["inputs"] for example in examples], fill=self.tokenizer.pad)
