@@ -7,7 +7,7 @@ that what is no such file is refused at once.
 from presets.document import TOP_LEVEL_KEYS, Document, DocumentError, names, read
 from presets.errors import PresetError, UnknownKeyError
 from presets.merging import merged
-from presets.yaml12 import to_yaml
+from presets.yaml12 import to_flow, to_yaml
 
 __all__ = [
     "TOP_LEVEL_KEYS",
@@ -18,5 +18,6 @@ __all__ = [
     "merged",
     "names",
     "read",
+    "to_flow",
     "to_yaml",
 ]

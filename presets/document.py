@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -30,6 +31,8 @@ class Document:
     description: str
     """The comment at the head of the file."""
     places: Mapping[Keys, str] = field(repr=False)
+    replaced: Mapping[Keys, Any] = field(default_factory=dict, repr=False)
+    """What stood where the scale has put a component of another type."""
 
     def locate(self, path: str) -> str:
         """`file:line` of a dotted path, or "override '...'"; a missing key has its parent's."""
@@ -76,14 +79,16 @@ def read(
     _check_top_level(draft)
     draft.data = _borrowed(draft, draft.data, ())
     scales = _pop_scales(draft)
+    replaced: dict[Keys, Any] = {}
     if scale is not None:
         if scale not in scales:
             raise PresetError(f"{draft.shown}: no scale is called '{short(scale)}'; {guess(scale, scales)}")
+        replaced = _replaced(draft.data, scales[scale])
         draft.apply(
             [(key, value, draft.place(("scales", scale, key))) for key, value in scales[scale].items()]
         )
     draft.apply([setting for text in overrides if (setting := draft.noted(_override, text)) is not None])
-    document = Document(draft.data, draft.name, list(scales), draft.description, draft.places)
+    document = Document(draft.data, draft.name, list(scales), draft.description, draft.places, replaced)
     if draft.mistakes:
         raise DocumentError(draft.mistakes, document)
     return document
@@ -348,6 +353,21 @@ def _check_top_level(draft: _Draft) -> None:
         text = f"{draft.place((key,))}: {short(key)}: unknown top-level key; {guess(key, TOP_LEVEL_KEYS)}"
         draft.mistakes.append(PresetError(text))
         del draft.data[key]
+
+
+def _replaced(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[Keys, Any]:
+    """The components that settings put others in the place of."""
+    found: dict[Keys, Any] = {}
+    for path, value in settings.items():
+        *above, last = path.split(".")
+        keys, new = (tuple(above), {"type": value}) if last == "type" else ((*above, last), with_keys(value))
+        old: Any = data
+        for key in keys:
+            old = with_keys(old).get(key) if isinstance(with_keys(old), dict) else None
+        old = with_keys(old)
+        if isinstance(old, dict) and isinstance(new, dict) and replaces(new, old):
+            found[keys] = deepcopy(old)
+    return found
 
 
 def _pop_scales(draft: _Draft) -> dict[str, dict[str, Any]]:

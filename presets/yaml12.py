@@ -278,6 +278,14 @@ for _pattern, _first in ((_INT, "-+0123456789"), (_FLOAT, "-+.0123456789")):
     )
 
 
+def to_flow(data: Any) -> str:
+    """Plain data as YAML on one line, as an override has it; `read_value` gives equal data back."""
+    text: str = yaml.dump(
+        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**6
+    )
+    return text.removesuffix("...\n").strip()
+
+
 def to_yaml(data: dict[str, Any]) -> str:
     """Plain data as YAML in block style, keys in their order; `read` gives equal data back."""
     return yaml.dump(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,50 @@ def test_a_mistake_in_a_spec_is_told_what_would_be_right(zoo: Any, words: list[s
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_key_of_a_part_that_the_scale_replaced_is_told_how_to_have_that_part(zoo: Any) -> None:
+    told = "unknown key; --scale tiny put task.data of type grammar_text in the place of text; to have that, write "
+    whole = "task.data='{type: text, train: input.txt, train_share: 0.9, documents: %s}'"
+    result = zoo("check", "char_gpt", "--scale", "tiny", "task.data.train=input.txt")
+    place = "override 'task.data.train=input.txt': task.data.train: "
+    assert (result.exit_code, result.stderr) == (2, f"{place}{told}{whole % 'file'}\n")
+    overrides = [
+        "task.data.train=input.txt",
+        "task.data.documents=line",
+        "task.data.n_train=x",
+        "task.data.tarin=y",
+    ]
+    lines = zoo("check", "char_gpt", "--scale", "tiny", *overrides).stderr.splitlines()
+    assert len(lines) == 4
+    assert sum(line.endswith(told + whole % "line") for line in lines) == 2
+    assert any("must be an integer" in line for line in lines)  # of the part that is there
+    assert any(line.endswith("did you mean 'task.data.n_train'?") for line in lines)  # of neither
+    # What is written as it says is taken, and a part that is named by hand is no scale's.
+    (Path.cwd() / "input.txt").write_text("some text\n")
+    assert zoo("check", "char_gpt", "--scale", "tiny", f"task.data={_yaml(whole % 'file')}").exit_code == 0
+    result = zoo("check", "char_gpt", "--scale", "tiny", "task.data=shapes", "task.data.train=x")
+    assert "put task.data" not in result.stderr
+
+
+def _yaml(override: str) -> str:
+    return override.partition("=")[2].strip("'")
+
+
+def test_other_parts_that_a_scale_replaced_are_told_as_well() -> None:
+    source: dict[str, Any] = {
+        "model": {**GPT, "position": {"type": "learned", "max_len": 9}},
+        "scales": {"tiny": {"model.position": "rotary", "model.decoder.layer.ffn.type": "glu"}},
+    }
+    message = (
+        "put model.position of type rotary in the place of learned; to have that, "
+        "write model.position='{type: learned, max_len: 7}'"
+    )
+    with pytest.raises(SpecError, match=re.escape(message)):
+        load(source, "model.position.max_len=7", scale="tiny")
+    # A wrong key of the part that is there, where no part was replaced by another.
+    with pytest.raises(SpecError, match="unknown key; did you mean"):
+        load(source, "model.decoder.layer.nrom=layer_norm", scale="tiny")
 
 
 @pytest.mark.parametrize(

@@ -319,6 +319,20 @@ def test_a_scale_is_applied_before_the_overrides() -> None:
     assert found.data["model"]["attention"] == {"type": "multi_head", "n_heads": 1}
 
 
+def test_what_a_scale_puts_another_component_in_the_place_of_is_known() -> None:
+    model = {"a": {"type": "x", "n": 1}, "b": "x", "c": {"type": "x"}, "d": {"e": "x"}, "n": 3}
+    tiny = {"model.a.type": "y", "model.b": {"type": "y", "n": 2}, "model.c": {"type": "x", "n": 2}, "model.d.e.n": 2,
+            "model.n": 4, "model.f.g": "y"}  # fmt: skip
+    source = {"model": model, "scales": {"tiny": tiny}}
+    found = presets.read(source, scale="tiny")
+    assert found.replaced == {("model", "a"): {"type": "x", "n": 1}, ("model", "b"): {"type": "x"}}
+    assert presets.read(source).replaced == {}
+    for value in (found.replaced["model", "a"], {"a": [1, {"b": None}], "c": "yes, no: 'x'"}, "y", 1.5):
+        text = presets.to_flow(value)
+        assert "\n" not in text
+        assert presets.read({"model": {}}, overrides=[f"model.a={text}"]).data == {"model": {"a": value}}
+
+
 @pytest.mark.usefixtures("folder")
 def test_an_unknown_scale_is_answered_with_the_nearest() -> None:
     assert _refusal("base.yaml", scale="tinny") == (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,8 @@ from zoo.special_ids import SpecialIds
 from zoo.tasks.task import TaskSpec
 from zoo.training.plugins import missing_plugins, warn_of_changes
 from zoo.training.spec import TrainingSpec
+
+_OVERRIDE = "override "  # how the place of what an override has set begins
 
 
 class RunSpec(Spec):
@@ -152,14 +156,71 @@ def from_document(
     try:
         run = parse(RunSpec, document.data, locate=document.locate)
     except SpecError as error:
+        problems = _taught(error.problems, document, scale)
         if not found:
-            raise (missing_plugins(folder) if folder else None) or error from None
-        found += error.problems
+            raise (missing_plugins(folder) if folder else None) or SpecError(problems) from None
+        found += problems
     if found:
         raise SpecError(found)
     if folder is not None:
         warn_of_changes(folder)
     return run
+
+
+def _taught(problems: Sequence[Problem], document: presets.Document, scale: str | None) -> list[Problem]:
+    """The problems; that of a key which the scale took away with its component says so, and how to have that back."""
+    found = list(problems)
+    for keys, old in document.replaced.items():
+        path = ".".join(keys)
+        set_by_hand = {".".join(each): each[len(keys) :] for each, place in document.places.items()
+                       if place.startswith(_OVERRIDE) and each[: len(keys)] == keys}  # fmt: skip
+        below = {each.path: set_by_hand[each.path] for each in problems if each.path in set_by_hand}
+        if not below or () in set_by_hand.values():
+            continue  # what stands there is asked for by its own name
+        new = _at(document.data, keys)
+        still = _wrong_paths(_with(document.data, keys, presets.merged(old, _nested(new, below.values()))))
+        known = {whole: rest for whole, rest in below.items() if whole not in still}
+        wanted = presets.merged(old, _nested(new, known.values()))
+        message = (
+            f"--scale {scale} put {path} of type {new['type']} in the place of {old['type']}; to have that, write "
+            f"{path}={shlex.quote(presets.to_flow(wanted))}"
+        )
+        found = [replace(each, suggestion=message) if each.path in known else each for each in found]
+    return found
+
+
+def _wrong_paths(data: Mapping[str, Any]) -> set[str]:
+    try:
+        parse(RunSpec, data)
+    except SpecError as error:
+        return {problem.path for problem in error.problems}
+    return set()
+
+
+def _at(data: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        data = data[int(key) if isinstance(data, list) else key]
+    return data
+
+
+def _with(data: Any, keys: Sequence[str], value: Any) -> Any:
+    """The same data with another value at a place."""
+    if not keys:
+        return value
+    if isinstance(data, list):
+        return [_with(each, keys[1:], value) if str(i) == keys[0] else each for i, each in enumerate(data)]
+    return {**data, keys[0]: _with(data[keys[0]], keys[1:], value)}
+
+
+def _nested(data: Any, paths: Iterable[Sequence[str]]) -> dict[str, Any]:
+    """What stands at some paths, as mappings in mappings."""
+    found: dict[str, Any] = {}
+    for path in paths:
+        changes: Any = _at(data, path)
+        for key in reversed(path):
+            changes = {key: changes}
+        found = presets.merged(found, changes)
+    return found
 
 
 def _explained(
