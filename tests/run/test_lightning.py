@@ -224,3 +224,15 @@ def test_it_goes_on_from_what_is_kept_at_an_epochs_end(tmp_path: Path) -> None:
     again, data = made()
     saving().fit(again, data, ckpt_path="kept/epoch=0.ckpt")
     assert_same(weights(again), weights(module))
+
+
+def test_the_rows_of_a_split_may_be_looked_at() -> None:
+    _, data = made()
+    rows = list(data.rows("dev"))
+    assert (len(rows), set(rows[0])) == (11, {"source", "target"})
+    assert len({row["source"] for row in rows}) > 5
+    (first, *_), examples = data.test_dataloader(), list(data.rows("test"))
+    row = examples[int(first.key.rows[0])]
+    tokenizer = data.task.task.coders["tokenizer"]
+    expected = tokenizer.encode([row["source"]])[0]
+    assert first["source"][0, : len(expected)].tolist() == expected

@@ -187,6 +187,10 @@ def test_lines_left_out_are_counted_and_the_text_stays_aligned(
     rows = read(data, "dev")
     kept = [rows[0], *rows[2:]]
     assert kept[0] == {"source": "first", "target": "x"}
+    assert list(data.rows("dev")) == kept
+    assert list(data.rows("train")) == [row for row in read(data, "train") if row["source"] != "last but one"]
+    with pytest.raises(DataError, match=r"the data has no split 'tset'; did you mean 'test'\?"):
+        data.rows("tset")
     for tokenizer, side, tokens in zip(
         tokenizers(data), ("source", "target"), sides(data, "dev"), strict=True
     ):

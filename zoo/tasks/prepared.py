@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from registry import Spec
+from registry import Spec, suggest
 from zoo.amounts import amount, cut_text
 from zoo.data.arrangement import Arrangement
 from zoo.data.bad_lines import BadLines
-from zoo.data.cache import Rejected, encoded
+from zoo.data.cache import Rejected, encoded, is_scored
 from zoo.data.coders import load_coder
 from zoo.data.collate import length_batches
 from zoo.data.store import Example, ExampleStore, temporary_store
@@ -94,6 +94,10 @@ class Prepared(Protocol):
 
     def halves(self, batch: Batch) -> Sequence[Batch]:
         """Two batches on the CPU with half of its rows each; only itself when it has one row."""
+        ...
+
+    def rows(self, split: str) -> Iterator[Row]:
+        """The rows of a split that give examples, in their order, read as they are asked for."""
         ...
 
     def example(self) -> str:
@@ -185,13 +189,22 @@ class PreparedTask:
         keys = [key._replace(rows=rows) for rows in (key.rows[:middle], key.rows[middle:])]
         return [self._batch(half, is_training=key.split == "train") for half in keys]
 
+    def rows(self, split: str) -> Iterator[Row]:
+        """The rows of a split that give examples, in their order: mappings of the fields that the corpus says.
+
+        They are read from the files as they are asked for, and those left out are not among them: row i is what example
+        i was made of. Raises: DataError for a split that is not there.
+        """
+        if split not in self._splits:
+            raise DataError(f"the data has no split '{split}'; {suggest(split, self._splits, listed=True)}")
+        return (
+            row
+            for row in self._corpus.rows(split, bad_lines=BadLines("skip"))
+            if not isinstance(self.task.encode([row], is_scored=is_scored(split))[0], Rejected)
+        )
+
     def example(self) -> str:
-        task = self.task
-        rows = self._corpus.rows("train", bad_lines=BadLines("skip"))
-        kept = (
-            row for row in rows if not isinstance(task.encode([row], is_scored=False)[0], Rejected)
-        )  # else it would be one that is left out
-        return task.shown(next(kept))
+        return self.task.shown(next(self.rows("train")))
 
     def start(self, model: nn.Module) -> None:
         self.task.start(model)

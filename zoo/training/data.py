@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from zoo.kinds import Row
 from zoo.tasks.prepared import Prepared
 from zoo.training.order import Batches, Parts, Position, RankSampler, ShareSampler
 from zoo.training.signals import SIGNALS
@@ -38,6 +40,17 @@ class TrainingData(LightningDataModule):
         self.batches = Batches(task)
         self.start = start or Position(0, 0)
         self.n = n
+
+    def rows(self, split: str) -> Iterator[Row]:
+        """The rows of a split, `train`, `dev` or `test`, that give examples, as the corpus has them, in their order.
+
+        To look at what a model will learn from:
+            module, data = zoo.lightning("text_classifier_small")
+            for row in itertools.islice(data.rows("train"), 5):
+                print(row["label"], row["text"])
+        Raises: DataError for a split that is not there.
+        """
+        return self.task.rows(split)
 
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._ranks
