@@ -200,7 +200,7 @@ REFUSED = {
         "model.position: nothing uses relative_embeddings positions: nothing in model.decoder"),
     "a table of one layer": (
         "encoder_only", {"encoder.layers.1.layer.position": RELATIVE},
-        "model.encoder.layers.1.layer.position: nothing uses relative_embeddings positions: this layer's attention"),
+        "model.encoder.layers.1.layer.position: nothing uses relative_embeddings positions: this layer never"),
     "a table that every layer overrides": (
         "encoder_only", {"position": {"type": "relative_buckets"}, "encoder.layer.position": ROTARY},
         "model.position: nothing uses relative_buckets positions"),

@@ -167,9 +167,9 @@ class StackSpec(Spec):
 
     @property
     def first_mixing(self) -> Spec:
-        """What mixes in the first layer that has heads, else in the first: the stack's positions have its."""
+        """What mixes in the first layer that may read positions, else in the first: they have its heads."""
         mixing = [layer.mixing for _, layer in self.forms("")]
-        return next((each for each in mixing if hasattr(each, "n_heads")), mixing[0])
+        return next((each for each in mixing if getattr(each, "reads", None) != ()), mixing[0])
 
     @property
     def n_heads(self) -> int:

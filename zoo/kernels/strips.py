@@ -52,6 +52,10 @@ class Strips:
             return x
         return _masked(x.flatten(0, 1)[self.taken], self.valid)
 
+    def cleared(self, strips: Tensor) -> Tensor:
+        """Strips [N, L, ...] with zeros where there is no token."""
+        return strips if self.valid is None else _masked(strips, self.valid)
+
     def join(self, out: Tensor) -> Tensor:
         """Strips [N, L, ...] -> [B, T, ...], zeros at padded places."""
         if self.back is None or self.real is None:

@@ -47,18 +47,22 @@ class RecurrentSpec(MixerSpec):
                 "bidirectional is true, so a place would learn of later tokens, which a decoder must not; set it false"
             )
 
+    def is_projected(self, d_model: int) -> bool:
+        """Whether what the recurrences give is no [.., D] yet."""
+        return self.bidirectional or (self.d_hidden or d_model) != d_model
+
     def n_recurrent(self, d_model: int, cell: Cell) -> int:
         """The parameters of all directions and of the projection."""
         H, n_products, n = self.d_hidden or d_model, N_GATES[cell], 2 if self.bidirectional else 1
         own = linear_size(d_model, n_products * H, bias=self.bias)
         state = linear_size(H, n_products * H, bias=self.bias)
-        projection = linear_size(n * H, d_model, bias=self.bias) if n * H != d_model or n > 1 else 0
+        projection = linear_size(n * H, d_model, bias=self.bias) if self.is_projected(d_model) else 0
         return n * (own + state) + projection
 
     def n_kept_recurrent(self, d_model: int, batch: Batch, n_values: int) -> int:
-        """What is kept of the input, and for each direction n_values numbers of the state's size a token."""
+        """What is kept of the input, in each direction, with n_values a token, and of what is projected."""
         H, n = self.d_hidden or d_model, 2 if self.bidirectional else 1
-        return batch.n_tokens * (d_model + n * n_values * H)
+        return batch.n_tokens * n * (d_model + n_values + (H if self.is_projected(d_model) else 0))
 
 
 class Recurrence(nn.Module):

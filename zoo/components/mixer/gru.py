@@ -16,7 +16,7 @@ class GRUSpec(RecurrentSpec):
         return self.n_recurrent(d_model, "gru")
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
-        return self.n_kept_recurrent(d_model, batch, 7)
+        return self.n_kept_recurrent(d_model, batch, 7 * (self.d_hidden or d_model))
 
 
 @MIXER.register(

@@ -16,7 +16,11 @@ class LSTMSpec(RecurrentSpec):
         return self.n_recurrent(d_model, "lstm")
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
-        return self.n_kept_recurrent(d_model, batch, 8)
+        H = self.d_hidden or d_model
+        # Gates, cells and outputs; oneDNN has a place of work besides, whose rows are those of the wider side.
+        return self.n_kept_recurrent(
+            d_model, batch, 11 * H + 6 * max(d_model, H) if batch.is_on_cpu else 8 * H
+        )
 
 
 @MIXER.register(

@@ -20,7 +20,7 @@ class RNNSpec(RecurrentSpec):
         return self.n_recurrent(d_model, "rnn_tanh")
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
-        return self.n_kept_recurrent(d_model, batch, 3)
+        return self.n_kept_recurrent(d_model, batch, self.d_hidden or d_model)
 
 
 @MIXER.register(
