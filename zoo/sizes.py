@@ -3,7 +3,7 @@
 A spec may have two methods, which its kind calls with the names that it lists:
     n_parameters(...) -> int: the values of the module, trained and frozen, those of other parts (a tied matrix) not.
     n_kept(..., batch) -> int: the values that a training step keeps of a batch from the forward to the backward pass:
-        what the part's products and functions read, its parameters not; rather more than less.
+        what the part's products and functions read, its parameters not; within a tenth of what torch saves.
 A formula is that of the class it stands in: a subclass may have further weights, so what it inherits is not asked.
 """
 

@@ -21,6 +21,7 @@ MIXERS = ("attention", "mixer")
 """The kinds that bring positions together."""
 
 Precision = Literal["fp32", "bf16"]
+Device = Literal["cuda", "cpu"]
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,20 @@ TOTALS = (
 """The totals of a ModelCost, by name."""
 
 
-def cost(model: Spec, *, batch: int = 1, length: int = 512, precision: Precision = "fp32") -> ModelCost:
+def cost(
+    model: Spec,
+    *,
+    batch: int = 1,
+    length: int = 512,
+    precision: Precision = "fp32",
+    device: Device = "cuda",
+) -> ModelCost:
     """What a model costs on `batch` sequences of `length` tokens each, by the formulas of its parts.
 
     model is a model's spec, or a run's. Of an encoder-decoder both sequences have the length. An input that always has
     one length, such as images of one size, keeps it. Only parts that say no formula are built, on the meta device.
     In bf16 a cached number has two bytes, and what training keeps three on average, norms and residuals staying fp32.
+    device is where training computes: a CPU's kernels for short sequences keep more.
 
     Raises: ValueError for a batch or a length below 1.
     """
@@ -170,7 +179,7 @@ def cost(model: Spec, *, batch: int = 1, length: int = 512, precision: Precision
     parts, mixed = [], []
     for part in parts_of(spec):
         own, memory = lengths.of(part)
-        sizes = Batch(batch * own, own, memory_length=memory, is_half=half, is_on_cpu=False)
+        sizes = Batch(batch * own, own, memory_length=memory, is_half=half, is_on_cpu=device == "cpu")
         found = part.cost(batch=sizes)
         mixed.append((part, found))
         parts.append(_part_cost(part, found, sizes, half=half))

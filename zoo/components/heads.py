@@ -14,8 +14,11 @@ from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.linear import Linear
 from zoo.kinds import POSITION, Position, Role
 from zoo.masks import Mask
-from zoo.sizes import Batch, linear_size
+from zoo.sizes import Batch, linear_size, n_parameters
 
+# Tokens of a sequence up to which plain products, which keep the weights, may be the fastest kernel of a CPU, and in
+# bfloat16; those that they fill a shorter one up to; and the scores that they pay from: see zoo.kernels.
+_SHORT, _SHORT_HALF, _NARROW, _FEW_SCORES = 48, 512, 16, 4096
 Projection = Literal["query", "key", "value", "output"]
 
 
@@ -52,7 +55,35 @@ class HeadsSpec(Spec):
     ) -> int:
         """What is kept of the input, queries, keys, values and output, and n_scores numbers a head and query."""
         H, G, (d_k, d_v) = self.n_heads, n_kv_heads or self.n_heads, self.head_sizes(d_model)
-        return batch.n_tokens * (d_model + H * (d_k + d_v) + G * (d_k + d_v) + int(H * n_scores))
+        n_keys = batch.n_rows * batch.n_keys
+        return batch.n_tokens * (d_model + H * (d_k + d_v) + int(H * n_scores)) + n_keys * G * (d_k + d_v)
+
+    def n_weights_kept(
+        self,
+        d_model: int,
+        position: Spec | None,
+        batch: Batch,
+        *,
+        window: int | None = None,
+        dropout: float = 0.0,
+        keeps_all: bool = False,
+    ) -> float:
+        """The numbers of each head and query that its kernel keeps beside its inputs, as zoo.kernels.attention chooses:
+        of a kernel that makes the weights again their sum alone, and where such a kernel takes a bias, that.
+        """
+        T, S, (d_k, d_v) = batch.length, batch.n_keys, self.head_sizes(d_model)
+        dropped = 1.25 if dropout else 1.0  # with a byte for each weight, whether it stays
+        biases = has_hook(position, "bias")
+        if window is not None and 2 * window <= S and not biases:
+            return (dropped - 1) * window + (window if window <= 2 * (d_k + d_v) else 0)
+        context = {"d_model": d_model, "n_heads": self.n_heads}
+        learns_bias = biases and position is not None and n_parameters(POSITION, position, **context) > 0
+        is_unfused = dropout > 0 or learns_bias or d_k != d_v
+        most = _SHORT_HALF if batch.is_half else _SHORT
+        is_short = most**2 >= T * S and batch.n_rows * self.n_heads * T * S >= _FEW_SCORES
+        if keeps_all or (batch.is_on_cpu and (is_unfused or is_short)):
+            return dropped * max(S, _NARROW)
+        return 1 + (S / batch.n_rows if biases else 0)
 
     def attended(
         self,
@@ -162,6 +193,11 @@ class Heads(nn.Module):
         elif cache is not None:
             cache.keys, cache.values = k, v
         return q, k, v
+
+
+def kernel_window(radius: int, *, causal: bool) -> int:
+    """Keys that a block of queries meets in the kernel of windows: see zoo.kernels.blocked."""
+    return (1 if causal else 2) * -(-radius // 8) * 8 + 32
 
 
 def windowed(length: int, radius: int) -> Mixing:

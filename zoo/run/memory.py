@@ -1,7 +1,7 @@
 """What training a run takes in memory, by formula, and what there is: asked before anything is built.
 
 Weights and gradients are float32, the optimizer keeps what its spec's `n_state` says for each weight, and a batch's
-activations are the sum of what the parts say they keep (within 30 % of what torch saves; tests/analysis/test_kept.py
+activations are the sum of what the parts say they keep (within a tenth of what torch saves; tests/analysis/test_kept.py
 measures it). Not counted: torch itself, data, and what a validation takes beside the model.
 """
 

@@ -42,7 +42,7 @@ class AdditiveAttentionSpec(HeadsSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_projected(d_model) + self.n_heads * self.head_sizes(d_model)[0]
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         return self.n_kept_with(d_model, batch, n_scores=3 * batch.length)
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:

@@ -73,10 +73,14 @@ class DisentangledAttentionSpec(HeadsSpec):
             found += linear_size(d_model, size, bias=adds_bias(self.bias, projections[term]))
         return found
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
-        return self.n_kept_with(
-            d_model, batch, n_scores=(1 + 0.3 * len(self.position_terms)) * max(batch.length, 16)
-        )
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
+        d_k, n_vectors = self.head_sizes(d_model)[0], getattr(position, "n_vectors", 0)
+        weights = self.n_weights_kept(d_model, None, batch, dropout=self.dropout, keeps_all=True)
+        found = self.n_kept_with(d_model, batch, n_scores=weights)
+        # Of each term: the projected vectors, once more for each sentence, products with them, and its factor.
+        of_term = (batch.n_rows * n_vectors + batch.n_tokens) * self.n_heads * d_k
+        of_term += batch.n_tokens * self.n_heads * n_vectors
+        return found + len(self.position_terms) * of_term
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
         n_vectors, size = getattr(position, "n_vectors", 0), self.n_heads * self.head_sizes(d_model)[0]

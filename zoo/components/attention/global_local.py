@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.components.heads import Heads, HeadsSpec, Projection, adds_bias, join, split, windowed
+from zoo.components.heads import Heads, HeadsSpec, Projection, adds_bias, join, kernel_window, split, windowed
 from zoo.costs import Cost, Mixing, Order, product
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
@@ -52,10 +52,15 @@ class GlobalLocalAttentionSpec(HeadsSpec):
         )
         return self.n_projected(d_model) + further
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         d_k, d_v = self.head_sizes(d_model)
-        further = batch.n_tokens * self.n_heads * (2 * d_k + d_v)  # of the global tokens, whichever those are
-        return further + self.n_kept_with(d_model, batch, n_scores=min(batch.length, 2 * self.radius + 64))
+        window = kernel_window(self.radius, causal=role == "causal") + 2 * self.n_global
+        n_scores = self.n_weights_kept(d_model, position, batch, window=window, dropout=self.dropout)
+        kept = self.n_kept_with(d_model, batch, n_scores=n_scores)
+        if not self.n_global:
+            return kept
+        rows = batch.n_rows * self.n_global * batch.n_keys * self.n_heads  # of global queries
+        return kept + rows + batch.n_tokens * self.n_heads * (2 * d_k + 2 * d_v)
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
         window = min(batch.length, (1 if role == "causal" else 2) * self.radius + 1 + self.n_global)

@@ -33,7 +33,7 @@ class LinearAttentionSpec(HeadsSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_projected(d_model)
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         d_k, _ = self.head_sizes(d_model)
         return (
             self.n_kept_with(d_model, batch) + 4 * batch.n_tokens * self.n_heads * d_k

@@ -17,9 +17,6 @@ from zoo.kinds import ATTENTION, NORM, Position
 from zoo.masks import Mask
 from zoo.sizes import Batch, n_kept, n_parameters
 
-# Tokens of a sequence up to which plain products, which keep the weights, may be the fastest kernel of a CPU, and in
-# bfloat16; and those that they fill a shorter one up to: see zoo.kernels.
-_SHORT, _SHORT_HALF, _NARROW = 48, 512, 16
 Kernel = Literal["auto", "eager", "matmul", "sdpa", "blocked", "flex"]
 
 
@@ -56,24 +53,22 @@ class MultiHeadSpec(HeadsSpec):
             found += 2 * n_parameters(NORM, self.qk_norm, d_model=self.head_sizes(d_model)[0])
         return found
 
-    def n_kept_of(self, d_model: int, batch: Batch, n_seen: int) -> int:
-        """What is kept where a query sees n_seen keys; the weights are where the kernel does not make them again."""
-        d_k, d_v = self.head_sizes(d_model)
-        is_plain = (
-            batch.length <= (_SHORT_HALF if batch.is_half else _SHORT) or d_k != d_v or self.dropout > 0
-        )
-        keeps_weights = (
-            self.kernel in ("eager", "matmul") or self.soft_cap is not None or (batch.is_on_cpu and is_plain)
-        )
-        dropped = 1.25 if self.dropout else 1.0  # with a byte for each weight, whether it stays
-        kept = self.n_kept_with(
+    def n_kept_of(
+        self, d_model: int, position: Spec | None, batch: Batch, *, window: int | None = None
+    ) -> int:
+        """What is kept where a query sees all keys, or those of a window of so many positions."""
+        n_scores = self.n_weights_kept(
             d_model,
+            position,
             batch,
-            n_kv_heads=self.n_kv_heads,
-            n_scores=dropped * n_seen if keeps_weights else 1,
+            window=window,
+            dropout=self.dropout,
+            keeps_all=self.kernel in ("eager", "matmul") or self.soft_cap is not None,
         )
+        kept = self.n_kept_with(d_model, batch, n_kv_heads=self.n_kv_heads, n_scores=n_scores)
         if self.qk_norm is not None:
             n_normed = batch.n_tokens * (self.n_heads + (self.n_kv_heads or self.n_heads))
+            d_k = self.head_sizes(d_model)[0]
             kept += n_kept(NORM, self.qk_norm, d_model=d_k, batch=replace(batch, n_tokens=n_normed))
         return kept
 
@@ -85,8 +80,8 @@ class MultiHeadAttentionSpec(MultiHeadSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_in_heads(d_model)
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
-        return self.n_kept_of(d_model, batch, max(batch.length, _NARROW))
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
+        return self.n_kept_of(d_model, position, batch)
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
         return self.attended(d_model, role, position, batch, n_kv_heads=self.n_kv_heads)

@@ -22,7 +22,7 @@ class NoAttentionSpec(Spec):
     def n_parameters(self, *, d_model: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         return 0
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:

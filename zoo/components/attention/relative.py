@@ -40,7 +40,7 @@ class RelativeAttentionSpec(HeadsSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_projected(d_model) + (2 * self.radius + 1) * sum(self.head_sizes(d_model))
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         by_distance = 2 * (2 * self.radius + 1)
         return self.n_kept_with(d_model, batch, n_scores=3 * batch.length + by_distance)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from registry import Spec
 from zoo.components.attention.multi_head import Kernel, MultiHeadAttention, MultiHeadSpec
-from zoo.components.heads import Projection, windowed
+from zoo.components.heads import Projection, kernel_window, windowed
 from zoo.costs import Cost
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, Position
@@ -33,8 +33,10 @@ class RestrictedAttentionSpec(MultiHeadSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_in_heads(d_model)
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
-        return self.n_kept_of(d_model, batch, min(batch.length, 2 * self.radius + 64))
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
+        return self.n_kept_of(
+            d_model, position, batch, window=kernel_window(self.radius, causal=role == "causal")
+        )
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
         window = min(batch.length, (1 if role == "causal" else 2) * self.radius + 1)

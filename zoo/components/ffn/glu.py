@@ -46,7 +46,7 @@ class GLUSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         F = self.width(d_model)
-        return batch.n_tokens * (d_model + 4 * F + (F * 5 // 4 if self.dropout else 0))
+        return batch.n_tokens * (d_model + 4 * F + (F // 4 if self.dropout else 0))
 
     def cost(self, *, d_model: int, batch: Batch) -> Cost:
         return trained(3 * product(batch.n_tokens, d_model, self.width(d_model)), "6·T·D·F")

@@ -35,7 +35,10 @@ class ParallelSpec(LayoutSpec):
         return n_of_norms(self.own(norms), d_model)
 
     def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
-        return n_kept_of_norms(self.own(norms), d_model, batch)
+        own = self.own(norms)
+        return (
+            n_kept_of_norms(own, d_model, batch) - (len(own) - 1) * batch.n_tokens * d_model
+        )  # of one input
 
     def cost(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> Cost:
         return NO_PRODUCTS

@@ -37,7 +37,7 @@ class ConvolutionalSpec(PositionSpec):
         return d_model * (d_model // self.n_groups) * self.kernel_size + self.kernel_size + d_model
 
     def n_kept(self, *, d_model: int, n_heads: int, batch: Batch) -> int:
-        weight = 3 * d_model * (d_model // self.n_groups) * self.kernel_size
+        weight = 2 * d_model * (d_model // self.n_groups) * self.kernel_size
         return 2 * batch.n_tokens * d_model + weight
 
     def cost(self, *, d_model: int, n_heads: int, batch: Batch) -> Cost:
