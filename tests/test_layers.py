@@ -44,7 +44,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("zoo.metrics",),
     ("zoo.tasks",),
     ("zoo.training",),
-    ("zoo.run", "zoo.ablation"),
+    ("zoo.run",),
+    ("zoo.ablation",),
     ("zoo.cli",),
     ("zoo",),
 )

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli import interop, looking, training, using
+from zoo.cli import ablation, interop, looking, training, using
 from zoo.cli.shell import Shell
 
 app = typer.Typer(
@@ -54,7 +54,7 @@ def shell(
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(looking.list_, looking.describe, looking.show, looking.check, looking.schema),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
-    *(interop.import_, interop.export, interop.certify),
+    *(ablation.ablate, interop.import_, interop.export, interop.certify),
 )
 for each in COMMANDS:
     app.command(each.__name__.rstrip("_"))(each)

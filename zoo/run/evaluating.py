@@ -143,8 +143,8 @@ def _plain(trained: TrainedRun, answer: Any) -> dict[str, Any]:
     return {"refused": answer.why} if isinstance(answer, Refusal) else trained.task.written(answer)
 
 
-def kept_results(folder: str | Path) -> dict[str, Any] | None:
-    """What `evaluate(folder)` has found before, if it would find the same now; else None.
+def kept_results(folder: str | Path, *, split: str | None = None) -> dict[str, Any] | None:
+    """What `evaluate(folder, split=split)` has found before, if it would find the same now; else None.
 
     The same it is of the checkpoint that is the result, the data, and the search and scores that the run's spec names.
     Raises: RunError where the folder holds no such run.
@@ -152,7 +152,7 @@ def kept_results(folder: str | Path) -> dict[str, Any] | None:
     folder = Path(folder)
     run = run_in(folder)
     require(run, "task", "generation", why="use its model")
-    split = _usual_split(CORPUS.build(run.task.data))  # type: ignore[union-attr]
+    split = split or _usual_split(CORPUS.build(run.task.data))  # type: ignore[union-attr]
     label = _label_of_own(split)
     expected: dict[str, Any] = {
         "data": {"split": split},

@@ -1,0 +1,185 @@
+"""What an ablation will do, known before its first step: the variants, what they cost, and every training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from presets import PresetError
+from registry import Difference, Problem, SpecError, differences
+from zoo.ablation.matching import matched
+from zoo.ablation.spec import BASE, AblationSpec, Change, base_source, changes, combinations, override_words
+from zoo.run.folder import require
+from zoo.run.memory import check_memory
+from zoo.run.spec import RunSpec, load
+from zoo.run.telling import how_to_give
+
+TUNING_SEED = 0
+"""Of the trainings that only look for a better setting; where an ablation uses it itself, the next free one."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the models that are compared."""
+
+    name: str
+    overrides: tuple[str, ...]
+    """Of the base, in the order they are given, those that match it included."""
+    run: RunSpec
+    note: str = ""
+    """How it was made equal to the base; empty where nothing had to be done."""
+
+    def differences(self, base: Variant) -> list[Difference]:
+        """What its spec has other than the base's."""
+        return differences(base.run, self.run)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a variant."""
+
+    variant: str
+    seed: int
+    tried: tuple[str, ...] = ()
+    """What a tuning tries; empty for what is compared."""
+
+    @property
+    def place(self) -> Path:
+        """Its run folder within the ablation's."""
+        folder = Path("runs") / slug(self.variant)
+        return (
+            folder / f"seed-{self.seed}" if not self.tried else folder / "tuning" / slug(" ".join(self.tried))
+        )
+
+    @property
+    def name(self) -> str:
+        """As it is called in messages."""
+        what = f"seed {self.seed}" if not self.tried else f"trying {', '.join(self.tried)}"
+        return f"{self.variant}, {what}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An ablation whose every variant has been checked."""
+
+    spec: AblationSpec
+    source: str
+    """What the base is read from."""
+    given: tuple[str, ...]
+    """Overrides of all variants, from the command line."""
+    variants: tuple[Variant, ...]
+    """The base first."""
+    same: tuple[str, ...] = ()
+    """The names of those that turned out to be the base itself, such as a factor's own value there."""
+
+    @property
+    def base(self) -> Variant:
+        return self.variants[0]
+
+    @property
+    def tuning(self) -> list[Trial]:
+        """The short trainings that come first."""
+        tried = [override_words(keys) for keys in combinations(self.spec.tune)] if self.spec.tune else []
+        seed = next(n for n in range(TUNING_SEED, len(self.spec.seeds) + 1) if n not in self.spec.seeds)
+        return [Trial(variant.name, seed, words) for variant in self.variants for words in tried]
+
+    @property
+    def trials(self) -> list[Trial]:
+        """What is compared: a seed of all variants before the next seed, so that whole pairs come first."""
+        return [Trial(variant.name, seed) for seed in self.spec.seeds for variant in self.variants]
+
+    def variant(self, name: str) -> Variant:
+        return next(each for each in self.variants if each.name == name)
+
+    def steps(self, trial: Trial) -> int:
+        training = self.variant(trial.variant).run.training
+        assert training is not None
+        return min(self.spec.tune_steps, training.max_steps) if trial.tried else training.max_steps
+
+    def run(self, trial: Trial, chosen: Sequence[str] = ()) -> RunSpec:
+        """A trial's own spec; chosen is what tuning found for its variant.
+
+        Raises: SpecError.
+        """
+        variant = self.variant(trial.variant)
+        own = override_words({"training.seed": trial.seed})
+        if trial.tried:
+            own += override_words({"training.max_steps": self.steps(trial)})
+        return _load(self, (*variant.overrides, *chosen, *trial.tried, *own))
+
+
+def make_plan(spec: AblationSpec, *, folder: Path, given: Sequence[str] = (), force: bool = False) -> Plan:
+    """The plan of an ablation whose file lies in `folder`: all variants, checked, matched and small enough.
+
+    given are overrides of all variants.
+    Raises: PresetError; SpecError with what is wrong with every variant.
+    """
+    source = base_source(spec, folder)
+    common = (*override_words(spec.overrides), *given)
+    base = load(source, *common, scale=spec.scale)
+    require(base, "task", "training", "generation", why="train it", how=how_to_give)
+    check_memory(base, force=force)
+    plan = Plan(spec, source, tuple(given), (Variant(BASE, (), base),))
+    found, same, problems = [plan.base], list[str](), list[Problem]()
+    for change in changes(spec):
+        try:
+            variant = _variant(plan, change)
+            check_memory(variant.run, force=force)
+        except (SpecError, PresetError) as error:
+            problems += _of_variant(change.name, error)
+            continue
+        if variant.differences(plan.base):
+            found.append(variant)
+        else:
+            same.append(variant.name)
+    slugs = [slug(variant.name) for variant in found]
+    problems += [
+        Problem(f"variants.{variant.name}", "another variant's name is written the same way; rename one")
+        for i, variant in enumerate(found)
+        if slugs.index(slugs[i]) < i
+    ]
+    if not problems and len(found) == 1:
+        problems.append(Problem("variants", "every variant is the base itself; nothing would be compared"))
+    if problems:
+        raise SpecError(problems)
+    plan = Plan(spec, source, tuple(given), tuple(found), tuple(same))
+    for trial in plan.tuning:
+        plan.run(trial)  # a key to tune that is none says so now
+    return plan
+
+
+def slug(name: str) -> str:
+    """A name as that of a folder."""
+    return re.sub(r"[^\w.=-]+", "_", name).strip("_.") or "variant"
+
+
+def _variant(plan: Plan, change: Change) -> Variant:
+    path = f"variants.{change.name}"
+    run = _load(plan, change.overrides)
+    equal = matched(
+        plan.spec.match,
+        plan.spec.by,
+        base=plan.base.run,
+        variant=run,
+        load=lambda words: _load(plan, (*change.overrides, *words)),
+        path=path,
+    )
+    overrides = (*change.overrides, *equal.overrides)
+    return Variant(change.name, overrides, _load(plan, overrides), equal.note)
+
+
+def _load(plan: Plan, overrides: Sequence[str]) -> RunSpec:
+    common = (*override_words(plan.spec.overrides), *plan.given)
+    read = partial(load, plan.source, scale=plan.spec.scale)
+    return read(*common, *overrides)
+
+
+def _of_variant(name: str, error: SpecError | PresetError) -> list[Problem]:
+    if isinstance(error, SpecError):
+        return [
+            Problem(each.path, f"variant '{name}': {each.message}", each.where) for each in error.problems
+        ]
+    return [Problem("", f"variant '{name}': {line}") for line in str(error).splitlines()]

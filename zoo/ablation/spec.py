@@ -1,0 +1,158 @@
+"""An ablation's file: a base, what varies, what is held equal, and how often each is trained."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from presets import PresetError
+from presets.yaml12 import MAX_BYTES, read_text
+from registry import Problem, Spec, SpecError, parse
+
+Match = Literal["none", "parameters", "flops", "steps", "tokens", "minutes"]
+BASE = "base"
+"""The name of the variant that all others are compared with."""
+
+_Value = Any
+_Overrides = Mapping[str, _Value]
+
+
+class AblationSpec(Spec):
+    base: str = Field(min_length=1)
+    """What is varied: a preset's name, a file beside this one, or a run folder."""
+    scale: str | None = None
+    """A scale of the base, such as tiny."""
+    overrides: Mapping[str, Any] = {}
+    """For all variants, the base too: dotted keys and their values."""
+    variants: Mapping[str, Mapping[str, Any]] = {}
+    """Named variants, each with its dotted keys and their values."""
+    factors: Mapping[str, tuple[Any, ...]] = {}
+    """Dotted keys and the values that each takes while all others stay: a variant each."""
+    grid: Mapping[str, tuple[Any, ...]] = {}
+    """Dotted keys and the values that they take together: a variant for each combination."""
+    match: Match = "none"
+    """What is made equal to the base's. parameters, flops (of a token in training): by another width, see `by`; steps;
+    tokens: by another number of steps; minutes: training.max_minutes of the base, however many steps that are."""
+    by: str | None = None
+    """The width that is adjusted until parameters or FLOPs are within 1 % of the base's: a dotted key, such as
+    model.encoder.layer.ffn.d_ff."""
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=2**32 - 1)], ...], Field(min_length=1)] = (1, 2, 3)
+    """Every variant is trained with each of them; a number n stands for 1 to n."""
+    metric: str | None = None
+    """The score that variants are compared by; null: the one that chooses the task's best checkpoint."""
+    split: Literal["dev", "test"] | None = None
+    """What they are scored on; null: the test set, where there is one."""
+    tune: Mapping[str, tuple[Any, ...]] = {}
+    """Dotted keys and the values to try for each variant in short trainings with a seed of their own, as with
+    training.schedule.peak_lr; the best by the validation score is then that variant's."""
+    tune_steps: int = Field(300, ge=1, le=10**7)
+    """Steps of such a training."""
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _numbered(cls, value: Any) -> Any:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000
+        return tuple(range(1, value + 1)) if is_count else value
+
+    @field_validator("factors", "grid", "tune", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {key: tuple(each) if isinstance(each, list) else each for key, each in value.items()}
+
+    def check(self) -> None:
+        if not (self.variants or self.factors or self.grid):
+            raise ValueError("nothing varies: give variants, factors or grid")
+        if BASE in self.variants:
+            raise ValueError(f"variants.{BASE}: the base itself has this name; take another")
+        if (self.match in ("parameters", "flops")) != (self.by is not None):
+            raise ValueError(
+                f"match: {self.match} and by go together: by names the width that is adjusted, such as "
+                "model.encoder.layer.ffn.d_ff"
+            )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: one is there twice")
+        for name in ("factors", "grid", "tune"):
+            for key, values in getattr(self, name).items():
+                if not values:
+                    raise ValueError(f"{name}.{key}: no value")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a variant sets, before anything is matched."""
+
+    name: str
+    overrides: tuple[str, ...]
+    """As on the command line."""
+
+
+def read(path: str | Path) -> AblationSpec:
+    """Reads an ablation's YAML file. Raises: PresetError, SpecError naming file and line."""
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise PresetError(f"{path}: cannot be read ({error.strerror})") from None
+    text = read_text(content, str(path))
+    if not isinstance(text.data, dict):
+        raise PresetError(
+            f"{path}:1: no mapping; an ablation has the keys {', '.join(AblationSpec.model_fields)}"
+        )
+
+    def locate(key: str) -> str:
+        keys = tuple(key.split(".")) if key else ()
+        lines = (text.lines.get(keys[:n]) for n in range(len(keys), 0, -1))
+        return f"{path}:{next((line for line in lines if line is not None), 1)}"
+
+    return parse(AblationSpec, text.data, locate=locate)
+
+
+def base_source(spec: AblationSpec, folder: Path) -> str:
+    """The base as a source of specs: a path in the file is one from where the file lies."""
+    beside = folder / spec.base
+    return str(beside) if beside.exists() else spec.base
+
+
+def changes(spec: AblationSpec) -> list[Change]:
+    """The variants in order, without the base. Raises: SpecError where two have one name."""
+    found = [Change(name, override_words(keys)) for name, keys in spec.variants.items()]
+    for key, values in spec.factors.items():
+        found += [Change(_named({key: value}), override_words({key: value})) for value in values]
+    for values in itertools.product(*spec.grid.values()) if spec.grid else ():
+        keys = dict(zip(spec.grid, values, strict=True))
+        found.append(Change(_named(keys), override_words(keys)))
+    names = [change.name for change in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SpecError([Problem("variants", f"two variants are called '{name}'") for name in twice])
+    return found
+
+
+def combinations(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Each combination of values of keys."""
+    for chosen in itertools.product(*values.values()):
+        yield dict(zip(values, chosen, strict=True))
+
+
+def override_words(keys: _Overrides) -> tuple[str, ...]:
+    """Dotted keys and values as KEY=VALUE; JSON is YAML."""
+    return tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in keys.items())
+
+
+def _named(keys: _Overrides) -> str:
+    return " ".join(f"{key.rpartition('.')[2]}={_shown(value)}" for key, value in keys.items())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        rest = [f"{key}={_shown(each)}" for key, each in value.items() if key != "type"]
+        return "_".join([str(value.get("type", "")), *rest]).strip("_")
+    return json.dumps(value) if not isinstance(value, str) else value

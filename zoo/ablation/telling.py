@@ -1,0 +1,161 @@
+"""What an ablation says on the command line: its plan before the first step, and what it has found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from registry import Difference
+from registry.problems import show
+from zoo.ablation.conclusion import conclusion
+from zoo.ablation.matching import LENGTH
+from zoo.ablation.plan import Plan, Trial, Variant
+from zoo.ablation.power import detectable
+from zoo.ablation.results import Results
+from zoo.ablation.running import Outcome
+from zoo.ablation.spec import BASE
+from zoo.ablation.statistics import Comparison, adjusted, compare, summary
+from zoo.amounts import amount
+from zoo.analysis.cost import cost
+from zoo.training.plan import duration
+
+_MORE_SEEDS = (3, 5, 10)
+_N_SHOWN = 4  # differences of a variant that stand in its line
+
+
+def plan_text(plan: Plan) -> str:
+    """The variants with what they cost and how they differ, the whole budget, and what so many seeds can detect."""
+    seeds = plan.spec.seeds
+    n_steps = sum(plan.steps(trial) for trial in plan.trials)
+    n_tokens = sum(plan.steps(trial) * _tokens_a_step(plan.variant(trial.variant)) for trial in plan.trials)
+    lines = [
+        f"{amount(len(plan.variants) - 1, 'variant')} of {plan.spec.base} and the base, "
+        f"{amount(len(seeds), 'seed')} each: {amount(len(plan.trials), 'training')}, {amount(n_steps, 'step')}, "
+        f"up to {n_tokens:,} tokens a side"
+    ]
+    if plan.tuning:
+        tried = sum(plan.steps(trial) for trial in plan.tuning)
+        lines.append(
+            f"before them {amount(len(plan.tuning), 'training')} that try {', '.join(plan.spec.tune)}: "
+            f"{amount(tried, 'step')}"
+        )
+    heading = ("", "parameters", f"FLOPs/token ({LENGTH})", "steps", "differs in")
+    rows: list[tuple[str, ...]] = [heading]
+    rows += [_plan_row(plan, variant) for variant in plan.variants]
+    lines += ["", *aligned(rows)]
+    if plan.same:
+        lines += ["", f"as the base, so not trained again: {', '.join(plan.same)}"]
+    lines += ["", detection_text(len(seeds))]
+    return "\n".join(lines)
+
+
+def detection_text(n: int) -> str:
+    """How large a difference n seeds find."""
+    found = {each: detectable(1.0, each) for each in sorted({n, *_MORE_SEEDS})}
+    if n == 1:
+        return "One seed cannot tell a difference from chance: give at least 3."
+    others = ", ".join(f"with {each} {value:.2f}" for each, value in found.items() if each > n)
+    return (
+        f"{amount(n, 'seed')} find a difference of {found[n]:.2f} standard deviations of the paired differences in "
+        f"4 of 5 experiments (paired t, 0.05, before Holm's correction){f'; {others}' if others else ''}."
+    )
+
+
+def trial_text(trial: Trial, found: Outcome | None, *, number: int, n: int) -> str:
+    """A line for a training that starts, or has ended."""
+    head = f"[{number}/{n}] {trial.name}"
+    if found is None:
+        return f"{head}: training"
+    return f"{head}: {found.status}" + (f": {found.reason}" if found.reason else "")
+
+
+def comparisons(plan: Plan, results: Results) -> dict[str, Comparison]:
+    """Each variant against the base over the seeds, corrected for their number."""
+    base = results.scores(BASE)
+    found = []
+    for variant in plan.variants[1:]:
+        own = results.scores(variant.name)
+        sides = [[scores.get(seed) for seed in plan.spec.seeds] for scores in (own, base)]
+        found.append(compare(*sides, is_higher_better=results.is_higher_better))
+    return dict(zip((variant.name for variant in plan.variants[1:]), adjusted(found), strict=True))
+
+
+def results_text(plan: Plan, results: Results) -> str:
+    """Each variant's scores and how it compares with the base, and in words what can be concluded."""
+    compared = comparisons(plan, results)
+    rows = [("", results.title, "seeds", "difference", "95 % interval", "p (Holm)", "parameters")]
+    sentences = []
+    for variant in plan.variants:
+        found = summary([results.scores(variant.name).get(seed) for seed in plan.spec.seeds])
+        mean = "no score" if found.mean is None else f"{found.mean:.4g}"
+        spread = "" if found.spread is None else f" ± {found.spread:.2g}"
+        size = f"{cost(variant.run.model, length=LENGTH).n_parameters:,}"
+        if variant.name == BASE:
+            rows.append((BASE, mean + spread, str(found.n), "", "", "", size))
+            continue
+        one = compared[variant.name]
+        rows.append((variant.name, mean + spread, str(found.n), *_difference(one), size))
+        sentences.append(conclusion(one, variant.name, BASE, results.title))
+    lost = [
+        f"{each.variant}, seed {each.seed}: {each.status}: {each.reason}"
+        for each in results.trials
+        if each.status not in ("done", None)
+    ]
+    waiting = sum(each.status is None for each in results.trials)
+    if waiting:
+        lost.append(f"{amount(waiting, 'training')} not ended yet")
+    parts = ["\n".join(aligned(rows)), "\n".join(sentences), "\n".join(lost)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns, numbers to the right: all but the first and the last column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    last = len(widths) - 1
+    return [
+        "  ".join(
+            cell.ljust(width) if i in (0, last) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def differences_text(found: Sequence[Difference], *, n_shown: int = _N_SHOWN) -> str:
+    """Differences on a line, the first of them."""
+    texts = []
+    for each in [each.of_type() for each in found][:n_shown]:
+        texts.append(f"{each.path} {_shown(each.before)} → {_shown(each.after)}")
+    more = f"; {len(found) - n_shown} more" if len(found) > n_shown else ""
+    return "; ".join(texts) + more
+
+
+def _plan_row(plan: Plan, variant: Variant) -> tuple[str, ...]:
+    found = cost(variant.run.model, length=LENGTH)
+    training = variant.run.training
+    assert training is not None
+    steps = f"{training.max_steps:,}"
+    if plan.spec.match == "minutes":
+        steps = duration(60 * (training.max_minutes or 0))
+    differs = differences_text(variant.differences(plan.base))
+    if variant.note:
+        differs += f" ({variant.note})"
+    return variant.name, f"{found.n_parameters:,}", f"{found.training_per_token:,.0f}", steps, differs
+
+
+def _tokens_a_step(variant: Variant) -> int:
+    training = variant.run.training
+    assert training is not None
+    return training.tokens_per_batch * training.accumulate * training.n_ranks
+
+
+def _difference(one: Comparison) -> tuple[str, str, str]:
+    if one.difference is None:
+        return "", "", ""
+    interval = "" if one.low is None or one.high is None else f"{one.low:+.3g} to {one.high:+.3g}"
+    p = "" if one.p_adjusted is None or math.isnan(one.p_adjusted) else f"{one.p_adjusted:.3f}"
+    return f"{one.difference:+.3g}", interval, p
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else value if isinstance(value, str) else show(value)
