@@ -13,7 +13,7 @@ from torch import Tensor
 
 from registry import parse
 from zoo.generation.constraints import NOTHING, Constraints
-from zoo.kinds import DECODING
+from zoo.kinds import DECODING, MODEL
 from zoo.special_ids import EOS, SpecialIds
 
 V = 9
@@ -112,6 +112,26 @@ def slow_beam(
     return sorted(finished, key=lambda each: -each[0])
 
 
+def language_model() -> Any:
+    layer = {
+        "self_attention": {"type": "multi_head", "n_heads": 2},
+        "ffn": {"type": "mlp", "d_ff": 12, "activation": "relu"},
+    }
+    spec = {
+        "type": "decoder_only",
+        "d_model": 8,
+        "tokens": {"type": "tokens", "vocab_size": 23},
+        "decoder": {"n_layers": 2, "layer": layer},
+        "head": {"type": "language_model", "predicts": "tokens", "tied": False},
+    }
+    torch.manual_seed(3)
+    model = MODEL.build(parse(MODEL.entry("decoder_only").spec, spec))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) / 2)
+    return model.eval()
+
+
 GIVEN: list[dict[str, Any]] = [
     {},
     {"repetition_penalty": 1.7},
@@ -145,12 +165,18 @@ def test_greedy_is_the_plain_search(given: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("given", GIVEN, ids=str)
 def test_beams_are_the_plain_search(given: dict[str, Any]) -> None:
-    fields = {"beam_size": 3, "n_best": 3, "max_length": 5, "length_penalty": {"type": "power", "alpha": 1.0}}
+    fields = {
+        "beam_size": 3,
+        "n_best": 3,
+        "max_length": "source + 2",
+        "length_penalty": {"type": "power", "alpha": 1.0},
+    }
     for seed in range(8):
         spec = parse(DECODING.entry("beam").spec, {"type": "beam", **fields, **given})
         found = DECODING.build(spec).search(Prompted(seed))
         for sentence, hypotheses in enumerate(found):
-            expected = slow_beam(Prompted(seed), sentence, 5, given, 3)[: len(hypotheses)]
+            model = Prompted(seed)
+            expected = slow_beam(model, sentence, model.lengths[sentence] + 2, given, 3)[: len(hypotheses)]
             assert [tuple(h.tokens) for h in hypotheses] == [tokens for _, _, tokens in expected]
             for hypothesis, (score, own, _) in zip(hypotheses, expected, strict=True):
                 assert hypothesis.score == pytest.approx(score, rel=1e-12)
@@ -163,6 +189,31 @@ def test_where_everything_is_forbidden_the_end_follows() -> None:
         found = DECODING.build(parse(DECODING.entry(name).spec, given)).search(Prompted(1))
         for hypotheses, prompt in zip(found, Prompted(1).prompts, strict=True):
             assert {*hypotheses[0].tokens, *prompt} == {1, 4, 5, 6, 7, 8}
+
+
+@pytest.mark.parametrize("name", DECODING.names())
+def test_constraints_that_forbid_nothing_change_nothing(name: str) -> None:
+    """As long as no n-gram is: they are looked for, and none is found."""
+    model, prompts = language_model(), torch.tensor([[5, 6, 7, 8], [9, 4, 0, 0], [11, 0, 0, 0]])
+
+    def found(**given: Any) -> Any:
+        ids = {"end": [3, 9, 11], **given.pop("ids", {})}
+        spec = parse(DECODING.entry(name).spec, {"type": name, "max_length": 9, **given, "ids": ids})
+        return DECODING.build(spec)(model, prompts, prompts != 0)
+
+    assert found() == found(no_repeat_ngram=14)
+    assert found() == found(ids={"not_first": [7000]})
+    assert found() != found(no_repeat_ngram=1)
+
+
+@pytest.mark.parametrize("given", [{"no_repeat_ngram": 1}, {"repetition_penalty": 2.0}], ids=str)
+def test_what_fills_up_a_row_is_no_token(given: dict[str, Any]) -> None:
+    fields = {"repetition_penalty": 1.0, "no_repeat_ngram": 0, "min_length": 0, "ids": SpecialIds(), **given}
+    rules, written = Constraints(**fields), torch.empty(1, 0, dtype=torch.int64)
+    scores = torch.randn(1, V, generator=torch.Generator().manual_seed(3))
+    found = rules(scores, torch.tensor([[NOTHING, NOTHING, 4, 5]]), written)
+    assert torch.equal(found, rules(scores, torch.tensor([[4, 5]]), written))
+    assert (found != scores).nonzero()[:, 1].tolist() == [4, 5]
 
 
 def test_of_several_ends_each_is_held_to_what_is_asked() -> None:

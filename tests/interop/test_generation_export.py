@@ -24,6 +24,12 @@ SETTINGS = "generation_config.json"
         {"type": "greedy", "max_length": 9, "ids": {"pad": 3, "start": 5, "end": [1, 7], "never": [2, 4]}},
         {"type": "beam", "beam_size": 5, "n_best": 2, "stop": "exact", "max_length": 9,
          "length_penalty": {"type": "power", "alpha": 0.4}, "ids": {"pad": 3, "start": 5, "end": 1, "never": []}},
+        {"type": "greedy", "max_length": 9, "min_length": 3, "repetition_penalty": 1.3,
+         "ids": {"pad": 3, "start": 5, "end": [1, 7], "never": [2, 7], "not_first": [4, 1]}},
+        {"type": "beam", "max_length": 9, "min_length": 4, "no_repeat_ngram": 3, "stop": "full",
+         "length_penalty": {"type": "power", "alpha": 2.0}, "ids": {"pad": 3, "start": 5, "end": 1, "never": [2]}},
+        {"type": "sampling", "max_length": 9, "top_k": 1, "no_repeat_ngram": 2,
+         "ids": {"pad": 3, "start": 5, "end": 1, "never": [2]}},
     ],
 )  # fmt: skip
 def test_a_search_goes_to_transformers_and_back(tmp_path: Path, data: dict[str, Any]) -> None:
@@ -33,7 +39,7 @@ def test_a_search_goes_to_transformers_and_back(tmp_path: Path, data: dict[str, 
     export(spec, model, tmp_path / "out", generation=search)
     assert generation_of(tmp_path / "out", spec) == search
     again = GPT2LMHeadModel.from_pretrained(tmp_path / "out").generation_config
-    assert again.eos_token_id == ([1, 7] if data["type"] == "greedy" else 1)
+    assert again.eos_token_id == data["ids"]["end"]
 
 
 def test_what_transformers_has_no_setting_for_is_named(tmp_path: Path) -> None:

@@ -54,6 +54,10 @@ def search_of(
     constraints = _constraints(said, n_begun=1 + len(ids["first"]) if is_pair else None, n_given=n_given)
     drawn = _drawing(said)
     strategy, more = _strategy(writing, said, constraints, drawn)
+    if n_given and strategy["type"] == "beam" and (alpha := strategy["length_penalty"]["alpha"]):
+        more.append(
+            f"{_named('length_penalty', alpha)} (the ids that begin the output are not counted in it)"
+        )
     unexpressed = _unexpressed(said, [*constraints, *drawn], everything=settings is not None)
     left_out += [*more, *also, *sorted([*unmarked, *unexpressed])]
     ids |= {"never": never, "not_first": _ids_in(said, "begin_suppress_tokens", _vocab_size(spec))}
