@@ -197,13 +197,13 @@ def test_constraints_that_forbid_nothing_change_nothing(name: str) -> None:
     model, prompts = language_model(), torch.tensor([[5, 6, 7, 8], [9, 4, 0, 0], [11, 0, 0, 0]])
 
     def found(**given: Any) -> Any:
-        ids = {"end": [3, 9, 11], **given.pop("ids", {})}
+        ids = {"end": [3, *range(12, 23)], **given.pop("ids", {})}
         spec = parse(DECODING.entry(name).spec, {"type": name, "max_length": 9, **given, "ids": ids})
         return DECODING.build(spec)(model, prompts, prompts != 0)
 
     assert found() == found(no_repeat_ngram=14)
     assert found() == found(ids={"not_first": [7000]})
-    assert found() != found(no_repeat_ngram=1)
+    assert found(ids={"end": 3}) != found(ids={"end": 3}, no_repeat_ngram=1)
 
 
 @pytest.mark.parametrize("given", [{"no_repeat_ngram": 1}, {"repetition_penalty": 2.0}], ids=str)
