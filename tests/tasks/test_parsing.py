@@ -15,11 +15,14 @@ from typer.testing import CliRunner
 from registry import Spec, SpecError, parse
 from zoo.assembly.build import build
 from zoo.cli.main import app
+from zoo.data import brackets
 from zoo.data.bad_lines import BadLines
-from zoo.data.store import text_array, text_of
+from zoo.data.brackets import Leaf
+from zoo.data.store import text_of
 from zoo.generation.output import Output
-from zoo.kinds import CORPUS, MODEL, TASK, Row
+from zoo.kinds import CORPUS, DECODING, MODEL, TASK, Row
 from zoo.special_ids import BOS, EOS
+from zoo.tasks._bracketing import Bracketing
 from zoo.tasks.parsing import Parse, Parsing, _parse
 from zoo.tasks.prepared import PreparedTask, prepare
 from zoo.tasks.task import Refusal
@@ -112,10 +115,56 @@ def test_the_loss_is_the_cross_entropy_of_each_symbol_by_itself(made: tuple[Prep
 
 
 def test_an_answer_is_a_tree_over_the_words_or_none() -> None:
-    example: Any = {"words": text_array("she sleeps")}
-    good = _parse(Output("(S (NP XX )NP (VP XX )VP )S", -1.5, []), example)
+    words = [Leaf("XX", word) for word in ("she", "sleeps")]
+    good = _parse(Output("(S (NP XX )NP (VP XX )VP )S", -1.5, []), words)
     assert good == Parse("(ROOT (S (NP (XX she)) (VP (XX sleeps))))", "(S (NP XX )NP (VP XX )VP )S", -1.5)
-    assert _parse(Output("(S XX )S", -1.0, []), example).tree is None
+    assert _parse(Output("(S XX )S", -1.0, []), words).tree is None
+
+
+@pytest.mark.parametrize(("search", "keys"), [("beam", {"length_penalty": "none"}), ("greedy", {})])
+def test_a_search_that_is_led_writes_trees_alone_with_the_models_own_probability(
+    made: tuple[PreparedTask, nn.Module], search: str, keys: dict[str, Any]
+) -> None:
+    task, model = task_of(made), made[1]
+    texts = [{"text": " ".join(["the"] * n)} for n in (1, 2, 9, 14)]
+    batch = task.collate([example for example in task.read(texts, model) if isinstance(example, dict)])
+    decoding = DECODING.entry(search).spec(max_length=23, **keys)
+    with torch.no_grad():
+        led = task.predict(model, batch, decoding=decoding)
+        task.only_trees = False
+        free = task.predict(model, batch, decoding=decoding)
+    task.only_trees = True
+    assert [len(brackets.leaves(brackets.parse(each.tree or ""))) for each in led] == [1, 2, 9, 14]
+    assert not all(each.tree for each in free)
+    for row, answer in zip(texts, led, strict=True):
+        expected = _log_probability(task, model, row, answer.symbols)
+        assert answer.score == pytest.approx(expected, rel=1e-4)
+
+
+def _log_probability(task: Parsing, model: nn.Module, row: Row, symbols: str) -> float:
+    """Of a line of symbols and its end, by one pass over them."""
+    (example,) = task.read([row], model)
+    assert isinstance(example, dict)
+    ids = task.target_tokenizer.encode([symbols])[0]
+    source = torch.tensor(example["source"].astype("int64"))[None]
+    with torch.no_grad():
+        logits = model(source, torch.tensor([[BOS, *ids]]))[0]
+    return float(logits.log_softmax(-1)[torch.arange(len(ids) + 1), torch.tensor([*ids, EOS])].sum())
+
+
+def test_a_limit_without_room_for_the_words_leads_nowhere() -> None:
+    tokens = ["", "", "", "", "(S", " (S", " XX", " )S", " (NP"]
+    grammar = Bracketing(tokens, [3, 2], [2, 4], end=EOS)
+    states = grammar.begin()
+    assert states[0] is None
+    assert states[1] is not None
+    assert list(grammar.allowed(states[1])) == [4]  # no XX that begins a line, no )NP that would close
+    inside = grammar.after(states[1], 4)
+    assert list(grammar.allowed(inside)) == [6]  # a bracket more would have no room to close
+    one = grammar.after(inside, 6)
+    assert sorted(grammar.allowed(one)) == [6, 7]
+    done = grammar.after(grammar.after(one, 6), 7)
+    assert list(grammar.allowed(done)) == [EOS]
 
 
 def test_words_are_read_from_a_tree_or_from_text(made: tuple[PreparedTask, nn.Module]) -> None:

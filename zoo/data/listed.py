@@ -47,9 +47,13 @@ class ListedTokenizer(Tokenizer):
     def _texts(self, rows: list[list[int]]) -> list[str]:
         return ["".join([self._shown[number] for number in row]) for row in rows]
 
+    def tokens(self) -> list[str]:
+        """What each id stands for, as it is in the list; of a special one nothing."""
+        return [*[""] * N_SPECIAL, *self._shown[N_SPECIAL:]]
+
     def words(self) -> list[str]:
         """The word that each id stands for: its token, without the space before it; of a mere space, none."""
-        return [*[""] * N_SPECIAL, *(token.strip() for token in self._shown[N_SPECIAL:])]
+        return [token.strip() for token in self.tokens()]
 
 
 def most_common(split_lines: Iterable[Iterable[str]], vocab_size: int) -> list[str]:

@@ -22,7 +22,8 @@ class Decoding(Protocol):
     ) -> list[list[Any]]:
         """source [B, S], source_mask [B, S], is_token bool [n] | None -> for each sentence its n-best hypotheses, best
         first; is_token says which ids the vocabulary has a token for, those from n on having none: no other id is
-        written. One that writes token by token, with nothing to take back, has `steps` besides: called alike, a
+        written. `search(batch, is_token=)`, if it has that, does the same for a zoo.generation.search.Searchable at its
+        start. One that writes token by token, with nothing to take back, has `steps` besides: called alike, a
         generator of zoo.generation.streaming.Step with the same result.
         """
         ...

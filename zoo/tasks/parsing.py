@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
@@ -19,13 +20,16 @@ from zoo.data.brackets import Leaf
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.collate import padded
+from zoo.data.listed import ListedTokenizer
 from zoo.data.store import Example, ExampleStore, text_array, text_of
 from zoo.data.tokenizer import Tokenizer
-from zoo.generation.output import Output
-from zoo.generation.search import n_positions
-from zoo.kinds import METRIC, TASK, TOKENIZER, Row
+from zoo.generation.guided import Guided
+from zoo.generation.output import Output, outputs
+from zoo.generation.search import length_limits, n_positions, searchable
+from zoo.kinds import DECODING, METRIC, TASK, TOKENIZER, Row
 from zoo.progress import Report, counted
 from zoo.special_ids import SpecialIds
+from zoo.tasks._bracketing import Bracketing
 from zoo.tasks._tokenizers import check_tokenizer
 from zoo.tasks._writing import WritingSpec, WritingTask, check_writer
 from zoo.tasks.task import Batch, Refusal, Rows, broken_text, ids, require, shortened
@@ -40,6 +44,9 @@ class ParsingSpec(WritingSpec):
     The vocabularies' sizes are the model's."""
     metric: Annotated[Spec, METRIC] = Field(cast(Any, "brackets"))
     """How trees are scored, and which score chooses the best checkpoint."""
+    only_trees: bool = True
+    """Whether greedy and beam search write nothing but trees over the sentence's words: brackets that close by their
+    labels and are not empty, around as many words. The length must allow it."""
 
     def check(self, *, model: Spec) -> None:
         check_writer(model)
@@ -98,6 +105,7 @@ class Parsing(WritingTask):
         validation_sentences: int,
         tokenizer: Spec,
         metric: Spec,
+        only_trees: bool,
     ) -> None:
         super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
         self.special = SpecialIds()
@@ -107,6 +115,7 @@ class Parsing(WritingTask):
         self.validation_sentences = validation_sentences
         self.tokenizer = tokenizer
         self.metric_spec = metric
+        self.only_trees = only_trees
 
     coder_names = ("tokenizer.source", "tokenizer.target")
 
@@ -204,10 +213,26 @@ class Parsing(WritingTask):
 
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[Parse]:
         """The tree of each sentence."""
-        found = self.written_outputs(model, batch, decoding)
-        return [
-            _parse(hypotheses[0], example) for hypotheses, example in zip(found, batch.examples, strict=True)
-        ]
+        words = [_leaves(example) for example in batch.examples]
+        search = DECODING.build(cast(Spec, decoding))
+        if self.only_trees and hasattr(search, "search"):
+            found = self._bracketed(model, batch, search, [len(each) for each in words])
+        else:
+            found = self.written_outputs(model, batch, decoding)
+        return [_parse(hypotheses[0], each) for hypotheses, each in zip(found, words, strict=True)]
+
+    def _bracketed(
+        self, model: nn.Module, batch: Batch, search: Any, n_words: Sequence[int]
+    ) -> list[list[Output]]:
+        """What the search finds for sentences of n_words words each when it is led to trees."""
+        tokenizer = self.target_tokenizer
+        under_way = searchable(model, batch["source"], batch.get("source_mask"), search.ids)
+        limits = length_limits(under_way, search.limit, search.ids)
+        tokens = cast(ListedTokenizer, tokenizer).tokens()
+        grammar = Bracketing(tokens, n_words, limits, end=search.ids.ends[0])
+        guided = Guided(under_way, grammar, spare=self.special.pad)
+        is_token = torch.tensor(tokenizer.is_token(), dtype=torch.bool)
+        return [outputs(found, tokenizer) for found in search.search(guided, is_token=is_token)]
 
     def written(self, answer: Any) -> dict[str, Any]:
         return {"tree": answer.tree, "symbols": answer.symbols, "score": answer.score}
@@ -225,11 +250,14 @@ def _line(trees: Sequence[brackets.Tree | Leaf]) -> str:
     return " ".join(brackets.symbols(trees))
 
 
-def _parse(found: Output, example: Example) -> Parse:
+def _leaves(example: Example) -> list[Leaf]:
+    """The words of an example, without parts of speech where it has no tree."""
     if "tree" in example:
-        words = brackets.leaves(brackets.parse(text_of(example["tree"])))
-    else:
-        words = [Leaf(brackets.WORD, word) for word in text_of(example["words"]).split(" ")]
+        return brackets.leaves(brackets.parse(text_of(example["tree"])))
+    return [Leaf(brackets.WORD, word) for word in text_of(example["words"]).split(" ")]
+
+
+def _parse(found: Output, words: Sequence[Leaf]) -> Parse:
     line = found.text.split()
     try:
         tree = brackets.bracketed(brackets.with_words(line, words))
