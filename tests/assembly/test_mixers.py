@@ -134,7 +134,7 @@ def test_the_norm_of_an_attention_is_needless_where_there_is_a_mixer():
 
 
 def test_an_encoder_may_read_in_one_direction_and_both():
-    for keys, seen in (({}, False), ({"bidirectional": True}, True)):
+    for keys, seen in (({}, False), ({"direction": "both"}, True)):
         layer = {"mixer": {**LSTM, **keys}, "ffn": FFN}
         data = {"d_model": 12, "inputs": TOKENS, "encoder": {"n_layers": 1, "layer": layer}, "head": "none"}
         model = build(parse(EncoderOnlySpec, data)).eval()

@@ -57,7 +57,7 @@ def test_a_recurrence_is_its_formula(name, keys):
 
 @pytest.mark.parametrize(("name", "keys"), CELLS)
 def test_two_directions_are_torchs_module_over_packed_sequences(name, keys):
-    module, _ = made(name, d_hidden=H, bidirectional=True, **keys)
+    module, _ = made(name, d_hidden=H, direction="both", **keys)
     further = {"nonlinearity": keys["activation"]} if keys else {}
     theirs = TORCHS[name](D, H, batch_first=True, bidirectional=True, **further).double()
     with torch.no_grad():
@@ -87,22 +87,22 @@ def test_the_state_is_that_of_torchs_module(name):
 
 @pytest.mark.parametrize("name", TORCHS)
 def test_two_directions_are_refused_where_later_tokens_are_hidden(name):
-    _, spec = made(name, bidirectional=True)
+    _, spec = made(name, direction="both")
     message = str(check(spec, "", d_model=D, role="causal", position=None)[0])
-    assert "bidirectional is true" in message
-    assert "set it false" in message
+    assert "direction is both" in message
+    assert "make it forwards" in message
     assert not check(spec, "", d_model=D, role="self", position=None)
 
 
 def test_a_decoder_of_two_directions_is_refused_when_its_spec_is_read():
-    layer = {"mixer": {"type": "gru", "bidirectional": True}, "ffn": {"type": "mlp", "d_ff": 7}}
+    layer = {"mixer": {"type": "gru", "direction": "both"}, "ffn": {"type": "mlp", "d_ff": 7}}
     data = {
         "d_model": 12,
         "tokens": {"type": "tokens", "vocab_size": 23},
         "decoder": {"n_layers": 1, "layer": layer},
         "head": {"type": "language_model", "predicts": "tokens"},
     }
-    with pytest.raises(SpecError, match=r"decoder\.layer\.mixer: bidirectional is true"):
+    with pytest.raises(SpecError, match=r"decoder\.layer\.mixer: direction is both"):
         parse(DecoderOnlySpec, data)
 
 

@@ -7,7 +7,7 @@ import pytest
 from registry import parse
 from zoo.components.mixer._recurrent import Recurrent
 from zoo.conformance.laws import laws
-from zoo.kernels.cache import StateCache
+from zoo.kernels.cache import MemoryCache, StateCache
 from zoo.kernels.strips import Strips
 from zoo.kinds import MIXER
 
@@ -92,7 +92,7 @@ BROKEN = [
 )
 def test_a_law_catches_a_mixer_that_breaks_it(monkeypatch, law, change, match):
     spoil(monkeypatch, change)
-    data = {**LSTM, "bidirectional": True} if law == "in_an_encoder_padding_is_ignored" else LSTM
+    data = {**LSTM, "direction": "both"} if law == "in_an_encoder_padding_is_ignored" else LSTM
     must_fail(law, match, data)
 
 
@@ -111,3 +111,32 @@ def test_a_document_that_begins_with_the_state_of_the_one_before_is_caught(monke
         Strips, "begin", lambda self, state: state if self.owners is None else state[self.owners]
     )
     must_fail("state_with_documents_equals_full", "documents in pieces of")
+
+
+@pytest.mark.parametrize("name", ["seeded_lstm", "attentive_gru", "attended"])
+def test_a_memory_that_is_not_read_or_read_whole_is_caught(monkeypatch, name):
+    cls = MIXER.entry(name).builder
+    true = cls.forward
+
+    def with_memory(change):
+        return lambda self, x, *, mask, position, cache, memory, memory_mask: true(
+            self, x, mask=mask, position=position, cache=cache,
+            memory=change(memory), memory_mask=None if change is same else memory_mask,
+        )  # fmt: skip
+
+    def same(memory):
+        return memory
+
+    monkeypatch.setattr(cls, "forward", with_memory(lambda memory: None if memory is None else memory * 0))
+    must_fail("the_memory_has_influence", "the memory changes nothing", {"type": name})
+    monkeypatch.setattr(cls, "forward", with_memory(same))
+    must_fail("padding_of_the_memory_has_no_influence", "padding of the memory|padded memory", {"type": name})
+
+
+@pytest.mark.parametrize("name", ["attentive_gru", "attended"])
+def test_a_memory_whose_sentences_stay_is_caught(monkeypatch, name):
+    def stay(self, sentences):
+        self.keys, self.values = self.keys[: len(sentences)], self.values[: len(sentences)]
+
+    monkeypatch.setattr(MemoryCache, "select", stay)
+    must_fail("selected_sentences_keep_their_memory", "of one sentence's memory", {"type": name})

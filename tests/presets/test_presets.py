@@ -58,6 +58,27 @@ OWN = {
     + 2 * 64
     + 65 * 24,
     "vit_small_fashion": 306_826,
+    # V×D; a layer of an LSTM has 4·D·(2·D + 2), with a seed 2·D·(D + 1) more.
+    "seq2seq_lstm": 8000 * 256 + 6 * 4 * 256 * 514 + 3 * 512 * 257,
+    # Two GRUs of half the width; the decoder's with a context, a seed, an output of three and four maps and an energy.
+    "seq2seq_bahdanau": 8000 * 256
+    + 2 * 3 * 128 * (256 + 128 + 2)
+    + 3 * 256 * (3 * 256 + 2)
+    + 256 * 257
+    + 256 * (3 * 256 + 1)
+    + 4 * 256**2
+    + 256,
+    "seq2seq_luong": 8000 * 256 + 6 * 4 * 256 * 514 + 3 * 512 * 257 + 256 * (2 * 256 + 1),
+    "conv_seq2seq": 8000 * 256 + 2 * 1024 * 256 + 8 * (3 * 256 + 1) * 512 + 4 * 4 * 256**2,
+    # Both stacks have an LSTM (of half the width in each direction, or whole), a convolution, a depthwise one, an
+    # attention, four ffns and norms; the decoder four attentions and norms more.
+    "hybrid": 8000 * 256
+    + 2 * 4 * 128 * (256 + 128 + 2)
+    + 4 * 256 * 514
+    + 2 * ((3 * 256 + 1) * 512 + 257 * 512 + 257 * 256 + 4 * 7 + 4 * 256**2)
+    + 4 * 4 * 256**2
+    + 8 * (2 * 256 * 1024 + 1024 + 256)
+    + (8 + 12 + 2) * 2 * 256,
     "tagger_small": 4000 * 128
     + 2 * (4 * 128**2 + 2 * 128 * 256 + 256 + 128 + 4 * 128)
     + 2 * 128

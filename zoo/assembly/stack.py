@@ -71,7 +71,9 @@ def _layers(data: dict[str, Any]) -> list[LayerSpec]:
 
 def _last_norm(data: dict[str, Any]) -> Spec | None:
     layers = _layers(data)
-    return None if not layers or layers[-1].layout.ends_normed else layers[-1].norm
+    if not layers or layers[-1].layout.ends_normed or not layers[-1].layout.uses_norms:
+        return None
+    return layers[-1].norm
 
 
 def _first_dropout(data: dict[str, Any]) -> float:
@@ -91,7 +93,8 @@ class StackSpec(Spec):
     input_norm: Annotated[Spec | None, NORM] = None
     """After embeddings plus positions, before their dropout; None: there is none."""
     final_norm: Annotated[Spec | None, NORM] = Field(default_factory=_last_norm)
-    """After the last layer: by default the layer's norm where the layout leaves its output unnormalised, else none."""
+    """After the last layer: by default none where the layout has none or leaves its output normalised, else the
+    layer's."""
     input_dropout: float = Field(default_factory=_first_dropout, ge=0, lt=1)
     """Probability of dropping a value of embeddings plus positions, in training: by default the first layer's."""
     output_dropout: float = Field(0.0, ge=0, lt=1)

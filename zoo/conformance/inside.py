@@ -11,6 +11,7 @@ import torch
 from registry import Kind, Spec, check
 from zoo.assembly.build import build
 from zoo.conformance.attention import partner
+from zoo.conformance.mixer import mixer_fits
 from zoo.conformance.trials import B, D, Law, S, V, randomised, require, same, seeded
 from zoo.kinds import ATTENTION, MIXER, MODEL, POSITION
 
@@ -19,7 +20,9 @@ def laws_inside(kind: Kind, spec: Spec) -> list[tuple[str, Law]]:
     """(name, law) of those that apply; none for a kind that has no place in a layer."""
     if kind.name not in _SLOTS:
         return []
-    found: list[Callable[[Kind, Spec], None]] = [in_an_encoder_padding_is_ignored]
+    found: list[Callable[[Kind, Spec], None]] = []
+    if kind is not MIXER or mixer_fits(spec, "self"):
+        found.append(in_an_encoder_padding_is_ignored)
     if not check(_decoder_spec(kind, spec), "model"):
         found += [in_a_decoder_the_future_is_hidden, in_a_decoder_cached_equals_full]
     return [(law.__name__, partial(law, kind)) for law in found]

@@ -71,11 +71,28 @@ class Strips:
         order = torch.where(mirrored < 0, places, mirrored)
         return strips.gather(1, order.view(*order.shape, *[1] * (strips.dim() - 2)).expand_as(strips))
 
-    def begin(self, state: Tensor) -> Tensor:
-        """What each row kept of the tokens so far, [B, ...], for its strips [N, ...]: zeros for a new document."""
+    def blanked(self, x: Tensor) -> Tensor:
+        """[B, T, ...] with zeros at padded places."""
+        return x if self.real is None else _masked(x, self.real)
+
+    @property
+    def begins(self) -> Tensor | None:
+        """Where a document begins within the places: bool [B, T]; None: only the first may be one's."""
+        if self.back is None or self.taken is None or self.goes_on is None or self.real is None:
+            return None
+        L = self.taken.shape[1]
+        return self.real & (self.back % L == 0) & ~self.goes_on[self.back // L]
+
+    def begin(self, state: Tensor, new: Tensor | None = None) -> Tensor:
+        """What each row kept of the tokens so far, [B, ...], for its strips [N, ...]; for a new document zeros, or its
+        row of `new` [B, ...]."""
         if self.owners is None or self.goes_on is None:
             return state
-        return _masked(state[self.owners], self.goes_on)
+        found = state[self.owners]
+        if new is None:
+            return _masked(found, self.goes_on)
+        goes_on = self.goes_on.view(-1, *[1] * (state.dim() - 1))
+        return torch.where(goes_on, found, new[self.owners])
 
     def end(self, state: Tensor, before: Tensor) -> Tensor:
         """What each row keeps: [B, ...] of its last strip's [N, ...], or as `before` [B, ...] without a new token."""

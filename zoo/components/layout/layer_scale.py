@@ -33,6 +33,11 @@ class LayerScaleSpec(LayoutSpec):
         """As the layout within."""
         return self.layout.leaves_out
 
+    @property
+    def uses_norms(self) -> bool:  # type: ignore[override]
+        """As the layout within."""
+        return self.layout.uses_norms
+
     def problems(self, path: str) -> list[Problem]:
         """Whether a gain does anything in the layout within."""
         if self.layout.norms_branches:

@@ -33,6 +33,11 @@ class StochasticDepthSpec(LayoutSpec):
         return self.layout.leaves_out
 
     @property
+    def uses_norms(self) -> bool:  # type: ignore[override]
+        """As the layout within."""
+        return self.layout.uses_norms
+
+    @property
     def scales_branches(self) -> bool:  # type: ignore[override]
         """As the layout within."""
         return self.layout.scales_branches

@@ -19,6 +19,7 @@ from zoo.sizes import Batch, linear_size
 
 Cell = Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
 State = tuple[Tensor, ...]
+Direction = Literal["forwards", "backwards", "both"]
 
 N_GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 """Products of the input, and of the state, that a step of the cell takes."""
@@ -34,26 +35,33 @@ class RecurrentSpec(MixerSpec):
     """Fields shared by the recurrent mixers."""
 
     d_hidden: int | None = Field(None, ge=1, le=65536)
-    """Size of the state, in each direction; None: d_model. Another is projected to d_model."""
-    bidirectional: bool = False
-    """Whether a second recurrence, with weights of its own, reads from the end; both together are projected to
-    d_model."""
+    """Size of the state, in each direction; None: d_model. Where all directions together give another width than
+    d_model, they are projected to it."""
+    direction: Direction = "forwards"
+    """Whether it reads from the first token on, from the last back, or both, with weights of its own for each. Both
+    together give 2·d_hidden values."""
     bias: bool = True
     """Whether the products of the input and of the state, and the projection, add a bias, as torch's do."""
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
-        if self.bidirectional and role == "causal":
+        if self.direction != "forwards" and role == "causal":
             raise ValueError(
-                "bidirectional is true, so a place would learn of later tokens, which a decoder must not; set it false"
+                f"direction is {self.direction}, so a place would learn of later tokens, which a decoder must not; "
+                "make it forwards"
             )
+
+    @property
+    def n_directions(self) -> int:
+        """Recurrences with weights of their own."""
+        return 2 if self.direction == "both" else 1
 
     def is_projected(self, d_model: int) -> bool:
         """Whether what the recurrences give is no [.., D] yet."""
-        return self.bidirectional or (self.d_hidden or d_model) != d_model
+        return self.n_directions * (self.d_hidden or d_model) != d_model
 
     def n_recurrent(self, d_model: int, cell: Cell) -> int:
         """The parameters of all directions and of the projection."""
-        H, n_products, n = self.d_hidden or d_model, N_GATES[cell], 2 if self.bidirectional else 1
+        H, n_products, n = self.d_hidden or d_model, N_GATES[cell], self.n_directions
         own = linear_size(d_model, n_products * H, bias=self.bias)
         state = linear_size(H, n_products * H, bias=self.bias)
         projection = linear_size(n * H, d_model, bias=self.bias) if self.is_projected(d_model) else 0
@@ -61,7 +69,7 @@ class RecurrentSpec(MixerSpec):
 
     def n_kept_recurrent(self, d_model: int, batch: Batch, n_values: int) -> int:
         """What is kept of the input, in each direction, with n_values a token, and of what is projected."""
-        H, n = self.d_hidden or d_model, 2 if self.bidirectional else 1
+        H, n = self.d_hidden or d_model, self.n_directions
         return batch.n_tokens * n * (d_model + n_values + (H if self.is_projected(d_model) else 0))
 
 
@@ -117,26 +125,30 @@ class Recurrence(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """A recurrence over each document, or two in both directions, and a projection where their output is not [.., D].
+    """A recurrence over each document, or one in each direction, and a projection where they give no [.., D].
 
     Shapes: x [B, T, D] -> [B, T, D].
     """
 
     def __init__(
-        self, cell: Cell, *, d_model: int, d_hidden: int | None, bidirectional: bool, bias: bool
+        self, cell: Cell, *, d_model: int, d_hidden: int | None, direction: Direction, bias: bool
     ) -> None:
         super().__init__()
         H = d_hidden or d_model
-        self.forwards = Recurrence(cell, d_model=d_model, d_hidden=H, bias=bias)
-        self.backwards = Recurrence(cell, d_model=d_model, d_hidden=H, bias=bias) if bidirectional else None
-        width = 2 * H if bidirectional else H
-        self.output = Linear(width, d_model, bias=bias) if bidirectional or width != d_model else None
+
+        def recurrence(own: Direction) -> Recurrence | None:
+            if direction not in (own, "both"):
+                return None
+            return Recurrence(cell, d_model=d_model, d_hidden=H, bias=bias)
+
+        self.forwards, self.backwards = recurrence("forwards"), recurrence("backwards")
+        width = 2 * H if direction == "both" else H
+        self.output = Linear(width, d_model, bias=bias) if width != d_model else None
 
     def roles(self) -> dict[nn.Module, Role]:
         """What the matrices are for; gates are rows of the same matrix as the content, and are set with it."""
-        found: dict[nn.Module, Role] = {self.forwards.input: "residual_input"}
-        if self.backwards is not None:
-            found[self.backwards.input] = "residual_input"
+        recurrences = [one for one in (self.forwards, self.backwards) if one is not None]
+        found: dict[nn.Module, Role] = {one.input: "residual_input" for one in recurrences}
         if self.output is not None:
             found[self.output] = "residual_output"
         return found
@@ -145,23 +157,27 @@ class Recurrent(nn.Module):
         self, x: Tensor, *, mask: Mask, position: Position | None, cache: StateCache | None
     ) -> Tensor:
         strips = strips_of(mask, x)
-        rows = strips.split(x)  # [N, L, D]
-        out = self.continued(rows, strips, cache)
+        rows, outs = strips.split(x), []  # [N, L, D], each [N, L, H]
+        if self.forwards is not None:
+            outs.append(self._continued(self.forwards, rows, strips, cache))
         if self.backwards is not None:
-            back, _ = self.backwards(strips.reversed(rows))
-            out = torch.cat([out, strips.reversed(back)], dim=-1)  # [N, L, 2H]
-        return strips.join(out if self.output is None else self.output(out))
+            out, _ = self.backwards(strips.reversed(rows))
+            outs.append(strips.reversed(out))
+        joined = outs[0] if len(outs) == 1 else torch.cat(outs, dim=-1)  # [N, L, H or 2H]
+        return strips.join(joined if self.output is None else self.output(joined))
 
-    def continued(self, rows: Tensor, strips: Strips, cache: StateCache | None) -> Tensor:
+    def _continued(
+        self, recurrence: Recurrence, rows: Tensor, strips: Strips, cache: StateCache | None
+    ) -> Tensor:
         """The forward recurrence over strips, from where the cache stands: [N, L, D] -> [N, L, H]."""
         if cache is None:
-            out, _ = self.forwards(rows)
+            out, _ = recurrence(rows)
             return out
         n_rows = rows.shape[0] if strips.last is None else len(strips.last)
-        before = cache.state or self.forwards.new_state(n_rows)
+        before = recurrence.new_state(n_rows) if cache.state is None else cache.state
         # A single place that is padded needs no length: the state before it is kept by `end`.
         lengths = None if strips.lengths is None or rows.shape[1] == 1 else strips.lengths.clamp(min=1)
-        out, after = self.forwards(rows, tuple(map(strips.begin, before)), lengths=lengths)
+        out, after = recurrence(rows, tuple(map(strips.begin, before)), lengths=lengths)
         cache.state = tuple(strips.end(*pair) for pair in zip(after, before, strict=True))
         return out
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from zoo.components.mixer._recurrent import Recurrent, RecurrentSpec
+from zoo.components.mixer._recurrent import Direction, Recurrent, RecurrentSpec
 from zoo.kinds import MIXER
 from zoo.sizes import Batch
 
@@ -22,7 +22,11 @@ class GRUSpec(RecurrentSpec):
 @MIXER.register(
     "gru",
     spec=GRUSpec,
-    examples=[{}, {"d_hidden": 5, "bias": False}, {"d_hidden": 7, "bidirectional": True}],
+    examples=[
+        {},
+        {"d_hidden": 5, "bias": False, "direction": "backwards"},
+        {"d_hidden": 7, "direction": "both"},
+    ],
 )
 class GRU(Recurrent):
     """A state that a gate mixes with its successor: h = z ⊙ h + (1 - z) ⊙ n.
@@ -35,5 +39,5 @@ class GRU(Recurrent):
     Shapes: x [B, T, D] -> [B, T, D].
     """
 
-    def __init__(self, *, d_model: int, d_hidden: int | None, bidirectional: bool, bias: bool) -> None:
-        super().__init__("gru", d_model=d_model, d_hidden=d_hidden, bidirectional=bidirectional, bias=bias)
+    def __init__(self, *, d_model: int, d_hidden: int | None, direction: Direction, bias: bool) -> None:
+        super().__init__("gru", d_model=d_model, d_hidden=d_hidden, direction=direction, bias=bias)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from zoo.components.mixer._recurrent import Recurrent, RecurrentSpec
+from zoo.components.mixer._recurrent import Direction, Recurrent, RecurrentSpec
 from zoo.kinds import MIXER
 from zoo.sizes import Batch
 
@@ -26,7 +26,7 @@ class LSTMSpec(RecurrentSpec):
 @MIXER.register(
     "lstm",
     spec=LSTMSpec,
-    examples=[{}, {"d_hidden": 5, "bias": False}, {"d_hidden": 7, "bidirectional": True}],
+    examples=[{}, {"d_hidden": 5, "bias": False}, {"d_hidden": 7, "direction": "both"}],
 )
 class LSTM(Recurrent):
     """A memory cell that gates write, keep and read: c = f ⊙ c + i ⊙ g, h = o ⊙ tanh c.
@@ -38,5 +38,5 @@ class LSTM(Recurrent):
     Shapes: x [B, T, D] -> [B, T, D].
     """
 
-    def __init__(self, *, d_model: int, d_hidden: int | None, bidirectional: bool, bias: bool) -> None:
-        super().__init__("lstm", d_model=d_model, d_hidden=d_hidden, bidirectional=bidirectional, bias=bias)
+    def __init__(self, *, d_model: int, d_hidden: int | None, direction: Direction, bias: bool) -> None:
+        super().__init__("lstm", d_model=d_model, d_hidden=d_hidden, direction=direction, bias=bias)

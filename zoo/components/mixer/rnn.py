@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from zoo.components.mixer._recurrent import Cell, Recurrent, RecurrentSpec
+from zoo.components.mixer._recurrent import Cell, Direction, Recurrent, RecurrentSpec
 from zoo.kinds import MIXER
 from zoo.sizes import Batch
 
@@ -29,7 +29,7 @@ class RNNSpec(RecurrentSpec):
     examples=[
         {},
         {"activation": "relu", "d_hidden": 5, "bias": False},
-        {"d_hidden": 7, "bidirectional": True},
+        {"d_hidden": 6, "direction": "both"},
     ],
 )
 class RNN(Recurrent):
@@ -44,10 +44,10 @@ class RNN(Recurrent):
         *,
         d_model: int,
         d_hidden: int | None,
-        bidirectional: bool,
+        direction: Direction,
         bias: bool,
         activation: Literal["tanh", "relu"],
     ) -> None:
         super().__init__(
-            _CELLS[activation], d_model=d_model, d_hidden=d_hidden, bidirectional=bidirectional, bias=bias
+            _CELLS[activation], d_model=d_model, d_hidden=d_hidden, direction=direction, bias=bias
         )
