@@ -1,7 +1,7 @@
 """Names to components: kinds and specs, how they are read, written, extended, described. Imports no torch."""
 
 from registry.describe import describe, describe_fields, describe_spec, inner_specs
-from registry.differences import Difference, differences
+from registry.differences import Difference, differences, with_differences
 from registry.keys import dotted_keys, suggest_key
 from registry.kind import Entry, Kind, kinds, made_kinds
 from registry.parsing import dump, parse
@@ -42,4 +42,5 @@ __all__ = [
     "suggest",
     "suggest_key",
     "walk",
+    "with_differences",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from registry.parsing import dump
 from registry.spec import Spec
+
+_GONE = object()
 
 
 class Difference(NamedTuple):
@@ -57,3 +59,35 @@ def _holds_parts(value: Any) -> bool:
 
 def _item(parts: list[Any], i: int) -> Any:
     return parts[i] if i < len(parts) else None
+
+
+def with_differences(data: Any, changes: Iterable[Difference]) -> Any:
+    """Plain data with these of the differences between it and others made to it; data stays as it is.
+
+    An item that a list lacks is added at its end.
+    """
+    for change in changes:
+        gone = _GONE if change.after is None else change.after
+        data = _changed(data, change.path.split(".") if change.path else [], gone)
+    return _without_gone(data)
+
+
+def _changed(data: Any, keys: Sequence[str], value: Any) -> Any:
+    if not keys:
+        return value
+    key, rest = keys[0], keys[1:]
+    if isinstance(data, list):
+        i = int(key)
+        return (
+            [*data, value] if i >= len(data) else [*data[:i], _changed(data[i], rest, value), *data[i + 1 :]]
+        )
+    return {**data, key: _changed(data[key], rest, value)}
+
+
+def _without_gone(data: Any) -> Any:
+    """A value that is gone is None; an item of a list that is gone leaves it."""
+    if isinstance(data, list):
+        return [_without_gone(item) for item in data if item is not _GONE]
+    if isinstance(data, Mapping):
+        return {key: _without_gone(value) for key, value in data.items()}
+    return None if data is _GONE else data

@@ -14,6 +14,7 @@
     from_hf       a transformers model or checkpoint folder as spec and model
     to_hf         a spec and its model as a transformers model
     certify       compare a family with transformers, number by number
+    diff          where two specs differ, and what each change costs
     dump          a spec as plain data
     to_yaml       a run's spec as YAML, every default written out
     n_parameters  how many parameters a model's spec has
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from presets import PresetError
     from registry import PluginError, Spec, SpecError, dump
     from zoo.analysis.cost import cost
+    from zoo.analysis.diff import diff
     from zoo.analysis.size import n_parameters
     from zoo.assembly.build import build
     from zoo.data.coders import load_coder
@@ -75,6 +77,7 @@ __all__ = [
     "build",
     "certify",
     "cost",
+    "diff",
     "dump",
     "evaluate",
     "export",
@@ -96,6 +99,7 @@ _HOMES = {
     "presets": ("PresetError",),
     "registry": ("PluginError", "Spec", "SpecError", "dump"),
     "zoo.analysis.cost": ("cost",),
+    "zoo.analysis.diff": ("diff",),
     "zoo.analysis.size": ("n_parameters",),
     "zoo.assembly.build": ("build",),
     "zoo.data.coders": ("load_coder",),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import copy
+from typing import Annotated, Any, Literal
 
-from registry import Difference, Kind, Spec, differences
+import pytest
+
+from registry import Difference, Kind, Spec, differences, with_differences
 
 
 def test_values_parts_and_lists_are_compared_each_by_its_path() -> None:
@@ -44,3 +47,18 @@ def test_values_parts_and_lists_are_compared_each_by_its_path() -> None:
         ("parts.1", {"type": "press", "size": 2}, None),
     ]
     assert rest[-1].of_type() == rest[-1]
+
+
+LISTS: list[tuple[Any, Any]] = [
+    ({"a": 1, "layers": [{"x": 1}, {"x": 2}, {"x": 3}]}, {"a": 2, "layers": [{"x": 1}]}),
+    ({"layers": [{"x": 1}]}, {"layers": [{"x": 4}, {"x": 2}, {"x": 3}]}),
+    ({"part": {"type": "p", "k": [1, 2]}, "b": None}, {"part": {"type": "q"}, "b": [1]}),
+    ({"layers": [{"x": {"y": 1}}, {"x": None}]}, {"layers": None}),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), [*LISTS, *[pair[::-1] for pair in LISTS]])
+def test_differences_made_to_the_first_give_the_second(before: Any, after: Any) -> None:
+    kept = copy.deepcopy(before)
+    assert with_differences(before, differences(before, after)) == after
+    assert before == kept

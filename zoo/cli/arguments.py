@@ -53,8 +53,13 @@ Quiet = Annotated[
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Sources and overrides; a word is an override when it reads KEY=VALUE with a dotted key."""
     check_overrides(words)
-    overrides = [word for word in words if _OVERRIDE.match(word)]
-    return [word for word in words if not _OVERRIDE.match(word)], overrides
+    overrides = [word for word in words if is_override(word)]
+    return [word for word in words if not is_override(word)], overrides
+
+
+def is_override(word: str) -> bool:
+    """Whether a word reads KEY=VALUE."""
+    return _OVERRIDE.match(word) is not None
 
 
 def check_overrides(words: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from zoo.sizes import Batch, linear_size, n_parameters
 # Tokens of a sequence up to which plain products, which keep the weights, may be the fastest kernel of a CPU, and in
 # bfloat16; those that they fill a shorter one up to; and the scores that they pay from: see zoo.kernels.
 _SHORT, _SHORT_HALF, _NARROW, _FEW_SCORES = 48, 512, 16, 4096
+FLEX_KEYS = 1024  # from which windows are a GPU's own kernel's, which keeps none
 Projection = Literal["query", "key", "value", "output"]
 
 
@@ -74,7 +75,8 @@ class HeadsSpec(Spec):
         T, S, (d_k, d_v) = batch.length, batch.n_keys, self.head_sizes(d_model)
         dropped = 1.25 if dropout else 1.0  # with a byte for each weight, whether it stays
         biases = has_hook(position, "bias")
-        if window is not None and 2 * window <= S and not biases:
+        is_blocked = batch.is_on_cpu or (dropout > 0 and S >= FLEX_KEYS)
+        if window is not None and 2 * window <= S and is_blocked and not biases:
             return (dropped - 1) * window + (window if window <= 2 * (d_k + d_v) else 0)
         context = {"d_model": d_model, "n_heads": self.n_heads}
         learns_bias = biases and position is not None and n_parameters(POSITION, position, **context) > 0

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.components.heads import Heads, HeadsSpec, Projection, fold, join, unfold
+from zoo.components.heads import FLEX_KEYS, Heads, HeadsSpec, Projection, fold, join, unfold
 from zoo.costs import Cost
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
@@ -57,13 +57,14 @@ class MultiHeadSpec(HeadsSpec):
         self, d_model: int, position: Spec | None, batch: Batch, *, window: int | None = None
     ) -> int:
         """What is kept where a query sees all keys, or those of a window of so many positions."""
+        is_capped_whole = self.soft_cap is not None and (batch.is_on_cpu or batch.n_keys < FLEX_KEYS)
         n_scores = self.n_weights_kept(
             d_model,
             position,
             batch,
             window=window,
             dropout=self.dropout,
-            keeps_all=self.kernel in ("eager", "matmul") or self.soft_cap is not None,
+            keeps_all=self.kernel in ("eager", "matmul") or is_capped_whole,
         )
         kept = self.n_kept_with(d_model, batch, n_kv_heads=self.n_kv_heads, n_scores=n_scores)
         if self.qk_norm is not None:

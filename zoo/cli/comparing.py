@@ -1,0 +1,142 @@
+"""The commands cost, diff and bench: what specs cost, by formula and measured, and where two of them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zoo.cli.arguments import AsJson, Plugins, Scale, check_overrides, is_override, load, usage_error
+from zoo.cli.text import print_json
+
+if TYPE_CHECKING:
+    from zoo.run.spec import RunSpec
+
+Several = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SPEC [KEY=VALUE]... [SPEC [KEY=VALUE]...]...",
+        show_default=False,
+        help="Each KEY=VALUE changes the SPEC before it.",
+    ),
+]
+Lengths = Annotated[
+    str, typer.Option("--length", metavar="N[,N]...", help="Tokens of a sequence; several, by commas.")
+]
+DIFFER = 1
+"""Exit code of two specs that are not the same."""
+Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Sequences at once.")]
+
+
+def cost(
+    words: Several = None,
+    length: Lengths = "512",
+    batch: Batch = 1,
+    precision: Annotated[str, typer.Option("--precision", metavar="NAME", help="fp32 or bf16.")] = "fp32",
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="Where training computes: cuda or cpu.")
+    ] = "cuda",
+    formulas: Annotated[
+        bool, typer.Option("--formulas", help="Each part's formula, order of growth and source.")
+    ] = False,
+    table1: Annotated[
+        bool, typer.Option("--table1", help="Table 1 of Vaswani et al. 2017, out of the parts' formulas.")
+    ] = False,
+    scale: Scale = None,
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what models cost, by formula: parameters, operations, memory, cache, longest path; by part and in all."""
+    lengths = _lengths(length)
+    _one_of("--precision", precision, ("fp32", "bf16"))
+    _one_of("--device", device, ("cuda", "cpu"))
+    from zoo.cli.cost_text import RULE, formulas_text, parts_text, table_1_text, totals_text
+
+    if table1:
+        if words:
+            raise usage_error("--table1 takes no SPEC: it has one layer of each kind")
+        print_json(_table_1(lengths)) if as_json else print(table_1_text(_table_1(lengths)))
+        return
+    given = specs(words or [], scale, plugin)
+    from zoo.analysis.cost import cost as cost_of
+
+    found = [
+        (title, cost_of(run, batch=batch, length=n, precision=precision, device=device))  # type: ignore[arg-type]
+        for title, run in given
+        for n in lengths
+    ]
+    if as_json:
+        print_json([{"spec": title, **each.as_dict()} for title, each in found])
+        return
+    print("\n\n".join(parts_text(title, each) for title, each in found))
+    if formulas:
+        print(f"\n{RULE}")
+        for title, each in found[:: len(lengths)]:
+            print(f"\n{title}:{formulas_text(each)}")
+    print(f"\n{totals_text(found)}")
+
+
+def diff(
+    words: Several = None,
+    length: Annotated[int, typer.Option("--length", metavar="N", min=1, help="Tokens of a sequence.")] = 512,
+    batch: Batch = 1,
+    scale: Scale = None,
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell where two specs differ, and what each change costs; of one SPEC, what the KEY=VALUE behind it change.
+
+    Exit code 1 where they differ, 0 where they do not.
+    """
+    from zoo.analysis.diff import diff as diff_of
+    from zoo.cli.diff_text import diff_text
+
+    given = specs(words or [], scale, plugin)
+    if len(given) == 1 and len(words or []) > 1:
+        given = [*specs((words or [])[:1], scale, plugin), *given]
+    if len(given) != 2:
+        raise usage_error(f"diff takes two SPECs, or one with changes of it, not {len(given)}")
+    (a, before), (b, after) = given
+    found = diff_of(before, after, batch=batch, length=length)
+    print_json({"a": a, "b": b, **found.as_dict()}) if as_json else print(diff_text(a, b, found))
+    if found:
+        raise typer.Exit(DIFFER)
+
+
+def specs(words: Sequence[str], scale: str | None, plugins: Plugins) -> list[tuple[str, RunSpec]]:
+    """Each SPEC of a command with the overrides that follow it, by a title."""
+    check_overrides(words)
+    groups: list[list[str]] = []
+    for word in words:
+        if not is_override(word):
+            groups.append([word])
+        elif groups:
+            groups[-1].append(word)
+        else:
+            raise usage_error(f"{word} changes the SPEC before it, and there is none")
+    if not groups:
+        raise usage_error("there is no SPEC; name a preset, a file or a run folder")
+    found = []
+    for source, *overrides in groups:
+        name, run = load(source, overrides, scale, plugins)
+        found.append((" ".join([name, *overrides]), run))
+    return found
+
+
+def _lengths(text: str) -> list[int]:
+    words = [word.strip().replace("_", "") for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise usage_error(f"--length takes tokens of a sequence, at least 1, several by commas, not {text!r}")
+    return [int(word) for word in words]
+
+
+def _one_of(option: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        raise usage_error(f"{option} is {' or '.join(known)}, not {given!r}")
+
+
+def _table_1(lengths: Sequence[int]) -> list[dict[str, Any]]:
+    from zoo.analysis.table_1 import table_1
+
+    return [row for n in lengths for row in table_1(n)]
