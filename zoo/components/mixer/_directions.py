@@ -1,0 +1,85 @@
+"""What mixers that pass over the tokens with a state share: a pass over each document, or two in both directions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from registry import Spec
+from zoo.kernels.cache import StateCache
+from zoo.kernels.strips import strips_of
+from zoo.kinds import MixerSpec, Position
+from zoo.masks import Mask
+
+State = tuple[Tensor, ...]
+
+
+class DirectionsSpec(MixerSpec):
+    """Fields shared by the mixers that pass over the tokens."""
+
+    bidirectional: bool = False
+    """Whether a second pass, with weights of its own, reads from the end; the outputs of both are added."""
+
+    def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
+        if self.bidirectional and role == "causal":
+            raise ValueError(
+                "bidirectional is true, so a place would learn of later tokens, which a decoder must not; set it false"
+            )
+
+    @property
+    def n_directions(self) -> int:
+        """Passes over the tokens."""
+        return 2 if self.bidirectional else 1
+
+
+class Scan(nn.Module, ABC):
+    """A pass over sequences from their first token to the last, which a state may begin and end."""
+
+    @abstractmethod
+    def new_state(self, n: int) -> State:
+        """The state of n sequences before their first token."""
+
+    @abstractmethod
+    def forward(
+        self, rows: Tensor, state: State | None = None, *, valid: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """rows [N, L, D] -> [N, L, D] and the state, tensors [N, ...], after the last token.
+
+        Without a state it begins with `new_state`, and no state is worked out: () is given back. `valid`, bool [N, L],
+        says which places hold a token, the first ones of each row; None: all. What it gives at others nobody reads.
+        """
+
+
+class Directions(nn.Module):
+    """One pass over each document, or two in both directions, their outputs added.
+
+    Shapes: x [B, T, D] -> [B, T, D].
+    """
+
+    def __init__(self, make: Callable[[], Scan], *, bidirectional: bool) -> None:
+        super().__init__()
+        self.forwards = make()
+        self.backwards = make() if bidirectional else None
+
+    def forward(
+        self, x: Tensor, *, mask: Mask, position: Position | None, cache: StateCache | None
+    ) -> Tensor:
+        strips = strips_of(mask, x)
+        rows = strips.split(x)  # [N, L, D]
+        if cache is None:
+            out, _ = self.forwards(rows)
+        else:
+            n_rows = rows.shape[0] if strips.last is None else len(strips.last)
+            before = cache.state or self.forwards.new_state(n_rows)
+            out, after = self.forwards(rows, tuple(map(strips.begin, before)), valid=strips.valid)
+            cache.state = tuple(strips.end(*pair) for pair in zip(after, before, strict=True))
+        if self.backwards is not None:
+            back, _ = self.backwards(strips.reversed(rows))
+            out = out + strips.reversed(back)
+        return strips.join(out)
+
+    def new_cache(self) -> StateCache:
+        """The state after no token."""
+        return StateCache()
