@@ -65,7 +65,9 @@ class Mamba2Spec(StepsSpec):
             7 * width
             + 4 * convolved
             + 2 * H
-            + n_kept_of_sums(batch, n_heads=H, n_groups=self.n_groups, d_k=self.d_state, d_v=self.d_head)
+            + n_kept_of_sums(
+                batch, n_heads=H, n_groups=self.n_groups, d_k=self.d_state, d_v=self.d_head, is_learned=True
+            )
         )
         return batch.n_tokens * (d_model + self.n_directions * own)
 

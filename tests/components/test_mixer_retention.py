@@ -1,0 +1,136 @@
+"""Retention against its recurrence token by token and the paper's parallel form; its sizes and limits."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.testing import assert_close
+
+from registry import check, parse
+from zoo.assembly.build import build
+from zoo.assembly.decoder_only import DecoderOnlySpec
+from zoo.kinds import MIXER
+from zoo.masks import Mask
+
+B, T, D, H, K, V = 2, 150, 12, 3, 4, 7
+KEYS = {"n_heads": H, "d_k": K, "d_v": V, "base": 50.0}
+
+
+def made(d_model=D, **keys):
+    torch.manual_seed(1)
+    spec = parse(MIXER.entry("retention").spec, {"type": "retention", **keys})
+    return MIXER.build(spec, d_model=d_model).double(), spec
+
+
+def run(module, x, **mask):
+    return module(x, mask=Mask(causal=True, **mask), position=None, cache=None)
+
+
+def by_formula(scan, x, base=50.0):
+    """One row [T, D], token by token: pairs of features are complex numbers, which turn by a speed of their own."""
+    speeds = torch.tensor([1.0, base**-0.5], dtype=torch.float64) if base else torch.zeros(K // 2).double()
+    states, out = torch.zeros(H, K // 2, V, dtype=torch.complex128), []
+    for n, token in enumerate(x):
+        q, k = (
+            torch.view_as_complex((part.weight @ token).view(H, K // 2, 2)) for part in (scan.query, scan.key)
+        )
+        v, gate = (scan.value.weight @ token).view(H, V), scan.gate.weight @ token
+        turn, o = torch.polar(torch.ones_like(speeds), n * speeds), []
+        for h in range(H):
+            gamma = 1 - 2.0 ** (-5 - h)
+            states[h] = gamma * states[h] + (k[h] * turn).conj()[:, None] * v[h]
+            y = ((q[h] * turn)[:, None] * states[h]).sum(0).real / K**0.5
+            o.append((y - y.mean()) / (y.var(correction=0) + scan.eps).sqrt())
+        out.append(scan.output.weight @ (torch.cat(o) * gate * gate.sigmoid()))
+    return torch.stack(out)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rotation", [True, False])
+def test_the_output_is_that_of_the_recurrence(rotation):
+    module, _ = made(**KEYS, rotation=rotation)
+    x = torch.randn(B, T, D, dtype=torch.float64)
+    wanted = torch.stack([by_formula(module.forwards, row, 50.0 if rotation else None) for row in x])
+    assert_close(run(module, x), wanted, rtol=1e-10, atol=1e-10)
+    single = run(module.float(), x.float())
+    assert_close(single.double(), wanted, rtol=0, atol=1e-5 * wanted.abs().max().item())
+
+
+@torch.no_grad()
+def test_the_output_is_that_of_the_parallel_form_with_the_normalisations_of_the_paper():
+    """Equations 5 and 8, and under them: scores by √d_k, decays by the root of their sum, rows by their own sum."""
+    module, _ = made(n_heads=H, d_k=K, d_v=V, rotation=False, eps=1e-12)
+    scan, x = module.forwards, torch.randn(T, D, dtype=torch.float64)
+    q, k, v = (
+        (x @ part.weight.T).view(T, H, -1).transpose(0, 1) for part in (scan.query, scan.key, scan.value)
+    )
+    gamma = 1 - 2.0 ** (-5 - torch.arange(H, dtype=torch.float64))
+    apart = torch.arange(T)[:, None] - torch.arange(T)
+    decay = torch.where(apart >= 0, gamma[:, None, None] ** apart.clamp(min=0), 0.0)
+    decay = decay / decay.sum(-1, keepdim=True).sqrt()
+    scores = q @ k.mT / K**0.5 * decay
+    scores = scores / scores.sum(-1, keepdim=True).abs().clamp(min=1)
+    heads = F.group_norm((scores @ v).transpose(0, 1).reshape(T, H * V), H, eps=1e-12)
+    wanted = (F.silu(x @ scan.gate.weight.T) * heads) @ scan.output.weight.T
+    assert_close(run(module, x[None])[0], wanted, rtol=1e-6, atol=1e-6)
+
+
+@torch.no_grad()
+def test_two_directions_are_two_recurrences_added():
+    module, _ = made(**KEYS, bidirectional=True)
+    x = torch.randn(T, D, dtype=torch.float64)
+    wanted = by_formula(module.forwards, x) + by_formula(module.backwards, x.flip(0)).flip(0)
+    assert_close(module(x[None], mask=Mask(), position=None, cache=None)[0], wanted, rtol=1e-10, atol=1e-10)
+
+
+@torch.no_grad()
+def test_prompts_of_several_chunks_leave_the_state_of_their_tokens():
+    module, _ = made(**KEYS)
+    x, keys = torch.randn(B, T, D, dtype=torch.float64), torch.ones(B, T, dtype=torch.bool)
+    keys[1, :67] = False
+    keys[1, [90, 130]] = False
+    cache, outs = module.new_cache(), []
+    for start, stop in ((0, 141), (141, 142), (142, T)):
+        mask = Mask(causal=True, keys=keys[:, :stop], offset=start)
+        outs.append(module(x[:, start:stop], mask=mask, position=None, cache=cache))
+    out = torch.cat(outs, 1)
+    for row in range(B):
+        wanted = by_formula(module.forwards, x[row, keys[row]])
+        assert_close(out[row, keys[row]], wanted, rtol=1e-10, atol=1e-10)
+
+
+def test_what_a_layer_is_set_by_reaches_the_matrices():
+    torch.manual_seed(3)
+    data = {
+        "d_model": 64,
+        "tokens": {"type": "tokens", "vocab_size": 23},
+        "decoder": {
+            "n_layers": 2,
+            "layer": {"mixer": {"type": "retention", "n_heads": 4}, "ffn": {"type": "mlp", "d_ff": 7}},
+        },
+        "head": {"type": "language_model", "predicts": "tokens"},
+        "initialization": {"type": "deep_norm", "beta": 0.25},
+    }
+    scan = build(parse(DecoderOnlySpec, data)).decoder.layers[1].mixer.forwards
+    for part, gain in (
+        (scan.query, 1),
+        (scan.key, 1),
+        (scan.value, 0.25),
+        (scan.gate, 0.25),
+        (scan.output, 0.25),
+    ):
+        deviation = gain * (2 / (64 + max(part.weight.shape))) ** 0.5
+        assert part.weight.std().item() == pytest.approx(deviation, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        ({"n_heads": 5}, "n_heads (5) must divide d_model (12), or d_k be given"),
+        ({"n_heads": 4}, "d_k (3) must be even, for pairs of features turn; or set rotation false"),
+        ({"n_heads": 3, "bidirectional": True}, "set it false"),
+    ],
+)
+def test_what_cannot_be_is_refused(keys, wanted):
+    spec = parse(MIXER.entry("retention").spec, {"type": "retention", **keys})
+    (problem,) = check(spec, "", d_model=D, role="causal", position=None)
+    assert wanted in str(problem)
