@@ -39,10 +39,11 @@ def test_without_a_difference_the_chance_is_the_level_and_one_seed_finds_nothing
     assert detectable(1.0, 1) == math.inf
 
 
-def test_the_chance_grows_with_the_difference_however_far():
+def test_the_chance_grows_with_the_difference_however_far_on_either_side():
     for n in (2, 3, 10, 1000):
         chances = [chance_to_detect(d, 1.0, n) for d in np.geomspace(1e-3, 1e5, 150)]
         assert all(0 <= low <= high <= 1 + 1e-12 for low, high in itertools.pairwise(chances))
+        assert [chance_to_detect(-d, 1.0, n) for d in np.geomspace(1e-3, 1e5, 150)] == chances
 
 
 def test_no_number_of_seeds_finds_what_is_not_there():

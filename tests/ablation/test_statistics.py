@@ -144,7 +144,7 @@ def test_a_pair_counts_only_where_both_sides_have_a_score():
         ([3.0], [1.0], 1, 2.0, None),
         ([3.0, 4.0], [1.0, 2.0], 2, 2.0, 0.0),
         ([3.0, 4.0], [3.0, 4.0], 2, 0.0, 0.0),
-        ([0.91, 0.81, 0.31], [0.90, 0.80, 0.30], 3, pytest.approx(0.01), 0.0),  # apart by rounding only
+        ([0.91, 0.57, 30.11], [0.90, 0.56, 30.10], 3, pytest.approx(0.01), 0.0),  # apart by rounding only
     ],
     ids=["no pair", "nothing", "one seed", "equal differences", "equal scores", "rounding"],
 )
