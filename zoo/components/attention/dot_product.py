@@ -25,7 +25,7 @@ class DotProductSpec(Spec):
     def n_parameters(self, *, d_model: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         return batch.n_tokens * (2 * d_model + batch.length)
 
 
