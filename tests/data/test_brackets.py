@@ -147,3 +147,13 @@ def test_generated_splits_share_no_tree_and_the_test_set_stays() -> None:
     assert len({row["tree"] for trees in rows.values() for row in trees}) == 100
     assert built(50).fingerprint("test") == built(70).fingerprint("test")
     assert built(50).fingerprint("train") != built(70).fingerprint("train")
+
+
+def test_a_line_with_parts_of_speech_says_those_of_its_trees() -> None:
+    trees = parse("(ROOT (S (NP (DT the) (NN dog)) (VP (VBZ barks))))")
+    line = symbols(trees, with_tags=True)
+    assert line == ["(S", "(NP", "DT", "NN", ")NP", "(VP", "VBZ", ")VP", ")S"]
+    words = [Leaf("XX", word) for word in ("the", "dog", "barks")]
+    assert with_words(line, words) == trees
+    with pytest.raises(ValueError, match="more than 3 words"):
+        with_words([*line, "NN"], words)

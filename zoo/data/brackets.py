@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from zoo.special_ids import UNKNOWN_TEXT
+
 TOKEN = re.compile(r"[()]|[^()\s]+")
 TOPS = frozenset({"", "ROOT", "TOP", "S1"})
 """Labels of the bracket around a whole tree, which says nothing."""
@@ -107,8 +109,8 @@ def bracketed(trees: Sequence[Tree | Leaf]) -> str:
     return f"(ROOT {' '.join(map(_bracketed, trees))})"
 
 
-def symbols(trees: Sequence[Tree | Leaf]) -> list[str]:
-    """A line of symbols: `(S`, `(NP`, XX for each word whatever its part of speech, `)NP`, `)S`.
+def symbols(trees: Sequence[Tree | Leaf], *, with_tags: bool = False) -> list[str]:
+    """A line of symbols: `(S`, `(NP`, for each word its part of speech or, whatever that is, XX, `)NP`, `)S`.
 
     Source: Vinyals et al. 2015, "Grammar as a Foreign Language", section 2.2 and Figure 2; parts of speech as XX:
         section 3.1.
@@ -116,14 +118,14 @@ def symbols(trees: Sequence[Tree | Leaf]) -> list[str]:
     found: list[str] = []
     for tree in trees:
         if isinstance(tree, Leaf):
-            found.append(WORD)
+            found.append(tree.tag if with_tags else WORD)
         else:
-            found += [f"({tree.label}", *symbols(tree.parts), f"){tree.label}"]
+            found += [f"({tree.label}", *symbols(tree.parts, with_tags=with_tags), f"){tree.label}"]
     return found
 
 
 def with_words(line: Sequence[str], words: Sequence[Leaf]) -> tuple[Tree | Leaf, ...]:
-    """The trees that a line of symbols says of some words.
+    """The trees that a line of symbols says of some words, with the parts of speech that it says: XX says none.
 
     Raises: ValueError for brackets that are not closed by their own labels, that are empty, and for another number of
         words.
@@ -131,12 +133,7 @@ def with_words(line: Sequence[str], words: Sequence[Leaf]) -> tuple[Tree | Leaf,
     stack: list[tuple[str, list[Tree | Leaf]]] = [("", [])]
     n = 0
     for symbol in line:
-        if symbol == WORD:
-            if n == len(words):
-                raise ValueError(f"more than {len(words)} words")
-            stack[-1][1].append(words[n])
-            n += 1
-        elif symbol.startswith("("):
+        if symbol.startswith("("):
             stack.append((symbol[1:], []))
         elif symbol.startswith(")"):
             label, parts = stack.pop()
@@ -145,8 +142,13 @@ def with_words(line: Sequence[str], words: Sequence[Leaf]) -> tuple[Tree | Leaf,
             if not parts:
                 raise ValueError(f"nothing is in the bracket {label}")
             stack[-1][1].append(Tree(label, tuple(parts)))
-        else:
+        elif symbol == UNKNOWN_TEXT:
             raise ValueError(f"{symbol!r} is no symbol of a tree")
+        elif n == len(words):
+            raise ValueError(f"more than {len(words)} words")
+        else:
+            stack[-1][1].append(words[n] if symbol == WORD else Leaf(symbol, words[n].word))
+            n += 1
     if len(stack) > 1:
         raise ValueError(f"the bracket {stack[-1][0]} is not closed")
     if n < len(words):

@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from zoo.data.brackets import WORD
-
 
 @dataclass(frozen=True)
 class Unfinished:
@@ -39,12 +37,15 @@ class Bracketing:
     ) -> None:
         self.symbols, self.end = [token.strip() for token in tokens], end
         self.ids: dict[tuple[str, bool], int] = {
-            (token.strip(), token.startswith(" ")): i for i, token in enumerate(tokens) if token
+            (token.strip(), token.startswith(" ")): i for i, token in enumerate(tokens) if token.strip()
         }
         closed = {symbol[1:] for symbol, is_inner in self.ids if symbol.startswith(")") and is_inner}
         self.opening: dict[bool, list[int]] = defaultdict(list)
+        self.leaves: dict[bool, list[int]] = defaultdict(list)
         for (symbol, is_inner), i in self.ids.items():
-            if symbol.startswith("(") and symbol[1:] in closed:
+            if symbol[0] not in "()":
+                self.leaves[is_inner].append(i)
+            elif symbol[0] == "(" and symbol[1:] in closed:
                 self.opening[is_inner].append(i)
         self.sentences = [Unfinished(n, (), limit, False) for n, limit in zip(n_words, limits, strict=True)]
 
@@ -62,8 +63,7 @@ class Bracketing:
     def allowed(self, state: Unfinished) -> Collection[int]:
         found: list[int] = []
         if state.n_words:
-            if (WORD, state.is_begun) in self.ids:
-                found.append(self.ids[WORD, state.is_begun])
+            found += self.leaves[state.is_begun]
             if state.n_needed + 2 <= state.room:  # it must be closed again
                 found += self.opening[state.is_begun]
         if state.open and state.open[-1][1]:

@@ -44,6 +44,9 @@ class ParsingSpec(WritingSpec):
     The vocabularies' sizes are the model's."""
     metric: Annotated[Spec, METRIC] = Field(cast(Any, "brackets"))
     """How trees are scored, and which score chooses the best checkpoint."""
+    leaves: Literal["xx", "tags"] = "xx"
+    """What a word is in a line of symbols: XX, whatever its part of speech, as Vinyals et al. found better of much
+    text; or that. Of little text parts of speech teach which word is looked at."""
     only_trees: bool = True
     """Whether greedy and beam search write nothing but trees over the sentence's words: brackets that close by their
     labels and are not empty, around as many words. The length must allow it."""
@@ -87,7 +90,8 @@ class Parse:
 class Parsing(WritingTask):
     """Learns to write the tree of a sentence as a line of symbols: `(S (NP XX XX )NP (VP XX )VP )S`.
 
-    Words are XX in it, whatever their part of speech, and labels have no functions: see zoo.data.brackets.symbols.
+    Words are XX in it, whatever their part of speech, unless `leaves` says tags, and labels have no functions: see
+    zoo.data.brackets.symbols.
     Source: Vinyals et al. 2015, "Grammar as a Foreign Language"; Vaswani et al. 2017, section 6.3.
     """
 
@@ -105,6 +109,7 @@ class Parsing(WritingTask):
         validation_sentences: int,
         tokenizer: Spec,
         metric: Spec,
+        leaves: str,
         only_trees: bool,
     ) -> None:
         super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
@@ -115,6 +120,7 @@ class Parsing(WritingTask):
         self.validation_sentences = validation_sentences
         self.tokenizer = tokenizer
         self.metric_spec = metric
+        self.with_tags = leaves == "tags"
         self.only_trees = only_trees
 
     coder_names = ("tokenizer.source", "tokenizer.target")
@@ -134,7 +140,7 @@ class Parsing(WritingTask):
             for row in counted(rows(), report, "reading trees for the tokenizer", n_rows)
         ]
         builders = (self.tokenizer, TOKENIZER.entry("symbols").spec())
-        lines = ((_words(tree) for tree in trees), (_line(tree) for tree in trees))
+        lines = ((_words(tree) for tree in trees), (self._line(tree) for tree in trees))
         return {
             name: TOKENIZER.build(spec).train(text, vocab_size=size)
             for name, spec, text, size in zip(self.coder_names, builders, lines, self._sizes, strict=True)
@@ -151,12 +157,12 @@ class Parsing(WritingTask):
 
     @property
     def recipe(self) -> str:
-        return f"parsing {self.max_length} {[self.coders[name].sha256 for name in self.coder_names]}"
+        return f"parsing {self.max_length} {self.with_tags} {[self.coders[name].sha256 for name in self.coder_names]}"
 
     def encode(self, rows: Sequence[Row], *, is_scored: bool) -> Sequence[Example | Rejected]:
         trees = [brackets.parse(row["tree"]) for row in rows]
         sources = self.source_tokenizer.encode([_words(tree) for tree in trees])
-        targets = self.target_tokenizer.encode([_line(tree) for tree in trees])
+        targets = self.target_tokenizer.encode([self._line(tree) for tree in trees])
         return [
             self._example(row, source, target, is_scored=is_scored)
             for row, source, target in zip(rows, sources, targets, strict=True)
@@ -169,6 +175,9 @@ class Parsing(WritingTask):
             return why
         example = {"source": self._source(source), "target": self.target_of(target)}
         return {**example, **self.compared(row)} if is_scored else example
+
+    def _line(self, trees: Sequence[brackets.Tree | Leaf]) -> str:
+        return " ".join(brackets.symbols(trees, with_tags=self.with_tags))
 
     def _source(self, tokens: Sequence[int]) -> NDArray[np.integer]:
         return ids(self.source_tokenizer.whole(tokens), self.source_tokenizer.vocab_size)
@@ -239,15 +248,11 @@ class Parsing(WritingTask):
 
     def shown(self, row: Row) -> str:
         tree = brackets.parse(row["tree"])
-        return f"{shortened(_words(tree))} → {shortened(_line(tree))}"
+        return f"{shortened(_words(tree))} → {shortened(self._line(tree))}"
 
 
 def _words(trees: Sequence[brackets.Tree | Leaf]) -> str:
     return " ".join(leaf.word for leaf in brackets.leaves(trees))
-
-
-def _line(trees: Sequence[brackets.Tree | Leaf]) -> str:
-    return " ".join(brackets.symbols(trees))
 
 
 def _leaves(example: Example) -> list[Leaf]:
