@@ -63,9 +63,17 @@ def unseen(model, rows, n):
 def overcounted(model, rows, n):
     """What torch's counter takes the backward pass of grouped convolutions for beyond their size: it multiplies all
     channels with all, where only those of a group meet."""
-    parts = [part for part in parts_of(model) if part.spec.type == "convolutional"]
-    sizes = Batch(rows * n, n)
-    return sum((part.spec.n_groups - 1) * part.cost(batch=sizes).forward for part in parts)
+    sizes, found = Batch(rows * n, n), 0
+    for part in parts_of(model):
+        if part.spec.type == "convolutional":
+            found += (part.spec.n_groups - 1) * part.cost(batch=sizes).forward
+        elif part.spec.type == "depthwise_convolution" and part.spec.kernels == "learned":
+            d_model = part.context["d_model"]
+            found += part.n_times * (d_model - 1) * 2 * rows * n * d_model * part.spec.width
+        elif part.spec.type == "attentive_gru" and part.spec.attention.type == "additive":
+            # Two products of its backward pass are written as sums.
+            found -= part.n_times * 2 * 2 * rows * n * n * part.context["d_model"]
+    return found
 
 
 def needs_numbers(spec):

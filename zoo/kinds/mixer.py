@@ -40,7 +40,7 @@ MIXER = Kind(
     package="zoo.components.mixer",
     context=("d_model",),
     check=("d_model", "role", "position"),
-    calls=sized("d_model"),
+    calls=sized("d_model", further=("role", "position")),
     summary="mixes the positions of a layer without being an attention",
     contract=Mixer,
 )

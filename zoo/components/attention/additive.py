@@ -43,7 +43,8 @@ class AdditiveAttentionSpec(HeadsSpec):
         return self.n_projected(d_model) + self.n_heads * self.head_sizes(d_model)[0]
 
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
-        return self.n_kept_with(d_model, batch, n_scores=3 * batch.length)
+        masked = 1.25 if role == "causal" else 0.0  # the masked scores, and which are allowed
+        return self.n_kept_with(d_model, batch, n_scores=(1 + masked) * batch.n_keys)
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
         return self.attended(d_model, role, position, batch)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.heads import fold, join, unfold
+from zoo.costs import ATTENDS, Cost, Mixing, product, trained
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, Position
@@ -27,6 +28,14 @@ class DotProductSpec(Spec):
 
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         return batch.n_tokens * (2 * d_model + batch.length)
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        return trained(
+            product(batch.n_tokens * batch.n_keys, 1, 2 * d_model),
+            "4·T·S·D",
+            cached_per_token=0 if role == "self" else 2 * d_model,
+            mixing=Mixing(ATTENDS),
+        )
 
 
 @ATTENTION.register("dot_product", spec=DotProductSpec, examples=[{}, {"scale": 0.3}])

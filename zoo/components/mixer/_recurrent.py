@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from registry import Spec
+from zoo.costs import TABLE_1, Cost, Mixing, Order, product, trained
 from zoo.kernels.cache import StateCache
 from zoo.kernels.linear import Linear
 from zoo.kernels.strips import Strips, strips_of
@@ -20,6 +22,8 @@ from zoo.sizes import Batch, linear_size
 Cell = Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
 State = tuple[Tensor, ...]
 Direction = Literal["forwards", "backwards", "both"]
+
+RECURRENT = Order("n·d²", "n", "n", TABLE_1)
 
 N_GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 """Products of the input, and of the state, that a step of the cell takes."""
@@ -66,6 +70,25 @@ class RecurrentSpec(MixerSpec):
         state = linear_size(H, n_products * H, bias=self.bias)
         projection = linear_size(n * H, d_model, bias=self.bias) if self.is_projected(d_model) else 0
         return n * (own + state) + projection
+
+    def cost_recurrent(self, d_model: int, cell: Cell, role: str, batch: Batch) -> Cost:
+        """Products of the input and of the state at every step; one direction alone never learns of what is to come."""
+        D, H, n, G = d_model, self.d_hidden or d_model, self.n_directions, N_GATES[cell]
+        forward = n * (product(batch.n_tokens, D, G * H) + product(batch.n_tokens, H, G * H))
+        forward += product(batch.n_tokens, n * H, D) if self.is_projected(D) else 0
+        sees_all = role == "causal" or n == 2
+        return trained(
+            forward,
+            f"2·{n}·T·{G}·H·(D + H)" + (f" + 2·T·{n}·H·D" if self.is_projected(D) else ""),
+            n_raw=n * product(batch.n_rows, H, G * H),  # the first state needs no gradient
+            cached=(2 if cell == "lstm" else 1) * H if role == "causal" else 0,
+            mixing=Mixing(
+                RECURRENT,
+                n_sequential=batch.length,
+                n_steps=batch.length,
+                n_layers=Fraction(1) if sees_all or batch.length == 1 else None,
+            ),
+        )
 
     def n_kept_recurrent(self, d_model: int, batch: Batch, n_values: int) -> int:
         """What is kept of the input, in each direction, with n_values a token, and of what is projected."""

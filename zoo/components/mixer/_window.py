@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,6 +11,14 @@ from torch import Tensor
 from zoo.kernels.cache import StateCache
 from zoo.kernels.strips import Strips
 from zoo.masks import Mask
+
+
+def layers_until_all_meet(width: int, role: str, length: int) -> Fraction | None:
+    """Layers with a window of that width until every output has met every input it may; None: it never looks ahead."""
+    reach = width - 1 if role == "causal" else width - 1 - width // 2
+    if length > 1 and reach == 0:
+        return None
+    return max(Fraction(1), Fraction(length - 1, max(1, reach)))
 
 
 def with_window(rows: Tensor, width: int, *, mask: Mask, strips: Strips, cache: StateCache | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 from registry import Spec, Within
 from zoo.components.mixer._memory import ReadingCache
+from zoo.costs import Cost, product
+from zoo.costs import cost as cost_of
 from zoo.kernels.linear import Linear
 from zoo.kinds import ATTENTION, MIXER, MixerSpec, Position, Role
 from zoo.masks import Mask
@@ -44,10 +47,24 @@ class AttendedSpec(MixerSpec):
         inside += n_parameters(ATTENTION, self.attention, d_model=d_model)
         return inside + linear_size(2 * d_model, d_model, bias=True)
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
-        inside = n_kept(MIXER, self.mixer, d_model=d_model, batch=batch)
-        inside += n_kept(ATTENTION, self.attention, d_model=d_model, batch=batch)
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
+        inside = n_kept(MIXER, self.mixer, d_model=d_model, role=role, position=None, batch=batch)
+        inside += n_kept(ATTENTION, self.attention, d_model=d_model, role="cross", position=None, batch=batch)
         return inside + batch.n_tokens * 3 * d_model
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        own = product(batch.n_tokens, 2 * d_model, d_model)
+        mixed = cost_of(MIXER, self.mixer, d_model=d_model, role=role, position=None, batch=batch)
+        seen = cost_of(ATTENTION, self.attention, d_model=d_model, role="cross", position=None, batch=batch)
+        return replace(
+            mixed,
+            forward=own + mixed.forward + seen.forward,
+            backward=2 * own + mixed.backward + seen.backward,
+            formula=f"4·T·D² + {mixed.formula} + {seen.formula}",
+            cached_per_token=mixed.cached_per_token + seen.cached_per_token,
+            cached=mixed.cached + seen.cached,
+            is_known=mixed.is_known and seen.is_known,
+        )
 
 
 @MIXER.register(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 
 from registry import Spec, Within
 from zoo.components.mixer._memory import End, ReadingCache, end_of
+from zoo.components.mixer._recurrent import RECURRENT
+from zoo.costs import Cost, Mixing, product
+from zoo.costs import cost as cost_of
 from zoo.kernels.cache import StateCache
 from zoo.kernels.linear import Linear
 from zoo.kernels.strips import strips_of
@@ -40,9 +44,25 @@ class AttentiveGRUSpec(MixerSpec):
         maps = linear_size(D, D, bias=True) + linear_size(3 * D, D, bias=True)
         return gates + maps + n_parameters(ATTENTION, self.attention, d_model=D)
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
-        inside = n_kept(ATTENTION, self.attention, d_model=d_model, batch=batch)
-        return batch.n_tokens * 12 * d_model + inside
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
+        # One query at a time never takes the CPU's kernel for short sequences, which keeps more.
+        sizes = replace(batch, is_on_cpu=False)
+        inside = n_kept(ATTENTION, self.attention, d_model=d_model, role="cross", position=None, batch=sizes)
+        return batch.n_tokens * 13 * d_model + inside
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        D = d_model
+        own = product(batch.n_rows, D, D) + product(batch.n_tokens, 3 * D, 3 * D)
+        own += product(batch.n_tokens, 3 * D, D)
+        inside = cost_of(ATTENTION, self.attention, d_model=D, role="cross", position=None, batch=batch)
+        return replace(
+            inside,
+            forward=own + inside.forward,
+            backward=2 * own + inside.backward,
+            formula=f"24·T·D² + 2·D² + {inside.formula}",
+            cached=2 * D + inside.cached,  # the state and what it starts from
+            mixing=Mixing(RECURRENT, n_sequential=batch.length, n_steps=batch.length),
+        )
 
 
 @MIXER.register(

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from zoo.components.mixer._window import with_window
+from registry import Spec
+from zoo.components.mixer._window import layers_until_all_meet, with_window
+from zoo.costs import TABLE_1, Cost, Mixing, Order, product, trained
 from zoo.kernels.cache import StateCache
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.strips import strips_of
@@ -32,8 +34,20 @@ class ConvolutionSpec(MixerSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return linear_size(self.width * d_model, (1 + self.gated) * d_model, bias=self.bias)
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         return batch.n_tokens * d_model * (3 if self.gated else 1)
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        n_out = 2 * d_model if self.gated else d_model
+        return trained(
+            product(batch.n_tokens, self.width * d_model, n_out),
+            "4·T·r·D²" if self.gated else "2·T·r·D²",
+            cached=(self.width - 1) * d_model if role == "causal" else 0,
+            mixing=Mixing(
+                Order("k·n·d²", "1", "n/k", TABLE_1),
+                n_layers=layers_until_all_meet(self.width, role, batch.length),
+            ),
+        )
 
 
 @MIXER.register(

@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.components.mixer._window import with_window
+from zoo.components.mixer._window import layers_until_all_meet, with_window
+from zoo.costs import Cost, Mixing, Order, product, trained
 from zoo.kernels.cache import StateCache
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.linear import Linear
@@ -41,10 +42,23 @@ class DepthwiseConvolutionSpec(MixerSpec):
         maps = linear_size(d_model, 2 * d_model, bias=True) + linear_size(d_model, d_model, bias=True)
         return maps + weights
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         if self.kernels == "predicted":
             return batch.n_tokens * (6 * d_model + self.n_heads * self.width)
         return batch.n_tokens * 5 * d_model
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        predicted = self.n_heads * self.width if self.kernels == "predicted" else 0
+        mean = 2 * batch.n_tokens * d_model * self.width
+        return trained(
+            product(batch.n_tokens, d_model, 3 * d_model + predicted) + mean,
+            "6·T·D² + 2·T·r·D" + (" + 2·T·D·H·r" if predicted else ""),
+            cached=(self.width - 1) * d_model if role == "causal" else 0,
+            mixing=Mixing(
+                Order("k·n·d + n·d²", "1", "n/k", "Wu et al. 2019, section 3"),
+                n_layers=layers_until_all_meet(self.width, role, batch.length),
+            ),
+        )
 
 
 @MIXER.register(

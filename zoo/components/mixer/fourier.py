@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import Cost, Mixing, Order
 from zoo.kernels.common import without_autocast
 from zoo.kernels.strips import strips_of
 from zoo.kinds import MIXER, MixerSpec, Position
@@ -29,8 +30,12 @@ class FourierSpec(MixerSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         return 0
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        order = Order("n·d·log n + n·d·log d", "1", "1", "Lee-Thorp et al. 2021, section 3.2")
+        return Cost(mixing=Mixing(order))  # a fast transform has no products of matrices
 
 
 @MIXER.register("fourier", spec=FourierSpec, examples=[{}])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from registry import Spec
 from zoo.components.mixer._recurrent import Direction, Recurrent, RecurrentSpec
+from zoo.costs import Cost
 from zoo.kinds import MIXER
 from zoo.sizes import Batch
 
@@ -15,8 +17,11 @@ class GRUSpec(RecurrentSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_recurrent(d_model, "gru")
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         return self.n_kept_recurrent(d_model, batch, 7 * (self.d_hidden or d_model))
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        return self.cost_recurrent(d_model, "gru", role, batch)
 
 
 @MIXER.register(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from registry import Spec
 from zoo.components.mixer._recurrent import Direction, Recurrent, RecurrentSpec
+from zoo.costs import Cost
 from zoo.kinds import MIXER
 from zoo.sizes import Batch
 
@@ -15,12 +17,15 @@ class LSTMSpec(RecurrentSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_recurrent(d_model, "lstm")
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         H = self.d_hidden or d_model
         # Gates, cells and outputs; oneDNN has a place of work besides, whose rows are those of the wider side.
         return self.n_kept_recurrent(
             d_model, batch, 11 * H + 6 * max(d_model, H) if batch.is_on_cpu else 8 * H
         )
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        return self.cost_recurrent(d_model, "lstm", role, batch)
 
 
 @MIXER.register(

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from zoo.components.mixer._window import with_window
+from registry import Spec
+from zoo.components.mixer._window import layers_until_all_meet, with_window
+from zoo.costs import Cost, Mixing, Order
 from zoo.kernels.cache import StateCache
 from zoo.kernels.strips import strips_of
 from zoo.kinds import MIXER, MixerSpec, Position
@@ -26,8 +28,17 @@ class PoolingSpec(MixerSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return 0
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         return batch.n_tokens * 2 * (d_model + 1)  # the input and the means, each with its count
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        return Cost(
+            cached=(self.width - 1) * (d_model + 1) if role == "causal" else 0,
+            mixing=Mixing(
+                Order("k·n·d", "1", "n/k", "Yu et al. 2022, section 3"),
+                n_layers=layers_until_all_meet(self.width, role, batch.length),
+            ),
+        )
 
 
 @MIXER.register("pooling", spec=PoolingSpec, examples=[{}, {"width": 4}])

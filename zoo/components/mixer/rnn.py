@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from registry import Spec
 from zoo.components.mixer._recurrent import Cell, Direction, Recurrent, RecurrentSpec
+from zoo.costs import Cost
 from zoo.kinds import MIXER
 from zoo.sizes import Batch
 
@@ -19,8 +21,11 @@ class RNNSpec(RecurrentSpec):
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_recurrent(d_model, "rnn_tanh")
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         return self.n_kept_recurrent(d_model, batch, self.d_hidden or d_model)
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        return self.cost_recurrent(d_model, "rnn_tanh", role, batch)
 
 
 @MIXER.register(

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.mixer._memory import End, ReadingCache, end_of
-from zoo.components.mixer._recurrent import Recurrence
+from zoo.components.mixer._recurrent import RECURRENT, Recurrence
+from zoo.costs import Cost, Mixing, product, trained
 from zoo.kernels.cache import StateCache
 from zoo.kernels.linear import Linear
 from zoo.kernels.strips import strips_of
@@ -38,10 +39,21 @@ class SeededLSTMSpec(MixerSpec):
         maps += linear_size(H, d_model, bias=self.bias) if d_model != H else 0
         return maps + linear_size(d_model, 4 * H, bias=self.bias) + linear_size(H, 4 * H, bias=self.bias)
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         H = self.d_hidden or d_model
         inside = 11 * H + 6 * max(d_model, H) if batch.is_on_cpu else 8 * H  # as of an lstm
         return batch.n_tokens * (d_model + inside + (H if d_model != H else 0))
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        D, H = d_model, self.d_hidden or d_model
+        forward = product(batch.n_rows, D, 2 * H) + product(batch.n_tokens, D + H, 4 * H)
+        forward += product(batch.n_tokens, H, D) if d_model != H else 0
+        return trained(
+            forward,
+            "8·T·H·(D + H) + 4·D·H" + (" + 2·T·H·D" if d_model != H else ""),
+            cached=4 * H,  # of the state and of what it starts from
+            mixing=Mixing(RECURRENT, n_sequential=batch.length, n_steps=batch.length),
+        )
 
 
 @MIXER.register(
