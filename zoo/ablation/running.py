@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from registry import dump
+from zoo.ablation.kept import keep
 from zoo.ablation.plan import Plan, Trial
 from zoo.errors import PreemptedError, RunError
 from zoo.run.spec import to_yaml
@@ -76,6 +77,9 @@ def run_plan(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with owned(folder):
+        for trial in plan.tuning or plan.trials:
+            _has_ended(plan, folder, trial)  # what another ablation's folder says of itself stays
+        keep(plan, folder, plugins=plugins)
         for trials in (plan.tuning, plan.trials):
             _run_all(plan, folder, trials, plugins=plugins, jobs=jobs, report=report or (lambda *_: None))
 
