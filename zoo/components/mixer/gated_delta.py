@@ -48,7 +48,7 @@ class GatedDeltaSpec(StepsSpec):
         projections = d_model * H * (2 * d_k + 3 * d_v + 2)
         return self.n_directions * (projections + H * (2 * d_k + d_v) * self.kernel_size + d_v + 2 * H)
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         H, (d_k, d_v), size = self.n_heads, self.head_sizes(d_model), min(CHUNK, batch.length)
         convolved, whole = H * (2 * d_k + d_v), -(-batch.length // size) * size
         rule = H * (5 * size + 10 * d_k + 5 * d_v + d_k * d_v // size) * whole // batch.length

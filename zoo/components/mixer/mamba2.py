@@ -59,7 +59,7 @@ class Mamba2Spec(StepsSpec):
         convolution = convolved * (self.kernel_size + self.convolution_bias)
         return self.n_directions * (projections + convolution + width + 3 * H)
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         width, convolved, H = self.sizes(d_model)
         own = (
             7 * width

@@ -51,7 +51,7 @@ class RetentionSpec(DirectionsSpec):
         d_k, d_v = self.head_sizes(d_model)
         return self.n_directions * d_model * self.n_heads * (2 * d_k + 3 * d_v)
 
-    def n_kept(self, *, d_model: int, batch: Batch) -> int:
+    def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         H, (d_k, d_v) = self.n_heads, self.head_sizes(d_model)
         own = H * (4 * d_k + 5 * d_v) + n_kept_of_sums(
             batch, n_heads=H, n_groups=H, d_k=d_k, d_v=d_v, is_learned=False
