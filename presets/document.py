@@ -17,6 +17,8 @@ from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text, read_value
 TOP_LEVEL_KEYS = ("model", "task", "training", "generation", "scales", "extends")
 SETTABLE_KEYS = TOP_LEVEL_KEYS[:4]
 
+_TABLES = ("table3", "table4")  # folders of presets that change one thing each
+
 Result = TypeVar("Result")
 
 
@@ -55,9 +57,13 @@ class DocumentError(PresetError):
 
 
 def names() -> list[str]:
-    """The presets that come with the package, sorted."""
-    found = (entry.name for entry in resources.files("presets").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+    """The presets that come with the package, sorted; those of a table of the paper as `table3/heads_1`."""
+    home = resources.files("presets")
+    found = [(entry.name, "") for entry in home.iterdir()]
+    found += [(entry.name, f"{folder}/") for folder in _TABLES for entry in (home / folder).iterdir()]
+    return sorted(
+        f"{prefix}{name.removesuffix('.yaml')}" for name, prefix in found if name.endswith(".yaml")
+    )
 
 
 def read(
@@ -239,7 +245,8 @@ def _find(source: str | Path, folder: Path) -> tuple[Path | Traversable, str, st
     text = str(source)
     known = names()
     if isinstance(source, str) and text in known:
-        return resources.files("presets") / f"{text}.yaml", text, f"presets/{text}.yaml"
+        name = text.rpartition("/")[2]
+        return resources.files("presets") / f"{text}.yaml", name, f"presets/{text}.yaml"
     absent = "no preset has this name, and there is no such file or run folder"
     missing = PresetError(f"{short(text)}: {absent}; {guess(text, known)}")
     if not text.isprintable() or len(text) > 4096:

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli import ablation, comparing, interop, looking, training, using
+from zoo.cli import ablation, comparing, interop, ledger, looking, training, using
 from zoo.cli.shell import Shell
 
 app = typer.Typer(
@@ -53,7 +53,7 @@ def shell(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(looking.list_, looking.describe, looking.show, looking.check, looking.schema),
-    *(comparing.cost, comparing.diff),
+    *(comparing.cost, comparing.diff, ledger.ledger),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
     *(ablation.ablate, interop.import_, interop.export, interop.certify),
 )
