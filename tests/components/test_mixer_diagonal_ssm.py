@@ -22,9 +22,9 @@ def made(d_model=D, **keys):
     spec = parse(MIXER.entry("diagonal_ssm").spec, {"type": "diagonal_ssm", "d_state": N, **keys})
     module = MIXER.build(spec, d_model=d_model).double()
     with torch.no_grad():
-        for name in ("log_decay", "frequency"):
-            parameter = getattr(module.forwards, name)
-            parameter += 0.1 * torch.randn_like(parameter)
+        for name, parameter in module.named_parameters():
+            if name.endswith(("log_decay", "frequency")):
+                parameter += 0.1 * torch.randn_like(parameter)
     return module, spec
 
 
@@ -62,11 +62,15 @@ def test_the_output_is_that_of_the_recurrence(start):
 
 
 @torch.no_grad()
-def test_two_directions_are_two_recurrences_added():
-    module, _ = made(bidirectional=True)
+def test_passes_from_the_end_are_recurrences_over_the_reverse_and_both_are_added():
     x = torch.randn(T, D, dtype=torch.float64)
-    wanted = by_formula(module.forwards, x) + by_formula(module.backwards, x.flip(0)).flip(0)
-    assert_close(module(x[None], mask=Mask(), position=None, cache=None)[0], wanted, rtol=1e-10, atol=1e-10)
+    for direction in ("backwards", "both"):
+        module, _ = made(direction=direction)
+        wanted = by_formula(module.backwards, x.flip(0)).flip(0)
+        if direction == "both":
+            wanted += by_formula(module.forwards, x)
+        out = module(x[None], mask=Mask(), position=None, cache=None)
+        assert_close(out[0], wanted, rtol=1e-10, atol=1e-10)
 
 
 @torch.no_grad()
@@ -130,7 +134,7 @@ def test_what_a_layer_is_set_by_reaches_the_matrix_and_leaves_the_first_values_o
     [
         ({"d_state": 5}, "d_state (5) must be even"),
         ({"min_step": 0.5}, "min_step (0.5) must not be above max_step (0.1)"),
-        ({"bidirectional": True}, "set it false"),
+        ({"direction": "both"}, "make it forwards"),
     ],
 )
 def test_what_cannot_be_is_refused(keys, wanted):

@@ -24,9 +24,9 @@ def made(d_model=D, **keys):
     spec = parse(MIXER.entry("mamba2").spec, {"type": "mamba2", **keys})
     module = MIXER.build(spec, d_model=d_model).double()
     with torch.no_grad():
-        for name in ("skip", "gain"):
-            parameter = getattr(module.forwards, name)
-            parameter += 0.3 * torch.randn_like(parameter)
+        for name, parameter in module.named_parameters():
+            if name.endswith(("skip", "gain")):
+                parameter += 0.3 * torch.randn_like(parameter)
     return module, spec
 
 
@@ -71,12 +71,15 @@ def test_the_output_is_that_of_the_recurrence():
 
 
 @torch.no_grad()
-def test_two_directions_are_two_recurrences_added():
-    module, _ = made(**KEYS, bidirectional=True)
+def test_passes_from_the_end_are_recurrences_over_the_reverse_and_both_are_added():
     x = torch.randn(T, D, dtype=torch.float64)
-    wanted = by_formula(module.forwards, x) + by_formula(module.backwards, x.flip(0)).flip(0)
-    out = module(x[None], mask=Mask(), position=None, cache=None)
-    assert_close(out[0], wanted, rtol=1e-10, atol=1e-10)
+    for direction in ("backwards", "both"):
+        module, _ = made(**KEYS, direction=direction)
+        wanted = by_formula(module.backwards, x.flip(0)).flip(0)
+        if direction == "both":
+            wanted += by_formula(module.forwards, x)
+        out = module(x[None], mask=Mask(), position=None, cache=None)
+        assert_close(out[0], wanted, rtol=1e-10, atol=1e-10)
 
 
 @torch.no_grad()
@@ -159,7 +162,7 @@ def test_what_a_layer_is_set_by_reaches_the_matrices_and_leaves_the_first_values
         ({"d_head": 5}, "d_head (5) must divide expand · d_model (24)"),
         ({"d_head": 4, "n_groups": 4}, "n_groups (4) must divide the 6 heads"),
         ({"d_head": 4, "min_step": 0.5}, "min_step (0.5) must not be above max_step (0.1)"),
-        ({"d_head": 4, "bidirectional": True}, "set it false"),
+        ({"d_head": 4, "direction": "both"}, "make it forwards"),
     ],
 )
 def test_what_cannot_be_is_refused(keys, wanted):

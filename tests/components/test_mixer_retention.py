@@ -75,11 +75,15 @@ def test_the_output_is_that_of_the_parallel_form_with_the_normalisations_of_the_
 
 
 @torch.no_grad()
-def test_two_directions_are_two_recurrences_added():
-    module, _ = made(**KEYS, bidirectional=True)
+def test_passes_from_the_end_are_recurrences_over_the_reverse_and_both_are_added():
     x = torch.randn(T, D, dtype=torch.float64)
-    wanted = by_formula(module.forwards, x) + by_formula(module.backwards, x.flip(0)).flip(0)
-    assert_close(module(x[None], mask=Mask(), position=None, cache=None)[0], wanted, rtol=1e-10, atol=1e-10)
+    for direction in ("backwards", "both"):
+        module, _ = made(**KEYS, direction=direction)
+        wanted = by_formula(module.backwards, x.flip(0)).flip(0)
+        if direction == "both":
+            wanted += by_formula(module.forwards, x)
+        out = module(x[None], mask=Mask(), position=None, cache=None)
+        assert_close(out[0], wanted, rtol=1e-10, atol=1e-10)
 
 
 @torch.no_grad()
@@ -127,7 +131,7 @@ def test_what_a_layer_is_set_by_reaches_the_matrices():
     [
         ({"n_heads": 5}, "n_heads (5) must divide d_model (12), or d_k be given"),
         ({"n_heads": 4}, "d_k (3) must be even, for pairs of features turn; or set rotation false"),
-        ({"n_heads": 3, "bidirectional": True}, "set it false"),
+        ({"n_heads": 3, "direction": "both"}, "make it forwards"),
     ],
 )
 def test_what_cannot_be_is_refused(keys, wanted):

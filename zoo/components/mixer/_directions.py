@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Literal
 
 from torch import Tensor, nn
 
 from registry import Spec
 from zoo.kernels.cache import StateCache
-from zoo.kernels.strips import strips_of
+from zoo.kernels.strips import Strips, strips_of
 from zoo.kinds import MixerSpec, Position
 from zoo.masks import Mask
 
 State = tuple[Tensor, ...]
+Direction = Literal["forwards", "backwards", "both"]
 
 
 class DirectionsSpec(MixerSpec):
     """Fields shared by the mixers that pass over the tokens."""
 
-    bidirectional: bool = False
-    """Whether a second pass, with weights of its own, reads from the end; the outputs of both are added."""
+    direction: Direction = "forwards"
+    """Whether it passes from the first token on, from the last back, or both, with weights of its own for each; the
+    outputs of both are added."""
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
-        if self.bidirectional and role == "causal":
+        if self.direction != "forwards" and role == "causal":
             raise ValueError(
-                "bidirectional is true, so a place would learn of later tokens, which a decoder must not; set it false"
+                f"direction is {self.direction}, so a place would learn of later tokens, which a decoder must not; "
+                "make it forwards"
             )
 
     @property
     def n_directions(self) -> int:
-        """Passes over the tokens."""
-        return 2 if self.bidirectional else 1
+        """Passes over the tokens, each with weights of its own."""
+        return 2 if self.direction == "both" else 1
 
 
 class Scan(nn.Module, ABC):
@@ -53,33 +57,41 @@ class Scan(nn.Module, ABC):
 
 
 class Directions(nn.Module):
-    """One pass over each document, or two in both directions, their outputs added.
+    """One pass over each document, or one in each direction, their outputs added.
 
     Shapes: x [B, T, D] -> [B, T, D].
     """
 
-    def __init__(self, make: Callable[[], Scan], *, bidirectional: bool) -> None:
+    def __init__(self, make: Callable[[], Scan], *, direction: Direction) -> None:
         super().__init__()
-        self.forwards = make()
-        self.backwards = make() if bidirectional else None
+        self.forwards = make() if direction != "backwards" else None
+        self.backwards = make() if direction != "forwards" else None
 
     def forward(
         self, x: Tensor, *, mask: Mask, position: Position | None, cache: StateCache | None
     ) -> Tensor:
         strips = strips_of(mask, x)
         rows = strips.split(x)  # [N, L, D]
-        if cache is None:
-            out, _ = self.forwards(rows)
-        else:
-            n_rows = rows.shape[0] if strips.last is None else len(strips.last)
-            before = cache.state or self.forwards.new_state(n_rows)
-            out, after = self.forwards(rows, tuple(map(strips.begin, before)), valid=strips.valid)
-            cache.state = tuple(strips.end(*pair) for pair in zip(after, before, strict=True))
+        outs = []
+        if self.forwards is not None:
+            outs.append(_continued(self.forwards, rows, strips, cache))
         if self.backwards is not None:
             back, _ = self.backwards(strips.reversed(rows))
-            out = out + strips.reversed(back)
-        return strips.join(out)
+            outs.append(strips.reversed(back))
+        return strips.join(outs[0] if len(outs) == 1 else outs[0] + outs[1])
 
     def new_cache(self) -> StateCache:
         """The state after no token."""
         return StateCache()
+
+
+def _continued(scan: Scan, rows: Tensor, strips: Strips, cache: StateCache | None) -> Tensor:
+    """A pass over strips from where the cache stands: [N, L, D] -> [N, L, D]."""
+    if cache is None:
+        out, _ = scan(rows)
+        return out
+    n_rows = rows.shape[0] if strips.last is None else len(strips.last)
+    before = cache.state or scan.new_state(n_rows)
+    out, after = scan(rows, tuple(map(strips.begin, before)), valid=strips.valid)
+    cache.state = tuple(strips.end(*pair) for pair in zip(after, before, strict=True))
+    return out

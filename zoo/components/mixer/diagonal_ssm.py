@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.components.mixer._directions import Directions, Scan, State
+from zoo.components.mixer._directions import Direction, Directions, Scan, State
 from zoo.components.mixer._steps import StepsSpec, draw_log_steps
 from zoo.kernels.common import without_autocast
 from zoo.kernels.linear import Linear
@@ -42,7 +42,8 @@ class DiagonalSSMSpec(StepsSpec):
         return self.n_directions * own
 
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
-        waves = batch.length * (self.d_state + 4)  # of the filters, once whatever the batch
+        # Of the filters, whatever the batch.
+        waves = 5 * (math.isqrt(batch.length) + 1) * self.d_state + 4 * batch.length
         return d_model * (batch.n_tokens * (1 + 8 * self.n_directions) + self.n_directions * waves)
 
 
@@ -52,7 +53,7 @@ class DiagonalSSMSpec(StepsSpec):
     examples=[
         {"d_state": 4},
         {"d_state": 6, "start": "inv", "bias": False},
-        {"d_state": 2, "bidirectional": True},
+        {"d_state": 2, "direction": "both"},
     ],
 )
 class DiagonalSSM(Directions):
@@ -73,7 +74,7 @@ class DiagonalSSM(Directions):
         self,
         *,
         d_model: int,
-        bidirectional: bool,
+        direction: Direction,
         min_step: float,
         max_step: float,
         d_state: int,
@@ -83,7 +84,7 @@ class DiagonalSSM(Directions):
         def make() -> Scan:
             return _Scan(d_model, d_state // 2, start=start, steps=(min_step, max_step), bias=bias)
 
-        super().__init__(make, bidirectional=bidirectional)
+        super().__init__(make, direction=direction)
 
 
 class _Scan(Scan):
@@ -140,8 +141,7 @@ class _Scan(Scan):
         """y of whole sequences: [N, L, D] -> [N, L, D]."""
         z, b, c = self._system()
         L = u.shape[1]
-        waves = (z[..., None] * torch.arange(L, device=u.device)).exp()  # [D, N / 2, L]
-        kernel = 2 * ((c * b)[:, None] @ waves).squeeze(1).real  # [D, L]
+        kernel = _sum_of_waves(c * b, z, L)  # [D, L]
         # Twice the length, so that the end does not wrap around to the beginning.
         spectrum = torch.fft.rfft(u.transpose(1, 2), n=2 * L) * torch.fft.rfft(kernel, n=2 * L)
         return torch.fft.irfft(spectrum, n=2 * L)[..., :L].transpose(1, 2)
@@ -153,16 +153,38 @@ class _Scan(Scan):
         if L == 1:
             new = z.exp() * s + b * u[:, 0, :, None]
             return 2 * (c * new).sum(dim=-1).real[:, None], (torch.view_as_real(new),)
-        waves = (
-            z[..., None] * torch.arange(L + 1, device=u.device)
-        ).exp()  # [D, N / 2, L + 1]: 1, Ā, .., Ā^L
-        y = self._filtered(u) + 2 * torch.einsum("ndw,dwl->nld", c * s, waves[..., 1:]).real
-        if valid is None:
-            s, last = waves[..., -1] * s, u
-        else:  # each row's last token at the end, zeros before its first
-            lengths = valid.sum(dim=1)[:, None]
-            places = torch.arange(L, device=u.device) - (L - lengths)  # [N, L]
-            last = u.gather(1, places.clamp(min=0)[..., None].expand_as(u)) * (places >= 0)[..., None]
-            s = (z * lengths[..., None]).exp() * s
-        new = s + b * torch.einsum("nld,dwl->ndw", last.to(waves.dtype), waves[..., :-1].flip(-1))
+        y = self._filtered(u) + _sum_of_waves(c * s * z.exp(), z, L).transpose(1, 2)
+        every = valid if valid is not None else torch.ones_like(u[..., 0], dtype=torch.bool)
+        lengths = every.sum(dim=1, keepdim=True)  # [N, 1]
+        # Each row's last token first: u_{n-1}, .., u_0, which have faded by Ā^0, .., Ā^{n-1}.
+        places = lengths - 1 - torch.arange(L, device=u.device)  # [N, L]
+        u = u.gather(1, places.clamp(min=0)[..., None].expand_as(u)) * (places >= 0)[..., None]
+        new = (z * lengths[..., None]).exp() * s + b * _faded_sum(u.transpose(1, 2), z)
         return y, (torch.view_as_real(new),)
+
+
+def _grid(z: Tensor, L: int) -> tuple[Tensor, Tensor]:
+    """exp(z l) for all l < L as products of two: exp(z J i) [D, I, W] and exp(z j) [D, J, W], l = J i + j.
+
+    There are √L of each, so no value is worked out for every wave and place.
+    """
+    J = math.isqrt(L - 1) + 1
+    coarse, fine = (torch.arange(n, device=z.device)[:, None] for n in (-(-L // J), J))
+    return (z[:, None] * (J * coarse)).exp(), (z[:, None] * fine).exp()
+
+
+def _sum_of_waves(weights: Tensor, z: Tensor, L: int) -> Tensor:
+    """2 Re(Σ_w weights_w exp(z_w l)) for l < L: complex weights [..., D, W], z [D, W] -> real [..., D, L]."""
+    coarse, fine = _grid(z, L)
+    rows = coarse * weights[..., None, :]  # [..., D, I, W]
+    rows = torch.cat([rows.real, -rows.imag], dim=-1)
+    columns = torch.cat([fine.real, fine.imag], dim=-1)
+    return 2 * (rows @ columns.transpose(-2, -1)).flatten(-2)[..., :L]
+
+
+def _faded_sum(u: Tensor, z: Tensor) -> Tensor:
+    """Σ_l u_l exp(z l): real u [N, D, L], z [D, W] -> complex [N, D, W]."""
+    coarse, fine = _grid(z, u.shape[-1])
+    J = fine.shape[1]
+    u = F.pad(u, (0, -u.shape[-1] % J)).unflatten(-1, (-1, J))  # [N, D, I, J]
+    return (torch.complex(u @ fine.real, u @ fine.imag) * coarse).sum(dim=-2)

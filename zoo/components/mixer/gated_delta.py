@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.components.mixer._directions import Directions, Scan, State
+from zoo.components.mixer._directions import Direction, Directions, Scan, State
 from zoo.components.mixer._short_convolution import ShortConvolution
 from zoo.components.mixer._steps import StepsSpec, draw_step_biases
 from zoo.kernels.delta_rule import CHUNK, delta_rule
@@ -66,7 +66,7 @@ def _head_sizes(d_model: int, n_heads: int, d_k: int | None, d_v: int | None) ->
     examples=[
         {"n_heads": 3},
         {"n_heads": 2, "d_k": 5, "d_v": 7, "kernel_size": 3},
-        {"n_heads": 2, "d_k": 4, "bidirectional": True},
+        {"n_heads": 2, "d_k": 4, "direction": "both"},
     ],
 )
 class GatedDelta(Directions):
@@ -87,7 +87,7 @@ class GatedDelta(Directions):
         self,
         *,
         d_model: int,
-        bidirectional: bool,
+        direction: Direction,
         min_step: float,
         max_step: float,
         n_heads: int,
@@ -109,7 +109,7 @@ class GatedDelta(Directions):
                 eps=eps,
             )
 
-        super().__init__(make, bidirectional=bidirectional)
+        super().__init__(make, direction=direction)
 
 
 class _Scan(Scan):

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.components.mixer._directions import Directions, Scan, State
+from zoo.components.mixer._directions import Direction, Directions, Scan, State
 from zoo.components.mixer._short_convolution import ShortConvolution
 from zoo.components.mixer._steps import StepsSpec, draw_step_biases
 from zoo.components.mixer._sums import n_kept_of_sums
@@ -78,7 +78,7 @@ class Mamba2Spec(StepsSpec):
     examples=[
         {"d_state": 5, "d_head": 6},
         {"d_state": 3, "d_head": 4, "n_groups": 2, "kernel_size": 3, "bias": True, "convolution_bias": False},
-        {"d_state": 4, "d_head": 8, "bidirectional": True},
+        {"d_state": 4, "d_head": 8, "direction": "both"},
     ],
 )
 class Mamba2(Directions):
@@ -96,7 +96,7 @@ class Mamba2(Directions):
         self,
         *,
         d_model: int,
-        bidirectional: bool,
+        direction: Direction,
         d_state: int,
         d_head: int,
         expand: int,
@@ -122,7 +122,7 @@ class Mamba2(Directions):
                 eps=eps,
             )
 
-        super().__init__(make, bidirectional=bidirectional)
+        super().__init__(make, direction=direction)
 
 
 class _Scan(Scan):

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.components.mixer._directions import Directions, DirectionsSpec, Scan, State
+from zoo.components.mixer._directions import Direction, Directions, DirectionsSpec, Scan, State
 from zoo.components.mixer._sums import n_kept_of_sums
 from zoo.kernels.decayed_sums import decayed_sums
 from zoo.kernels.linear import Linear
@@ -64,8 +64,8 @@ class RetentionSpec(DirectionsSpec):
     spec=RetentionSpec,
     examples=[
         {"n_heads": 3},
-        {"n_heads": 2, "d_k": 5, "d_v": 7, "rotation": False},
-        {"n_heads": 2, "d_k": 4, "bidirectional": True, "base": 100.0},
+        {"n_heads": 2, "d_k": 5, "d_v": 7, "rotation": False, "direction": "backwards"},
+        {"n_heads": 2, "d_k": 4, "direction": "both", "base": 100.0},
     ],
 )
 class Retention(Directions):
@@ -85,7 +85,7 @@ class Retention(Directions):
         self,
         *,
         d_model: int,
-        bidirectional: bool,
+        direction: Direction,
         n_heads: int,
         d_k: int | None,
         d_v: int | None,
@@ -105,7 +105,7 @@ class Retention(Directions):
                 eps=eps,
             )
 
-        super().__init__(make, bidirectional=bidirectional)
+        super().__init__(make, direction=direction)
 
 
 class _Scan(Scan):
