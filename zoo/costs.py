@@ -77,7 +77,8 @@ class Cost:
     backward: int = 0
     """Those of the backward pass."""
     formula: str = ""
-    """`forward` of one sequence, in letters: see zoo.kinds; r a window, P a table's rows, E experts."""
+    """`forward` of one sequence, in letters: see zoo.kinds; r a window, P a table's rows, E experts, c a
+    chunk, W a width inside, G groups, N a state."""
     cached_per_token: int = 0
     """Values that decoding keeps of each token read: of a cross-attention the memory's."""
     cached: int = 0

@@ -103,7 +103,8 @@ def depends(y, x):
     """Which vector of y depends on which of x, by gradients: y [N, D], x [1, n, D] -> bool [N, n]."""
     way = torch.randn(y.shape[1], dtype=y.dtype)  # not their sum, which a norm keeps the same
     gradients = [torch.autograd.grad(each @ way, x, retain_graph=True)[0][0] for each in y]
-    return torch.stack([gradient.norm(dim=1) > 0 for gradient in gradients])
+    # Rounding is no dependence: a fast Fourier transform spreads it over all places.
+    return torch.stack([gradient.norm(dim=1) > 1e-14 for gradient in gradients])
 
 
 def longest_chain(node, known=None):

@@ -49,6 +49,9 @@ def test_operations_are_those_that_torch_counts(monkeypatch, spec, role):
             uncounted, beyond = mean, -2 * mean
         else:  # in the backward pass of a grouped convolution it multiplies all features with all
             beyond = (D - 1) * mean
+    elif spec.type in ("mamba2", "gated_delta"):
+        weights = [weight for name, weight in part.named_parameters() if name.endswith("convolution.weight")]
+        beyond = sum((len(weight) - 1) * 2 * B * T * weight.numel() for weight in weights)
     elif spec.type == "attentive_gru" and spec.attention.type == "additive":
         beyond = -2 * 2 * B * T * T * D  # two products of its backward pass are written as sums
     assert found.is_known

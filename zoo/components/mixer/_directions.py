@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Literal
 
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import Mixing, Order
 from zoo.kernels.cache import StateCache
 from zoo.kernels.strips import Strips, strips_of
 from zoo.kinds import MixerSpec, Position
@@ -36,6 +38,13 @@ class DirectionsSpec(MixerSpec):
     def n_directions(self) -> int:
         """Passes over the tokens, each with weights of its own."""
         return 2 if self.direction == "both" else 1
+
+    def mixing(self, order: Order, role: str, length: int, *, n_steps: int) -> Mixing:
+        """How positions meet by so many steps after each other; one direction alone never tells of what is to come."""
+        sees_all = role == "causal" or self.direction == "both" or length == 1
+        return Mixing(
+            order, n_sequential=n_steps, n_steps=n_steps, n_layers=Fraction(1) if sees_all else None
+        )
 
 
 class Scan(nn.Module, ABC):

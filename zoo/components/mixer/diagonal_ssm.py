@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.components.mixer._directions import Direction, Directions, Scan, State
 from zoo.components.mixer._steps import StepsSpec, draw_log_steps
+from zoo.costs import Cost, Order, product, trained
 from zoo.kernels.common import without_autocast
 from zoo.kernels.linear import Linear
 from zoo.kinds import MIXER, Role
@@ -46,6 +47,18 @@ class DiagonalSSMSpec(StepsSpec):
         waves = 5 * (math.isqrt(batch.length) + 1) * self.d_state + 4 * batch.length
         return d_model * (batch.n_tokens * (1 + 8 * self.n_directions) + self.n_directions * waves)
 
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        n, (coarse, fine) = self.n_directions, grid_sizes(batch.length)
+        # A fast transform has no products of matrices; the filters are the same for all sequences.
+        filters = product(d_model * coarse, self.d_state, fine)
+        order = Order("n·d² + n·d·(k + log n)", "1", "1", "Gu et al. 2022 (S4D), section 3")
+        return trained(
+            n * (product(batch.n_tokens, d_model, 2 * d_model) + filters),
+            f"2·{n}·(2·T·D² + T·D·N / B)",
+            cached=d_model * self.d_state if role == "causal" else 0,
+            mixing=self.mixing(order, role, batch.length, n_steps=1),
+        )
+
 
 @MIXER.register(
     "diagonal_ssm",
@@ -60,8 +73,8 @@ class DiagonalSSM(Directions):
     """S4D: s' = A s + u, y = 2 Re(C s) + D u for each feature u, A diagonal and complex, in steps of learned length.
 
     Between two tokens u stays (zero-order hold), so s_t = Ā s_{t-1} + B̄ u_t with Ā = exp(Δ A), B̄ = (Ā - 1) / A. Over
-    a whole sequence y is a convolution, by fast Fourier transforms in O(T log T). Then GELU, and a projection to
-    2·D whose second half gates the first.
+    a whole sequence y is a convolution, by fast Fourier transforms in O(T log T); their rounding, and no more, reaches
+    from later tokens to earlier ones. Then GELU, and a projection to 2·D whose second half gates the first.
 
     Source: Gu et al. 2022 (2206.11893), sections 3 and 4, and the authors' s4d.py for the projection; the real part of
         A is -exp of a parameter, B is 1.
@@ -163,14 +176,19 @@ class _Scan(Scan):
         return y, (torch.view_as_real(new),)
 
 
+def grid_sizes(length: int) -> tuple[int, int]:
+    """I and J near the root of a length, I·J places of which hold it."""
+    fine = math.isqrt(length - 1) + 1
+    return -(-length // fine), fine
+
+
 def _grid(z: Tensor, L: int) -> tuple[Tensor, Tensor]:
     """exp(z l) for all l < L as products of two: exp(z J i) [D, I, W] and exp(z j) [D, J, W], l = J i + j.
 
     There are √L of each, so no value is worked out for every wave and place.
     """
-    J = math.isqrt(L - 1) + 1
-    coarse, fine = (torch.arange(n, device=z.device)[:, None] for n in (-(-L // J), J))
-    return (z[:, None] * (J * coarse)).exp(), (z[:, None] * fine).exp()
+    coarse, fine = (torch.arange(n, device=z.device)[:, None] for n in grid_sizes(L))
+    return (z[:, None] * (len(fine) * coarse)).exp(), (z[:, None] * fine).exp()
 
 
 def _sum_of_waves(weights: Tensor, z: Tensor, L: int) -> Tensor:

@@ -13,6 +13,8 @@ from registry import Spec
 from zoo.components.mixer._directions import Direction, Directions, Scan, State
 from zoo.components.mixer._short_convolution import ShortConvolution
 from zoo.components.mixer._steps import StepsSpec, draw_step_biases
+from zoo.components.mixer._sums import n_chunks
+from zoo.costs import Cost, Order, product
 from zoo.kernels.delta_rule import CHUNK, delta_rule
 from zoo.kernels.linear import Linear
 from zoo.kinds import MIXER, Role
@@ -54,6 +56,26 @@ class GatedDeltaSpec(StepsSpec):
         rule = H * (5 * size + 10 * d_k + 5 * d_v + d_k * d_v // size) * whole // batch.length
         return batch.n_tokens * (d_model + self.n_directions * (3 * convolved + 5 * H * d_v + rule))
 
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        H, (d_k, d_v), n = self.n_heads, self.head_sizes(d_model), self.n_directions
+        convolved, size, chunks = H * (2 * d_k + d_v), min(CHUNK, batch.length), n_chunks(batch.length)
+        forward = product(batch.n_tokens, d_model, convolved + 2 * H * d_v + 2 * H)
+        forward += product(batch.n_tokens, self.kernel_size, convolved)
+        n_vectors = batch.n_rows * chunks * size  # the last chunk is filled up
+        forward += product(n_vectors, size, H * (2 * d_k + d_v))
+        forward += 3 * product(batch.n_rows * (chunks - 1) * size, d_k, H * d_v)
+        # The gradient of what is solved for, which is no product: of its system's every number one.
+        solved = product(n_vectors, size, H * (d_k + d_v))
+        order = Order("n·d² + c·n·d + n·d²/h", "n/c", "n/c", "Yang et al. 2024, section 3.3")
+        return Cost(
+            n * forward,
+            n * (2 * forward + solved),
+            f"2·{n}·T·(D·(2·H·K + 3·H·Kv + 2·H) + r·H·(2·K + Kv) + c·H·(2·K + Kv)"
+            + (" + 3·H·K·Kv)" if chunks > 1 else ")"),
+            cached=(self.kernel_size - 1) * convolved + H * d_k * d_v if role == "causal" else 0,
+            mixing=self.mixing(order, role, batch.length, n_steps=chunks),
+        )
+
 
 def _head_sizes(d_model: int, n_heads: int, d_k: int | None, d_v: int | None) -> tuple[int, int]:
     d_k = d_k or 3 * d_model // (4 * n_heads)
@@ -76,7 +98,7 @@ class GatedDelta(Directions):
     by way of a convolution over the last few, q and k of length 1; o is normalised by head and gated. α comes from
     steps of learned length as in Mamba-2. Computed in chunks, at a cost linear in the length.
 
-    Source: Yang et al. 2024 (2412.06464), equation 10 and Figure 1; sizes and first values as in the authors' code
+    Source: Yang et al. 2024 (2412.06464), sections 3.1 and 3.4; sizes and first values as in the authors' code
         (flash-linear-attention).
     Differs: -log α per unit of time starts between 1 and 16 as in Mamba-2, not between 0 and 16; two directions,
         added, are not the paper's.

@@ -13,8 +13,9 @@ from registry import Spec
 from zoo.components.mixer._directions import Direction, Directions, Scan, State
 from zoo.components.mixer._short_convolution import ShortConvolution
 from zoo.components.mixer._steps import StepsSpec, draw_step_biases
-from zoo.components.mixer._sums import n_kept_of_sums
-from zoo.kernels.decayed_sums import decayed_sums
+from zoo.components.mixer._sums import flops_of_sums, n_chunks, n_kept_of_sums
+from zoo.costs import Cost, Order, product, trained
+from zoo.kernels.decayed_sums import CHUNK, decayed_sums
 from zoo.kernels.linear import Linear
 from zoo.kinds import MIXER, Role
 from zoo.sizes import Batch, linear_size
@@ -70,6 +71,21 @@ class Mamba2Spec(StepsSpec):
             )
         )
         return batch.n_tokens * (d_model + self.n_directions * own)
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        (width, convolved, H), n = self.sizes(d_model), self.n_directions
+        G, K, P = self.n_groups, self.d_state, self.d_head
+        forward = product(batch.n_tokens, d_model, 2 * width + convolved + H)
+        forward += product(batch.n_tokens, self.kernel_size, convolved)
+        forward += flops_of_sums(batch, n_heads=H, n_groups=G, d_k=K, d_v=P)
+        order = Order("n·d² + c·n·d + n·d·k", "n/c", "n/c", "Dao and Gu 2024, section 6")
+        return trained(
+            n * forward,
+            f"2·{n}·T·(D·(3·W + 2·G·N + H) + r·(W + 2·G·N) + c·(W + G·N)"
+            + (" + 2·W·N)" if batch.length > CHUNK else ")"),
+            cached=(self.kernel_size - 1) * convolved + H * K * P if role == "causal" else 0,
+            mixing=self.mixing(order, role, batch.length, n_steps=n_chunks(batch.length)),
+        )
 
 
 @MIXER.register(

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.mixer._directions import Direction, Directions, DirectionsSpec, Scan, State
-from zoo.components.mixer._sums import n_kept_of_sums
-from zoo.kernels.decayed_sums import decayed_sums
+from zoo.components.mixer._sums import flops_of_sums, n_chunks, n_kept_of_sums
+from zoo.costs import Cost, Order, product, trained
+from zoo.kernels.decayed_sums import CHUNK, decayed_sums
 from zoo.kernels.linear import Linear
 from zoo.kernels.rotary import turns
 from zoo.kinds import MIXER, Role
@@ -57,6 +58,18 @@ class RetentionSpec(DirectionsSpec):
             batch, n_heads=H, n_groups=H, d_k=d_k, d_v=d_v, is_learned=False
         )
         return batch.n_tokens * (d_model + self.n_directions * own)
+
+    def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
+        H, (d_k, d_v), n = self.n_heads, self.head_sizes(d_model), self.n_directions
+        forward = n * product(batch.n_tokens, d_model, H * (2 * d_k + 3 * d_v))
+        forward += n * flops_of_sums(batch, n_heads=H, n_groups=H, d_k=d_k, d_v=d_v)
+        order = Order("n·d² + c·n·d + n·d²/h", "n/c", "n/c", "Sun et al. 2023, equation 7")
+        return trained(
+            forward,
+            f"2·{n}·T·H·(D·(2·K + 3·Kv) + c·(K + Kv)" + (" + 2·K·Kv)" if batch.length > CHUNK else ")"),
+            cached=H * d_k * d_v + 1 if role == "causal" else 0,  # with the number of tokens
+            mixing=self.mixing(order, role, batch.length, n_steps=n_chunks(batch.length)),
+        )
 
 
 @MIXER.register(
