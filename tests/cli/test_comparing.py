@@ -195,3 +195,18 @@ def test_a_models_spec_without_a_run_differs_as_well():
 )
 def test_numbers_are_told_in_three_digits(n, unit, text):
     assert short(n, unit) == text
+
+
+def test_bench_measures_and_tells_how_time_grows(zoo):
+    words = ("bench", "quickstart", "tagger_small", "--scale", "tiny", "--repeats", "1", "--device", "cpu")
+    lines = zoo(*words, "--length", "5,11", "--batch", "2").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[4:8]] == [
+        ["quickstart", "5"],
+        ["tagger_small", "5"],
+        ["quickstart", "11"],
+        ["tagger_small", "11"],
+    ]
+    assert lines[-1].startswith("tagger_small: a training step takes length ** ")
+    found = json.loads(zoo(*words, "--length", "5", "--json").stdout)
+    assert [each["title"] for each in found] == ["quickstart", "tagger_small"]
+    assert zoo(*words, "--length", "5", "--precision", "fp8").exit_code == 2

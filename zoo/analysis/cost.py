@@ -14,7 +14,7 @@ from registry import Spec
 from zoo.analysis.size import parts_of
 from zoo.assembly.parts import Part
 from zoo.costs import Cost, Mixing
-from zoo.kinds import ModelSpec, read_slots
+from zoo.kinds import POSITION, ModelSpec, read_slots
 from zoo.sizes import Batch
 
 MIXERS = ("attention", "mixer")
@@ -81,6 +81,9 @@ class ModelCost:
     layers as it takes; None where there is no way, or where a part does not say."""
     meets: bool | None
     """Whether the layers there are suffice for that; None where a part does not say."""
+    longest: int | None = None
+    """Where the positions of what is written, or read where nothing is, end; None: nowhere. Beyond it a cost is one of
+    numbers only."""
 
     @property
     def n_tokens(self) -> int:
@@ -177,14 +180,17 @@ def cost(
     lengths = _lengths(spec, length)
     half = precision == "bf16"
     parts, mixed = [], []
+    ends: list[int] = []
     for part in parts_of(spec):
         own, memory = lengths.of(part)
+        if part.kind is POSITION and own == lengths.main and (end := getattr(part.spec, "max_len", None)):
+            ends.append(end)
         sizes = Batch(batch * own, own, memory_length=memory, is_half=half, is_on_cpu=device == "cpu")
         found = part.cost(batch=sizes)
         mixed.append((part, found))
         parts.append(_part_cost(part, found, sizes, half=half))
     path, meets = _path(mixed)
-    return ModelCost(batch, lengths.main, lengths.read, tuple(parts), path, meets)
+    return ModelCost(batch, lengths.main, lengths.read, tuple(parts), path, meets, min(ends, default=None))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.arguments import AsJson, Plugins, Scale, check_overrides, is_override, load, usage_error
+from zoo.cli.arguments import AsJson, Device, Plugins, Scale, check_overrides, is_override, load, usage_error
 from zoo.cli.text import print_json
 
 if TYPE_CHECKING:
@@ -102,6 +102,38 @@ def diff(
     print_json({"a": a, "b": b, **found.as_dict()}) if as_json else print(diff_text(a, b, found))
     if found:
         raise typer.Exit(DIFFER)
+
+
+def bench(
+    words: Several = None,
+    length: Lengths = "128",
+    batch: Batch = 4,
+    repeats: Annotated[
+        int, typer.Option("--repeats", metavar="N", min=1, help="Turns, of which medians.")
+    ] = 5,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option("--precision", metavar="NAME", help="fp32 or bf16.")] = "fp32",
+    scale: Scale = None,
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure specs on this machine: tokens a second of training and decoding, memory, growth with the length."""
+    lengths = _lengths(length)
+    _one_of("--precision", precision, ("fp32", "bf16"))
+    given = dict(specs(words or [], scale, plugin))
+    from zoo.analysis.bench import bench as measure
+    from zoo.cli.cost_text import bench_text
+    from zoo.run.using import device_named
+
+    found = measure(
+        given,
+        lengths=lengths,
+        batch=batch,
+        repeats=repeats,
+        device=str(device_named(device)),
+        precision=precision,  # type: ignore[arg-type]
+    )
+    print_json([each.as_dict() for each in found]) if as_json else print(bench_text(found))
 
 
 def specs(words: Sequence[str], scale: str | None, plugins: Plugins) -> list[tuple[str, RunSpec]]:

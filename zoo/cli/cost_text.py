@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from zoo.analysis.bench import Measured, Spread, exponent
 from zoo.analysis.cost import ModelCost, PartCost
 
 WIDTH = 100
@@ -58,6 +59,8 @@ def parts_text(title: str, cost: ModelCost) -> str:
         for mark, note in (("*", _BEYOND), ("?", _COUNTED))
         if any(cell.endswith(mark) for row in rows for cell in row)
     ]
+    if cost.longest is not None and cost.length > cost.longest:
+        notes.append(f"its positions end at {cost.longest:,}: what it would cost, could it be longer")
     legend = "FLOPs a token; bytes that training keeps; KV cache a token; sequential operations; path length"
     return "\n".join([f"{title}: {sizes_text(cost)}", legend, *aligned(rows, n_left=2), *notes])
 
@@ -175,6 +178,37 @@ def table_1_text(rows: Sequence[dict[str, Any]]) -> str:
         )
     sources = [f"{row['layer']}: {row['source']}" for row in rows if row["length"] == rows[0]["length"]]
     return "\n".join([*aligned(cells, n_left=1), "", *sources])
+
+
+def bench_text(measured: Sequence[Measured]) -> str:
+    """Medians of what was measured, each with the least and the most, and how the time grows with the length."""
+    rows = [["", "length", "training tok/s", "", "FLOP/s", "decoding tok/s", "", "memory"]]
+    for each in measured:
+        rows.append(
+            [
+                each.title,
+                f"{each.length:,}",
+                *_spread_text(each.training),
+                short(each.training_flops),
+                *(("", "") if each.decoding is None else _spread_text(each.decoding)),
+                short(each.peak_bytes, "B"),
+            ]
+        )
+    lines = [
+        f"batch {measured[0].rows}; medians, with the least and the most; training: forward, loss and backward",
+        "pass; decoding: the last tokens of a sequence one after the other, the others being cached; memory: its",
+        "rise in a training step, on a CPU that of the process, without what it had and uses again",
+        *aligned(rows, n_left=1),
+    ]
+    for title in dict.fromkeys(each.title for each in measured):
+        grown = exponent([each for each in measured if each.title == title])
+        if grown is not None:
+            lines.append(f"{title}: a training step takes length ** {grown:.2f}")
+    return "\n".join(lines)
+
+
+def _spread_text(spread: Spread) -> tuple[str, str]:
+    return short(spread.median), f"{short(spread.low)}-{short(spread.high)}"
 
 
 def aligned(rows: Iterable[Sequence[str]], *, n_left: int) -> list[str]:

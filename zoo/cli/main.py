@@ -53,7 +53,7 @@ def shell(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(looking.list_, looking.describe, looking.show, looking.check, looking.schema),
-    *(comparing.cost, comparing.diff, ledger.ledger),
+    *(comparing.cost, comparing.diff, comparing.bench, ledger.ledger),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
     *(ablation.ablate, interop.import_, interop.export, interop.certify),
 )

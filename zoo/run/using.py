@@ -71,7 +71,7 @@ class TrainedRun:
             raise RunError(f"{self.folder}: an imported model has one checkpoint; leave out '{checkpoint}'")
         self.checkpoint = WEIGHTS_FILE if is_imported else weights_folder(self.folder, checkpoint).name
         wants_cpu = self.run.training is not None and self.run.training.accelerator == "cpu"
-        self.device = _device("cpu" if device == "auto" and wants_cpu else device)
+        self.device = device_named("cpu" if device == "auto" and wants_cpu else device)
         if is_imported:
             self.model: nn.Module = load_model(self.folder)[1]
         else:
@@ -315,7 +315,8 @@ def require_writing(trained: TrainedRun) -> None:
         )
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
+    """A device by its name, `auto` being a GPU where there is one. Raises: SpecError for one that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
