@@ -210,3 +210,15 @@ def test_bench_measures_and_tells_how_time_grows(zoo):
     found = json.loads(zoo(*words, "--length", "5", "--json").stdout)
     assert [each["title"] for each in found] == ["quickstart", "tagger_small"]
     assert zoo(*words, "--length", "5", "--precision", "fp8").exit_code == 2
+
+
+def test_table_1_is_told_by_formula_and_measured(zoo):
+    lines = zoo("cost", "--table1", "--length", "128,1024").stdout.splitlines()
+    rows = [line.split()[-4:] for line in lines if line.startswith("Recurrent")]
+    assert rows == [["O(n)", "128", "O(n)", "128"], ["O(n)", "1,024", "O(n)", "1,024"]]
+    assert all(len(line) <= 100 for line in lines)
+    assert json.loads(zoo("cost", "--table1", "--length", "128", "--json").stdout)[0]["complexity"] == "n²·d"
+    measured = zoo("bench", "--table1", "--length", "16,32", "--repeats", "1", "--batch", "1").stdout
+    assert "Self-Attention (restricted): a training step takes length ** " in measured
+    for command in ("cost", "bench"):
+        assert "--table1 takes no SPEC" in zoo(command, "gpt2", "--table1").stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import math
 import time
@@ -48,7 +49,8 @@ class Measured:
     """Tokens a second that are written one by one, greedily: the last of a sequence of that length, the others being
     cached; None where nothing is written, or no tokens."""
     peak_bytes: int | None
-    """By how much a training step raises memory above model and gradients; None where the system does not say."""
+    """By how much a training step raises memory above the model: what it keeps, and gradients as they come; None where
+    the system does not say."""
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
@@ -230,7 +232,7 @@ def _nothing() -> None:
 
 class _Peak:
     """By how much memory rises above what is taken at the beginning: what a GPU has allocated, of a CPU what Linux says
-    is resident of this process. Memory that was freed before and is still the process's does not show as a rise."""
+    is resident of this process, once it has given back what it does not use."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -254,10 +256,11 @@ class _Peak:
 
 
 def _forget_peak() -> bool:
-    """Lets Linux begin anew with this process's peak; False where that is not to be had."""
+    """Gives unused memory back and lets Linux begin anew with the peak; False where that is not to be had."""
     try:
+        ctypes.CDLL(None).malloc_trim(0)  # glibc's; else what was freed would be used again without a rise
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
+    except (OSError, AttributeError, TypeError):
         return False
     return True
 

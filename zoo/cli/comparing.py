@@ -24,6 +24,7 @@ Several = Annotated[
 Lengths = Annotated[
     str, typer.Option("--length", metavar="N[,N]...", help="Tokens of a sequence; several, by commas.")
 ]
+ALONE = "--table1 takes no SPEC: it has one layer of each kind"
 DIFFER = 1
 """Exit code of two specs that are not the same."""
 Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Sequences at once.")]
@@ -55,7 +56,7 @@ def cost(
 
     if table1:
         if words:
-            raise usage_error("--table1 takes no SPEC: it has one layer of each kind")
+            raise usage_error(ALONE)
         print_json(_table_1(lengths)) if as_json else print(table_1_text(_table_1(lengths)))
         return
     given = specs(words or [], scale, plugin)
@@ -106,6 +107,9 @@ def diff(
 
 def bench(
     words: Several = None,
+    table1: Annotated[
+        bool, typer.Option("--table1", help="One layer of each kind of Table 1 of Vaswani et al. 2017.")
+    ] = False,
     length: Lengths = "128",
     batch: Batch = 4,
     repeats: Annotated[
@@ -120,13 +124,15 @@ def bench(
     """Measure specs on this machine: tokens a second of training and decoding, memory, growth with the length."""
     lengths = _lengths(length)
     _one_of("--precision", precision, ("fp32", "bf16"))
-    given = dict(specs(words or [], scale, plugin))
+    if table1 and words:
+        raise usage_error(ALONE)
     from zoo.analysis.bench import bench as measure
+    from zoo.analysis.table_1 import table_1_models
     from zoo.cli.cost_text import bench_text
     from zoo.run.using import device_named
 
     found = measure(
-        given,
+        table_1_models() if table1 else dict(specs(words or [], scale, plugin)),
         lengths=lengths,
         batch=batch,
         repeats=repeats,

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kernels.dropout import dropout as drop
 from zoo.kinds import LAYOUT, LayoutSpec
 from zoo.sizes import Batch
@@ -24,6 +25,9 @@ class PlainSpec(LayoutSpec):
 
     def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
         return 0
+
+    def cost(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> Cost:
+        return NO_PRODUCTS
 
 
 @LAYOUT.register("plain", spec=PlainSpec, examples=[{}])
