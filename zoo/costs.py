@@ -2,6 +2,8 @@
 
 A spec may have one further method beside those of zoo.sizes, which its kind calls with the names that it lists:
     cost(..., batch) -> Cost: of one module, on a batch.
+Positions have `bias_flops` besides, of what they do in each attention that they bias; a table of relative vectors that
+an attention reads says their number as `n_vectors`.
 A part that has none is run once on the meta device under torch's own counter of operations, and what it keeps and how
 it brings positions together is then not known.
 
@@ -166,11 +168,17 @@ def _called(kind: str, part: Any, spec: Spec, given: Mapping[str, Any], batch: B
     def vectors(n: int) -> Tensor:
         return torch.empty(batch.n_rows, n, given["d_model"], device="meta", requires_grad=True)
 
+    if kind == "model":
+        shape = (batch.n_rows, batch.length)
+        return part(*(torch.zeros(shape, dtype=torch.int64, device="meta") for _ in part.slots))
     if kind == "attention":
         is_cross = given["role"] == "cross"
         memory = vectors(batch.n_keys) if is_cross else None
         mask = Mask(causal=given["role"] == "causal")
         return part(vectors(batch.length), memory, mask=mask, position=None, cache=None)
+    if kind == "mixer":
+        mask = Mask(causal=given["role"] == "causal")
+        return part(vectors(batch.length), mask=mask, position=None, cache=None)
     if kind == "position":
         return part.embed(vectors(batch.length), mask=Mask())
     if kind == "layout":

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import pytest
 import torch
+from torch import nn
 
 import zoo
+import zoo.kernels.attention
+from registry import Spec
 from zoo.analysis.cost import cost
 from zoo.assembly.build import build
+from zoo.components.attention.multi_head import MultiHeadAttention, MultiHeadAttentionSpec
 from zoo.costs import cost as cost_of
-from zoo.kinds import ATTENTION, POSITION
+from zoo.kinds import ATTENTION, EMBEDDING, MODEL, POSITION
 from zoo.masks import Mask
 from zoo.sizes import Batch
 
@@ -182,3 +188,56 @@ def test_whether_all_positions_of_a_model_meet_is_what_gradients_say(name, overr
         first.remove()
         last.remove()
     assert cost(spec, length=n).meets is all(met)
+
+
+class BagSpec(Spec):
+    type: Literal["bag"] = "bag"
+    writes: ClassVar[None] = None
+    vocab_size: int = 31
+
+    @property
+    def slots(self):
+        return {"inputs": EMBEDDING.entry("tokens").spec(vocab_size=self.vocab_size)}
+
+
+class Bag(nn.Module):
+    """A model of its own, which is no sum of parts: the mean of its tokens' vectors, mapped once."""
+
+    def __init__(self, *, vocab_size):
+        super().__init__()
+        self.slots = {"inputs": nn.Embedding(vocab_size, 4)}
+        self.map = nn.Linear(4, 3, bias=False)
+
+    def forward(self, inputs):
+        return self.map(self.slots["inputs"](inputs).mean(dim=1))
+
+
+def test_a_model_that_is_no_sum_of_parts_is_counted_as_a_whole_and_the_rest_is_not_known(monkeypatch):
+    monkeypatch.setattr(MODEL, "_entries", dict(MODEL._entries))
+    MODEL.register("bag", spec=BagSpec)(Bag)
+    found = cost(BagSpec(), batch=5, length=7)
+    assert (found.forward, found.training) == (2 * 5 * 4 * 3, 3 * 2 * 5 * 4 * 3)
+    assert (found.path, found.meets, found.n_sequential, found.cache_bytes) == (None, None, None, None)
+
+
+class OwnSpec(MultiHeadAttentionSpec):
+    type: Literal["own_heads"] = "own_heads"
+
+
+def test_of_an_attention_without_a_formula_operations_are_counted_and_the_rest_is_not_known(monkeypatch):
+    monkeypatch.setattr(zoo.kernels.attention, "choose", lambda *args, **rest: "eager")
+    monkeypatch.setattr(ATTENTION, "_entries", dict(ATTENTION._entries))
+    ATTENTION.register("own_heads", spec=OwnSpec)(type("Own", (MultiHeadAttention,), {}))
+    known = zoo.load("quickstart", scale="tiny").model
+    heads = known.encoder.layer.self_attention
+    layer = known.encoder.layer.model_copy(update={"self_attention": OwnSpec(n_heads=heads.n_heads)})
+    spec = known.model_copy(update={"encoder": known.encoder.model_copy(update={"layer": layer})})
+    found, other = cost(spec, batch=2, length=9), cost(known, batch=2, length=9)
+    assert (found.forward, found.training) == (other.forward, other.training)
+    assert (found.path, found.meets, found.n_sequential, found.cache_bytes_per_token) == (
+        None,
+        None,
+        None,
+        None,
+    )
+    assert [part.path for part in found.parts if not part.is_known] == ["model.encoder.layer.self_attention"]

@@ -80,7 +80,7 @@ def test_a_plugin_without_a_formula_is_counted_and_the_table_says_so(zoo, tmp_pa
     row = next(line for line in result.stdout.splitlines() if line.startswith("decoder.layer.ffn"))
     per_token = 12 * 2 * 768 * 768
     assert row.split()[1:6] == ["square", "×12", "?", short(12 * 768 * 768), short(per_token)]
-    assert "counted on the meta device" in result.stdout
+    assert "FLOPs counted on the meta device" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from registry import Spec
 from zoo.analysis.size import parts_of
 from zoo.assembly.parts import Part
 from zoo.costs import Cost, Mixing
-from zoo.kinds import POSITION, ModelSpec, read_slots
+from zoo.kinds import MODEL, POSITION, ModelSpec, read_slots
 from zoo.sizes import Batch
 
 MIXERS = ("attention", "mixer")
@@ -63,7 +63,7 @@ class PartCost:
     @property
     def is_open(self) -> bool:
         """Whether it brings positions together in a way that nobody says."""
-        return self.kind in MIXERS and not self.is_known
+        return self.kind in (*MIXERS, MODEL.name) and not self.is_known
 
 
 @dataclass(frozen=True)
@@ -265,10 +265,10 @@ def _path(parts: Iterable[tuple[Part, Cost]]) -> tuple[int | None, bool | None]:
     """The longest way between positions, of all stacks, and whether their layers suffice for it."""
     stacks: dict[str, list[tuple[Mixing, int]]] = {}
     for part, found in parts:
+        if not found.is_known and part.kind.name in (*MIXERS, MODEL.name):
+            return None, None
         if part.kind.name not in MIXERS:
             continue
-        if not found.is_known:
-            return None, None
         role = str(part.context.get("role"))
         key = f"{_place(part)} {'cross' if role == 'cross' else 'self'}"
         stack = stacks.setdefault(key, [])

@@ -11,7 +11,9 @@ from zoo.analysis.cost import ModelCost, PartCost
 
 WIDTH = 100
 _BEYOND = "*: more layers of that form than there are: positions farthest apart never meet"
-_COUNTED = "?: says no formula: operations counted on the meta device, activations guessed, the rest unknown"
+_COUNTED = (
+    "?: says no formula: FLOPs counted on the meta device (none where it does not run there), kept guessed"
+)
 
 
 RULE = """\
