@@ -222,3 +222,12 @@ def test_table_1_is_told_by_formula_and_measured(zoo):
     assert "Self-Attention (restricted): a training step takes length ** " in measured
     for command in ("cost", "bench"):
         assert "--table1 takes no SPEC" in zoo(command, "gpt2", "--table1").stderr
+
+
+def test_a_change_after_which_there_is_no_way_says_so(zoo):
+    lines = zoo(
+        "diff", "gpt2", "model.decoder.layer.self_attention=none", "--length", "64"
+    ).stdout.splitlines()
+    change = next(line for line in lines if "self_attention: multi_head → none" in line)
+    assert change.split()[-1] == "none"
+    assert change.split()[-2] == "-12"  # sequential operations: there are none left

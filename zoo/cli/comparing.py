@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Several = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="SPEC [KEY=VALUE]... [SPEC [KEY=VALUE]...]...",
+        metavar="[SPEC [KEY=VALUE]...]...",
         show_default=False,
         help="Each KEY=VALUE changes the SPEC before it.",
     ),

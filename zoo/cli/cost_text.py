@@ -218,11 +218,12 @@ def _spread_text(spread: Spread) -> tuple[str, str]:
 
 
 def aligned(rows: Iterable[Sequence[str]], *, n_left: int) -> list[str]:
-    """Columns two blanks apart, the first n_left to the left, the others to the right."""
+    """Columns two blanks apart, or one where they are too wide: the first n_left to the left, others to the right."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
     return [
-        "  ".join(
+        gap.join(
             cell.ljust(width) if i < n_left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()

@@ -35,7 +35,7 @@ def diff_text(a: str, b: str, diff: Diff) -> str:
     rows = [["", *(title for title, _, _ in _COLUMNS)]]
     rows += [[text, *_costs(diff.before, change)] for text, change in _tree(diff.changes)]
     rows.append([""] * len(rows[0]))
-    rows.append(["all together", *_deltas(added(diff.before, diff.after))])
+    rows.append(["all together", *_deltas(diff.before, diff.after)])
     rows.append([_clip(a), *_totals(diff.before)])
     rows.append([_clip(b), *_totals(diff.after)])
     if any(change.joined for change in diff.changes):
@@ -116,15 +116,18 @@ def _costs(before: ModelCost, change: Change | None) -> list[str]:
         return [""] * len(_COLUMNS)
     if change.alone is None and not change.why_not:
         return ['"' if change.joined else ""] * len(_COLUMNS)
-    return ["-"] * len(_COLUMNS) if change.alone is None else _deltas(added(before, change.alone))
+    return ["-"] * len(_COLUMNS) if change.alone is None else _deltas(before, change.alone)
 
 
-def _deltas(deltas: Mapping[str, float | None]) -> list[str]:
+def _deltas(before: ModelCost, after: ModelCost) -> list[str]:
+    deltas = added(before, after)
     found = []
     for _, name, unit in _COLUMNS:
         delta = deltas[name]
         sign = "+" if delta and delta > 0 else ""
         found.append("?" if delta is None else f"{sign}{short(delta, unit)}" if delta else "0")
+    if deltas["path"] is None:  # there is a way in neither, or in one of them alone
+        found[-1] = "0" if before.path == after.path and before.meets == after.meets else path_text(after)
     return found
 
 
