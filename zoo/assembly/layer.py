@@ -96,6 +96,10 @@ class LayerSpec(Spec):
         """The norm of each sublayer, in order."""
         return tuple(norm for _, norm in self.sublayers)
 
+    def meets(self, position: Spec) -> bool:
+        """Whether positions have to suit this layer's heads: not where a mixer passes them by."""
+        return self.mixer is None or reads(self.mixer, position) or has_hook(position, "embed")
+
     def contexts(self, *, d_model: int, position: Spec, is_causal: bool) -> dict[str, Within]:
         """What the parts of a layer in a stack of width d_model work in, position being the stack's."""
         role, own = "causal" if is_causal else "self", self.position or position
@@ -113,7 +117,7 @@ class LayerSpec(Spec):
             "position": Within(
                 {**width, "n_heads": n_heads, "d_k": d_k, "role": role},
                 n_times=1 if self.position else 0,
-                is_checked=self.mixer is None or reads(self.mixer, own) or has_hook(own, "embed"),
+                is_checked=self.meets(own),
                 inherited=position,
                 told_at=self.mixing_slot,
             ),

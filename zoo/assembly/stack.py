@@ -195,8 +195,9 @@ class StackSpec(Spec):
 
     def position_within(self, position: Spec, *, d_model: int, is_causal: bool) -> Within:
         """What the stack's positions work in. Each layer that uses them looks at their limits; if none does, but the
-        stack adds them all the same, they are looked at as those of the first layer.
+        stack adds them all the same, or mixers pass them by, they are looked at as those of the first layer.
         """
+        heirs = [layer for _, layer in self.forms("") if layer.position is None]
         return Within(
             {
                 "d_model": d_model,
@@ -204,8 +205,8 @@ class StackSpec(Spec):
                 "d_k": head_size(self.first_mixing, d_model),
                 "role": "causal" if is_causal else "self",
             },
-            is_checked=has_hook(position, "embed")
-            and all(layer.position is not None for _, layer in self.forms("")),
+            is_checked=not any(layer.meets(position) for layer in heirs)
+            and (bool(heirs) or has_hook(position, "embed")),
         )
 
     def uses(self, position: Spec, *, d_model: int) -> bool:

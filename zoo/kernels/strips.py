@@ -117,7 +117,7 @@ def _strips(mask: Mask, B: int, T: int, device: torch.device) -> Strips:
         real = mask.of_queries(mask.keys, T).expand(B, T)
     ranks = (real.cumsum(dim=1) - 1).clamp(min=0)  # [B, T]
     n_real, places = real.sum(dim=1), torch.arange(T, device=device)
-    order = (~real).to(torch.uint8).argsort(dim=1, stable=True)  # [B, T]: real places first
+    order = _real_first(real, ranks, n_real)
     rows = torch.arange(B, device=device)[:, None]
     if mask.documents is None:
         valid = places < n_real[:, None]
@@ -146,6 +146,13 @@ def _strips(mask: Mask, B: int, T: int, device: torch.device) -> Strips:
         (starts == 0) & (ids[owners, starts] == _last_id(mask, documents, B)[owners]),
         strip[:, -1],
     )
+
+
+def _real_first(real: Tensor, ranks: Tensor, n_real: Tensor) -> Tensor:
+    """The places of each row, real ones first: int64 [B, T]; without a sort, which ONNX has no stable one of."""
+    goes_to = torch.where(real, ranks, n_real[:, None] + (~real).cumsum(dim=1) - 1)
+    places = torch.arange(real.shape[1], device=real.device).expand_as(goes_to)
+    return torch.zeros_like(goes_to).scatter(1, goes_to, places)
 
 
 def _last_id(mask: Mask, documents: Tensor, B: int) -> Tensor:
