@@ -133,6 +133,24 @@ def test_the_norm_of_an_attention_is_needless_where_there_is_a_mixer():
     refused(r"attention_norm: nothing uses it: there is no self-attention", n_layers=1, layer=layer)
 
 
+@pytest.mark.parametrize("mixer", ["seeded_lstm", "attentive_gru", "attended"])
+def test_what_reads_a_memory_is_refused_where_there_is_none_and_needs_no_cross_attention(mixer):
+    layer = {"mixer": mixer, "ffn": FFN}
+    refused(r"layer\.mixer: there is no memory here for it to read", n_layers=1, layer=layer)
+    data = {
+        "d_model": 12,
+        "source": TOKENS,
+        "target": {"share": "source"},
+        "encoder": {"n_layers": 1, "layer": {"mixer": "lstm", "ffn": FFN}},
+        "decoder": {"n_layers": 1, "layer": layer},
+        "head": {"type": "language_model", "predicts": "target"},
+    }
+    assert not check(parse(EncoderDecoderSpec, data), "model")
+    data["decoder"] = {"n_layers": 1, "layer": {"mixer": "lstm", "ffn": FFN, "cross_attention": "none"}}
+    with pytest.raises(SpecError, match="no layer reads the encoder"):
+        parse(EncoderDecoderSpec, data)
+
+
 def test_an_encoder_may_read_in_one_direction_and_both():
     for keys, seen in (({}, False), ({"direction": "both"}, True)):
         layer = {"mixer": {**LSTM, **keys}, "ffn": FFN}

@@ -11,7 +11,7 @@ import torch
 from registry import Kind, Spec, check
 from zoo.assembly.build import build
 from zoo.conformance.attention import partner
-from zoo.conformance.mixer import mixer_fits
+from zoo.conformance.mixing import mixer_fits
 from zoo.conformance.trials import B, D, Law, S, V, randomised, require, same, seeded
 from zoo.kinds import ATTENTION, MIXER, MODEL, POSITION
 
