@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from registry import SpecError
-from zoo.ablation import running
+from tests.ablation.pretending import Pretended, plan_of
 from zoo.ablation.kept import ABLATION_FILE, keep, kept_plan
-from zoo.ablation.plan import Plan, make_plan
+from zoo.ablation.plan import Plan, Trial, make_plan
+from zoo.ablation.running import run_plan
 from zoo.ablation.spec import read
+from zoo.ablation.trial import Outcome
 from zoo.errors import RunError
 from zoo.storage.records import write_record
 
@@ -33,7 +35,7 @@ def plan(tmp_path: Path) -> Plan:
     (tmp_path / "own.yaml").write_text(OWN)
     (tmp_path / "file.yaml").write_text(FILE)
     given = ["training.max_steps=5", "task.data.n_train=41", "training.loggers=[]"]
-    return make_plan(read(tmp_path / "file.yaml"), folder=tmp_path, given=given)
+    return make_plan(read(tmp_path / "file.yaml"), given=given)
 
 
 def test_a_folder_gives_its_plan_back_without_the_files_it_was_made_from(plan: Plan, tmp_path: Path) -> None:
@@ -60,26 +62,25 @@ def test_a_folder_of_no_ablation_says_so(tmp_path: Path) -> None:
         kept_plan(tmp_path)
 
 
-def test_it_is_written_before_the_first_training(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_written_before_the_first_training(plan: Plan, tmp_path: Path) -> None:
     seen = []
-    monkeypatch.setattr(
-        running, "_run_all", lambda *_, **__: seen.append((tmp_path / "o" / ABLATION_FILE).exists())
-    )
-    running.run_plan(plan, tmp_path / "o", plugins=[Path("own parts.py")])
-    assert seen == [True, True]
+
+    def ends(trial: Trial) -> Outcome:
+        seen.append((tmp_path / "o" / ABLATION_FILE).exists())
+        return Outcome("done")
+
+    run_plan(plan, tmp_path / "o", Pretended(ends=ends), plugins=[Path("own parts.py")])
+    assert seen == [True] * len(plan.trials)
     assert "--plugin own parts.py" in (tmp_path / "o" / ABLATION_FILE).read_text().splitlines()[0]
 
 
 def test_the_folder_of_another_ablation_keeps_what_it_says_of_itself(plan: Plan, tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    record = running.record_of(folder, plan.trials[0])
-    record.parent.mkdir(parents=True)
-    write_record(record, {"status": "done", "reason": "", "spec": "another's"})
+    run_plan(plan_of(seeds=[3]), folder, Pretended())
+    before = (folder / ABLATION_FILE).read_bytes()
     with pytest.raises(RunError, match="was trained by another spec"):
-        running.run_plan(plan, folder)
-    assert not (folder / ABLATION_FILE).exists()
+        run_plan(plan, folder, Pretended())
+    assert (folder / ABLATION_FILE).read_bytes() == before
 
 
 def test_a_plugin_that_is_not_loaded_is_named(plan: Plan, tmp_path: Path) -> None:

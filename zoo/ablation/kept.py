@@ -51,7 +51,7 @@ def kept_plan(folder: Path) -> Plan:
             "and trains nothing that has been trained)"
         )
     try:
-        return make_plan(read(file), folder=folder, force=True)
+        return make_plan(read(file), force=True)
     except SpecError as error:
         missing = (missing_plugins(run.parent) for run in sorted(folder.glob("runs/*/*/plugins.json")))
         raise next((each for each in missing if each is not None), error) from None

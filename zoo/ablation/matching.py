@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from presets import PresetError
 from registry import Problem, SpecError
 from zoo.ablation.spec import Match, override_words
 from zoo.analysis.cost import cost
@@ -15,7 +16,9 @@ TOLERANCE = 0.01
 """How far from the base's a matched size may be."""
 LENGTH = 128
 """Tokens of the sequences that FLOPs a token are counted for."""
+_STEPS_OF_MINUTES = 1000  # times those of the base: as many as there is time for
 _MOST = 1 << 20  # of a width
+_ODD = (1, 3, 5, 7, 11)  # times a power of two: what numbers of heads divide
 _LOOKED_AT = 64  # values on each side of the nearest one, for not every width is allowed
 
 Load = Callable[[Sequence[str]], RunSpec]
@@ -43,6 +46,18 @@ def matched(
     return _by_budget(match, base, variant, path)
 
 
+def of_base(match: Match, base: RunSpec) -> Matched:
+    """What the base itself needs: where minutes count, its steps must not end it before. Raises: SpecError."""
+    assert base.training is not None
+    if match != "minutes":
+        return Matched((), "")
+    if base.training.max_minutes is None:
+        why = "match: minutes needs the base's: give overrides: {training.max_minutes: 5}"
+        raise SpecError([Problem("match", why)])
+    steps = min(_STEPS_OF_MINUTES * base.training.max_steps, 10**9)
+    return Matched(override_words({"training.max_steps": steps}), "")
+
+
 def size_of(match: Match, run: RunSpec) -> float:
     """What is matched: parameters, or FLOPs of a token in training."""
     return (
@@ -60,10 +75,10 @@ def _by_width(match: Match, by: str, base: RunSpec, variant: RunSpec, load: Load
     def size(width: int) -> float | None:
         try:
             return size_of(match, load(override_words({by: width})))
-        except SpecError:
+        except (SpecError, PresetError):
             return None
 
-    load(override_words({by: _first_possible(size, by, path)}))  # a key that is none says so in its own words
+    _check_possible(load, by, path)
     low, high = 1, _MOST
     while low < high:  # the smallest width that is not below: sizes grow with it
         middle = (low + high) // 2
@@ -91,11 +106,16 @@ def _by_width(match: Match, by: str, base: RunSpec, variant: RunSpec, load: Load
     return Matched(override_words({by: width}), f"{by} {width}, for {match} as the base's")
 
 
-def _first_possible(size: Callable[[int], float | None], by: str, path: str) -> int:
-    for width in (2**n for n in range(21)):
-        if size(width) is not None:
-            return width
-    raise SpecError([Problem(path, f"{by}: no width is allowed there; `by` must name one of the variant's")])
+def _check_possible(load: Load, by: str, path: str) -> None:
+    """Raises: SpecError where no width is allowed there at all, with what is said of the first."""
+    errors = []
+    for width in (odd * 2**n for odd in _ODD for n in range(4, 21)):
+        try:
+            load(override_words({by: width}))
+            return
+        except (SpecError, PresetError) as error:
+            errors.append(str(error).splitlines()[0])
+    raise SpecError([Problem(path, f"{by}: no width is allowed there; {errors[0]}")])
 
 
 def _at_or_above(size: Callable[[int], float | None], width: int) -> float:
@@ -114,14 +134,18 @@ def _by_budget(match: Match, base: RunSpec, variant: RunSpec, path: str) -> Matc
     assert base.training is not None
     assert variant.training is not None
     if match == "minutes":
-        if base.training.max_minutes is None:
-            why = "match: minutes needs the base's: give overrides: {training.max_minutes: 5}"
-            raise SpecError([Problem(path, why)])
-        steps = 1000 * base.training.max_steps  # as many as there is time for
-        keys = {"training.max_minutes": base.training.max_minutes, "training.max_steps": min(steps, 10**9)}
-        return Matched(override_words(keys), f"{base.training.max_minutes:g} minutes, as the base")
+        budget = {
+            "training.max_minutes": base.training.max_minutes,
+            "training.max_steps": base.training.max_steps,
+        }
+        own = (variant.training.max_minutes, variant.training.max_steps)
+        minutes = f"{base.training.max_minutes:g} minutes, as the base"
+        return Matched((), "") if own == tuple(budget.values()) else Matched(override_words(budget), minutes)
     steps = base.training.max_steps
     if match == "tokens":
+        if base.training.rows_per_batch != variant.training.rows_per_batch:
+            why = "match: tokens counts by training.tokens_per_batch: rows_per_batch must be the base's"
+            raise SpecError([Problem(path, why)])
         per_step = [
             run.training.tokens_per_batch * run.training.accumulate * run.training.n_ranks  # type: ignore[union-attr]
             for run in (base, variant)

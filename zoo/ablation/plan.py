@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from presets import PresetError
 from registry import Difference, Problem, SpecError, differences
-from zoo.ablation.matching import matched
-from zoo.ablation.spec import BASE, AblationSpec, Change, base_source, changes, combinations, override_words
+from zoo.ablation.matching import matched, of_base
+from zoo.ablation.spec import (
+    BASE,
+    AblationSpec,
+    Change,
+    Document,
+    base_source,
+    changes,
+    combinations,
+    override_words,
+)
 from zoo.run.folder import require
 from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec, load
 from zoo.run.telling import how_to_give
+
+Locate = Callable[[str], str]
+"""`file:line` of a dotted path of an ablation."""
 
 TUNING_SEED = 0
 """Of the trainings that only look for a better setting; where an ablation uses it itself, the next free one."""
@@ -111,43 +122,51 @@ class Plan:
         return _load(self, (*variant.overrides, *chosen, *trial.tried, *own))
 
 
-def make_plan(spec: AblationSpec, *, folder: Path, given: Sequence[str] = (), force: bool = False) -> Plan:
-    """The plan of an ablation whose file lies in `folder`: all variants, checked, matched and small enough.
+def make_plan(document: Document, *, given: Sequence[str] = (), force: bool = False) -> Plan:
+    """The plan of an ablation: all variants, checked, matched and small enough.
 
-    given are overrides of all variants.
+    given are overrides of all variants; force also plans what memory does not hold.
     Raises: PresetError; SpecError with what is wrong with every variant.
     """
-    source = base_source(spec, folder)
-    common = (*override_words(spec.overrides), *given)
-    base = load(source, *common, scale=spec.scale)
-    require(base, "task", "training", "generation", why="train it", how=how_to_give)
-    check_memory(base, force=force)
-    plan = Plan(spec, source, tuple(given), (Variant(BASE, (), base),))
-    found, same, problems = [plan.base], list[str](), list[Problem]()
-    for change in changes(spec):
+    spec, locate = document.spec, document.locate
+    source = base_source(spec, document.folder)
+    plan = Plan(spec, source, tuple(given), ())
+    base = _base(plan, locate, force=force)
+    plan = replace(plan, variants=(base,))
+    found, same, problems = [base], list[str](), list[Problem]()
+    try:
+        changed = changes(spec)
+    except SpecError as error:
+        problems = [replace(each, where=locate(each.path)) for each in error.problems]
+        raise SpecError(problems) from None
+    for change in changed:
         try:
             variant = _variant(plan, change)
             check_memory(variant.run, force=force)
         except (SpecError, PresetError) as error:
-            problems += _of_variant(change.name, error)
+            problems += _of_variant(change, error, locate)
             continue
-        if variant.differences(plan.base):
+        if variant.differences(base):
             found.append(variant)
         else:
             same.append(variant.name)
     slugs = [slug(variant.name) for variant in found]
     problems += [
-        Problem(f"variants.{variant.name}", "another variant's name is written the same way; rename one")
+        Problem(
+            "variants",
+            f"'{variant.name}' and '{found[slugs.index(slugs[i])].name}' would share the folder {slugs[i]}; rename one",
+            where=locate("variants"),
+        )
         for i, variant in enumerate(found)
         if slugs.index(slugs[i]) < i
     ]
     if not problems and len(found) == 1:
-        problems.append(Problem("variants", "every variant is the base itself; nothing would be compared"))
+        message = "every variant is the base itself; nothing would be compared"
+        problems.append(Problem("variants", message, where=locate("variants")))
+    plan = replace(plan, variants=tuple(found), same=tuple(same))
+    problems += _of_tuning(plan, locate)
     if problems:
         raise SpecError(problems)
-    plan = Plan(spec, source, tuple(given), tuple(found), tuple(same))
-    for trial in plan.tuning:
-        plan.run(trial)  # a key to tune that is none says so now
     return plan
 
 
@@ -156,8 +175,29 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "_", name).strip("_.") or "variant"
 
 
+def _base(plan: Plan, locate: Locate, *, force: bool) -> Variant:
+    try:
+        run = _load(plan, ())
+        require(run, "task", "training", "generation", why="train it", how=how_to_give)
+        check_memory(run, force=force)
+        overrides = of_base(plan.spec.match, run).overrides
+        return Variant(BASE, overrides, _load(plan, overrides))
+    except PresetError as error:
+        raise PresetError(f"{_prefix(locate('base'))}base: {error}") from None
+    except SpecError as error:
+        raise SpecError([_placed(each, locate) for each in error.problems]) from None
+
+
+def _placed(problem: Problem, locate: Locate) -> Problem:
+    """A problem of the base with where the ablation's file sets its key, if it is that which does."""
+    if problem.path in AblationSpec.model_fields:
+        return replace(problem, where=locate(problem.path))
+    place = locate(f"overrides.{problem.path}")
+    is_ours = problem.where.startswith("override ") and place != locate("overrides")
+    return replace(problem, where=place) if is_ours else problem
+
+
 def _variant(plan: Plan, change: Change) -> Variant:
-    path = f"variants.{change.name}"
     run = _load(plan, change.overrides)
     equal = matched(
         plan.spec.match,
@@ -165,21 +205,43 @@ def _variant(plan: Plan, change: Change) -> Variant:
         base=plan.base.run,
         variant=run,
         load=lambda words: _load(plan, (*change.overrides, *words)),
-        path=path,
+        path=change.path,
     )
     overrides = (*change.overrides, *equal.overrides)
-    return Variant(change.name, overrides, _load(plan, overrides), equal.note)
+    return Variant(change.name, overrides, _load(plan, overrides) if equal.overrides else run, equal.note)
 
 
 def _load(plan: Plan, overrides: Sequence[str]) -> RunSpec:
     common = (*override_words(plan.spec.overrides), *plan.given)
-    read = partial(load, plan.source, scale=plan.spec.scale)
-    return read(*common, *overrides)
+    return load(plan.source, *common, *overrides, scale=plan.spec.scale)
 
 
-def _of_variant(name: str, error: SpecError | PresetError) -> list[Problem]:
-    if isinstance(error, SpecError):
+def _of_tuning(plan: Plan, locate: Locate) -> list[Problem]:
+    """What is wrong with what tuning would try: a key that is none, say."""
+    problems = []
+    for trial in plan.tuning:
+        try:
+            plan.run(trial)
+        except (SpecError, PresetError) as error:
+            problems += _of_variant(Change(trial.variant, trial.tried, "tune"), error, locate)
+    return problems
+
+
+def _of_variant(change: Change, error: SpecError | PresetError, locate: Locate) -> list[Problem]:
+    if isinstance(error, PresetError):
+        where = locate(change.path)
         return [
-            Problem(each.path, f"variant '{name}': {each.message}", each.where) for each in error.problems
+            Problem("", f"variant '{change.name}': {line}", where=where) for line in str(error).splitlines()
         ]
-    return [Problem("", f"variant '{name}': {line}") for line in str(error).splitlines()]
+    return [
+        replace(
+            each,
+            message=f"variant '{change.name}': {each.message}",
+            where=locate(each.path if each.path == change.path else f"{change.path}.{each.path}"),
+        )
+        for each in error.problems
+    ]
+
+
+def _prefix(where: str) -> str:
+    return f"{where}: " if where else ""

@@ -15,7 +15,8 @@ from typing import Any
 
 from registry import Problem, SpecError, suggest
 from zoo.ablation.plan import Plan, Trial
-from zoo.ablation.running import Status, outcome
+from zoo.ablation.running import tuned
+from zoo.ablation.trial import Status, outcome
 from zoo.kinds import METRIC
 from zoo.run.evaluating import evaluate, kept_results
 from zoo.storage.metrics import METRICS_FILE
@@ -72,6 +73,20 @@ class Results:
     is_higher_better: bool
     trials: tuple[Found, ...]
     """In the plan's order: a seed of all variants before the next seed."""
+    plan: Plan
+    """What was done."""
+    tuned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What tuning has chosen for each variant, as overrides."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Each training as plain data, for a table of any library: its scores are columns, too."""
+        rows = []
+        for each in self.trials:
+            row = asdict(each)
+            scores = row.pop("scores")
+            row["tuned"] = " ".join(self.tuned.get(each.variant, ()))
+            rows.append({**row, **scores})
+        return rows
 
     def scores(self, variant: str) -> dict[int, float]:
         """The compared score of each seed that is done."""
@@ -110,7 +125,8 @@ def collect(plan: Plan, folder: Path, *, scores: bool = True) -> Results:
     """
     name, title, is_higher_better = primary_metric(plan)
     found = tuple(_found(plan, folder, trial, scores) for trial in plan.trials)
-    return Results(name, title, is_higher_better, found)
+    chosen = {each.name: tuned(folder, each.name) or () for each in plan.variants} if plan.tuning else {}
+    return Results(name, title, is_higher_better, found, plan, chosen)
 
 
 def _found(plan: Plan, folder: Path, trial: Trial, wants_scores: bool) -> Found:

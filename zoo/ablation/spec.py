@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -72,10 +72,15 @@ class AblationSpec(Spec):
             raise ValueError("nothing varies: give variants, factors or grid")
         if BASE in self.variants:
             raise ValueError(f"variants.{BASE}: the base itself has this name; take another")
-        if (self.match in ("parameters", "flops")) != (self.by is not None):
+        if empty := next((name for name, keys in self.variants.items() if not keys), None):
+            raise ValueError(f"variants.{empty}: it changes nothing; the base is trained in any case")
+        if self.match in ("parameters", "flops") and self.by is None:
             raise ValueError(
-                f"match: {self.match} and by go together: by names the width that is adjusted, such as "
-                "model.encoder.layer.ffn.d_ff"
+                f"match: {self.match} needs by, the width that is adjusted, such as model.encoder.layer.ffn.d_ff"
+            )
+        if self.match not in ("parameters", "flops") and self.by is not None:
+            raise ValueError(
+                f"by belongs to match: parameters or flops; match: {self.match} adjusts no width"
             )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: one is there twice")
@@ -83,6 +88,8 @@ class AblationSpec(Spec):
             for key, values in getattr(self, name).items():
                 if not values:
                     raise ValueError(f"{name}.{key}: no value")
+                if any(value in values[:i] for i, value in enumerate(values)):
+                    raise ValueError(f"{name}.{key}: a value is there twice")
 
 
 @dataclass(frozen=True)
@@ -92,11 +99,31 @@ class Change:
     name: str
     overrides: tuple[str, ...]
     """As on the command line."""
+    path: str
+    """Where it stands in the file."""
 
 
-def read(path: str | Path) -> AblationSpec:
-    """Reads an ablation's YAML file. Raises: PresetError, SpecError naming file and line."""
-    path = Path(path)
+@dataclass(frozen=True)
+class Document:
+    """An ablation as it was read."""
+
+    spec: AblationSpec
+    folder: Path
+    """What paths in it start from."""
+    name: str
+    """The file's without its ending."""
+    locate: Callable[[str], str]
+    """`file:line` of a dotted path in it, or of what is nearest above; "" where it is no file."""
+
+
+def read(source: str | Path | Mapping[str, Any]) -> Document:
+    """Reads an ablation: a YAML file, or a mapping of the same keys, whose paths start from the working directory.
+
+    Raises: PresetError, SpecError naming file and line.
+    """
+    if isinstance(source, Mapping):
+        return Document(parse(AblationSpec, dict(source)), Path(), "ablation", lambda key: "")
+    path = Path(source)
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -107,13 +134,14 @@ def read(path: str | Path) -> AblationSpec:
         raise PresetError(
             f"{path}:1: no mapping; an ablation has the keys {', '.join(AblationSpec.model_fields)}"
         )
+    lines = {".".join(map(str, keys)): line for keys, line in text.lines.items()}
 
     def locate(key: str) -> str:
-        keys = tuple(key.split(".")) if key else ()
-        lines = (text.lines.get(keys[:n]) for n in range(len(keys), 0, -1))
-        return f"{path}:{next((line for line in lines if line is not None), 1)}"
+        while key and key not in lines:
+            key = key.rpartition(".")[0]
+        return f"{path}:{lines.get(key, 1)}"
 
-    return parse(AblationSpec, text.data, locate=locate)
+    return Document(parse(AblationSpec, text.data, locate=locate), path.parent, path.stem, locate)
 
 
 def base_source(spec: AblationSpec, folder: Path) -> str:
@@ -124,15 +152,19 @@ def base_source(spec: AblationSpec, folder: Path) -> str:
 
 def changes(spec: AblationSpec) -> list[Change]:
     """The variants in order, without the base. Raises: SpecError where two have one name."""
-    found = [Change(name, override_words(keys)) for name, keys in spec.variants.items()]
+    found = [Change(name, override_words(keys), f"variants.{name}") for name, keys in spec.variants.items()]
     for key, values in spec.factors.items():
-        found += [Change(_named({key: value}), override_words({key: value})) for value in values]
+        path = f"factors.{key}"
+        found += [Change(_named({key: value}), override_words({key: value}), path) for value in values]
     for values in itertools.product(*spec.grid.values()) if spec.grid else ():
         keys = dict(zip(spec.grid, values, strict=True))
-        found.append(Change(_named(keys), override_words(keys)))
+        found.append(Change(_named(keys), override_words(keys), "grid"))
     names = [change.name for change in found]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SpecError([Problem("variants", f"two variants are called '{name}'") for name in twice])
+    twice = [change for i, change in enumerate(found) if change.name in names[:i]]
+    if twice:
+        raise SpecError(
+            [Problem(change.path, f"two variants are called '{change.name}'") for change in twice]
+        )
     return found
 
 

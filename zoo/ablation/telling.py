@@ -12,9 +12,9 @@ from zoo.ablation.matching import LENGTH
 from zoo.ablation.plan import Plan, Trial, Variant
 from zoo.ablation.power import detectable
 from zoo.ablation.results import Results
-from zoo.ablation.running import Outcome
 from zoo.ablation.spec import BASE
 from zoo.ablation.statistics import Comparison, adjusted, compare, summary
+from zoo.ablation.trial import Outcome
 from zoo.amounts import amount
 from zoo.analysis.cost import cost
 from zoo.training.plan import duration
@@ -28,10 +28,14 @@ def plan_text(plan: Plan) -> str:
     seeds = plan.spec.seeds
     n_steps = sum(plan.steps(trial) for trial in plan.trials)
     n_tokens = sum(plan.steps(trial) * _tokens_a_step(plan.variant(trial.variant)) for trial in plan.trials)
+    budget = f"{amount(n_steps, 'step')}, up to {n_tokens:,} tokens a side"
+    if plan.spec.match == "minutes":
+        assert plan.base.run.training is not None
+        each = 60 * (plan.base.run.training.max_minutes or 0)
+        budget = f"{duration(each)} each, {duration(each * len(plan.trials))} in all"
     lines = [
         f"{amount(len(plan.variants) - 1, 'variant')} of {plan.spec.base} and the base, "
-        f"{amount(len(seeds), 'seed')} each: {amount(len(plan.trials), 'training')}, {amount(n_steps, 'step')}, "
-        f"up to {n_tokens:,} tokens a side"
+        f"{amount(len(seeds), 'seed')} each: {amount(len(plan.trials), 'training')}, {budget}"
     ]
     if plan.tuning:
         tried = sum(plan.steps(trial) for trial in plan.tuning)
@@ -104,7 +108,8 @@ def results_text(plan: Plan, results: Results) -> str:
     waiting = sum(each.status is None for each in results.trials)
     if waiting:
         lost.append(f"{amount(waiting, 'training')} not ended yet")
-    parts = ["\n".join(aligned(rows)), "\n".join(sentences), "\n".join(lost)]
+    chosen = [f"{name}: tuning chose {', '.join(words)}" for name, words in results.tuned.items() if words]
+    parts = ["\n".join(aligned(rows)), "\n".join(chosen), "\n".join(sentences), "\n".join(lost)]
     return "\n\n".join(part for part in parts if part)
 
 

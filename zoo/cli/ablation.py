@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli.arguments import Force, Plugins, Quiet, load_plugins, one, split
+from zoo.cli.arguments import Force, Plugins, Quiet, one, split
+
+if TYPE_CHECKING:
+    from zoo.ablation.plan import Plan, Trial
+    from zoo.ablation.trial import Outcome
 
 
 def ablate(
@@ -21,8 +25,9 @@ def ablate(
         bool, typer.Option("--dry-run", help="Check and cost every variant, and stop.")
     ] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", metavar="N", min=1, max=1024, help="Trainings side by side.")
-    ] = 1,
+        int | None,
+        typer.Option("--jobs", metavar="N", min=1, max=1024, help="Trainings side by side; by default 1."),
+    ] = None,
     plugin: Plugins = None,
     quiet: Quiet = False,
     force: Force = False,
@@ -32,31 +37,44 @@ def ablate(
     file = Path(one(sources, "FILE"))
     from zoo.ablation.spec import read
 
-    spec = read(file)
-    load_plugins(plugin)
-    from zoo.ablation.plan import make_plan
-    from zoo.ablation.results import collect, primary_metric, write_table
-    from zoo.ablation.telling import plan_text, results_text, trial_text
+    document = read(file)
+    from zoo.ablation import ablating
+    from zoo.ablation.telling import plan_text, results_text
 
-    plan = make_plan(spec, folder=file.parent, given=overrides, force=force)
-    primary_metric(plan)
     if dry_run:
-        print(plan_text(plan))
+        print(plan_text(ablating.plan_ablation(document, *overrides, plugins=plugin or (), force=force)))
         return
-    if not quiet:
-        print(f"{plan_text(plan)}\n", file=sys.stderr, flush=True)
-    from zoo.ablation.running import Outcome, run_plan
+    teller = _Teller(is_quiet=quiet)
+    results = ablating.ablate(
+        document,
+        *overrides,
+        out=out,
+        plugins=plugin or (),
+        jobs=jobs,
+        force=force,
+        planned=teller.planned,
+        report=teller.report,
+    )
+    print(results_text(results.plan, results))
 
-    order = [*plan.tuning, *plan.trials]
 
-    def report(trial: object, found: Outcome | None) -> None:
-        if not quiet or (found is not None and found.status != "done"):
-            number = order.index(trial) + 1  # type: ignore[arg-type]
-            text = trial_text(trial, found, number=number, n=len(order))  # type: ignore[arg-type]
-            print(text, file=sys.stderr, flush=True)
+class _Teller:
+    """Says on standard error what is to be done, and what is being done."""
 
-    folder = out or Path("ablations") / file.stem
-    run_plan(plan, folder, plugins=plugin or (), jobs=jobs, report=report)
-    results = collect(plan, folder)
-    write_table(results, plan, folder)
-    print(results_text(plan, results))
+    def __init__(self, *, is_quiet: bool) -> None:
+        self.is_quiet = is_quiet
+        self.order: list[Trial] = []
+
+    def planned(self, plan: Plan) -> None:
+        from zoo.ablation.telling import plan_text
+
+        self.order = [*plan.tuning, *plan.trials]
+        if not self.is_quiet:
+            print(f"{plan_text(plan)}\n", file=sys.stderr, flush=True)
+
+    def report(self, trial: Trial, found: Outcome | None) -> None:
+        from zoo.ablation.telling import trial_text
+
+        if not self.is_quiet or (found is not None and found.status != "done"):
+            number = self.order.index(trial) + 1
+            print(trial_text(trial, found, number=number, n=len(self.order)), file=sys.stderr, flush=True)

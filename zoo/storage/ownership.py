@@ -51,3 +51,20 @@ def owned(folder: Path) -> Iterator[None]:
         if descriptor in _held:  # not in a child, where it is closed already
             _held.remove(descriptor)
             os.close(descriptor)
+
+
+def is_owned(folder: Path) -> bool:
+    """Whether a process holds a folder's lock at the moment."""
+    try:
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise RunError(f"{folder}: cannot write here: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

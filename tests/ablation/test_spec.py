@@ -1,0 +1,153 @@
+"""The ablation file: what it may say, and where its mistakes are told to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from presets import PresetError
+from registry import SpecError
+from tests.ablation.pretending import plan_of, small
+from zoo.ablation.plan import make_plan
+from zoo.ablation.spec import changes, read
+
+HEAD = "base: char_gpt\nscale: tiny\n"
+SHALLOW = "variants:\n  shallow: {model.decoder.n_layers: 1}\n"
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "a.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes(path: Path) -> list[str]:
+    with pytest.raises((SpecError, PresetError)) as caught:
+        make_plan(read(path))
+    return str(caught.value).splitlines()
+
+
+def test_variants_come_in_the_order_of_the_file_with_their_own_names_or_those_of_their_values() -> None:
+    spec = read(
+        small(
+            variants={"wide": {"model.d_model": 24}},
+            factors={
+                "model.decoder.n_layers": [1, 3],
+                "model.position": ["none", {"type": "rotary", "base": 500}],
+            },
+            grid={"model.d_model": [6, 24], "model.decoder.layer.norm": ["rms_norm"]},
+        )
+    ).spec
+    assert [(each.name, each.overrides) for each in changes(spec)] == [
+        ("wide", ("model.d_model=24",)),
+        ("n_layers=1", ("model.decoder.n_layers=1",)),
+        ("n_layers=3", ("model.decoder.n_layers=3",)),
+        ("position=none", ('model.position="none"',)),
+        ("position=rotary_base=500", ('model.position={"type": "rotary", "base": 500}',)),
+        ("d_model=6 norm=rms_norm", ("model.d_model=6", 'model.decoder.layer.norm="rms_norm"')),
+        ("d_model=24 norm=rms_norm", ("model.d_model=24", 'model.decoder.layer.norm="rms_norm"')),
+    ]
+
+
+def test_a_number_of_seeds_stands_for_as_many() -> None:
+    assert read(small(seeds=4)).spec.seeds == (1, 2, 3, 4)
+    assert read(small(seeds=[7, 3])).spec.seeds == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (HEAD, "a.yaml:1: nothing varies: give variants, factors or grid"),
+        (HEAD + SHALLOW + "seed: 3\n", "a.yaml:5: seed: unknown key; did you mean 'seeds'?"),
+        (HEAD + SHALLOW + "seeds: [1, 1]\n", "a.yaml:1: seeds: one is there twice"),
+        (HEAD + "variants:\n  base: {model.d_model: 8}\n", "a.yaml:1: variants.base: the base itself has this name"),
+        (HEAD + "variants:\n  same: {}\n", "variants.same: it changes nothing"),
+        (HEAD + SHALLOW + "match: flops\n", "match: flops needs by, the width that is adjusted"),
+        (HEAD + SHALLOW + "by: model.d_model\n", "by belongs to match: parameters or flops; match: none adjusts no"),
+        (HEAD + "factors: {model.d_model: []}\n", "factors.model.d_model: no value"),
+        (HEAD + "grid: {model.d_model: [8, 8]}\n", "grid.model.d_model: a value is there twice"),
+        ("- a\n", "a.yaml:1: no mapping; an ablation has the keys base, scale, overrides"),
+        (SHALLOW, "base: missing key"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_file_is_one_line_that_says_where(tmp_path: Path, text: str, said: str) -> None:
+    found = mistakes(written(tmp_path, text))
+    assert len(found) == 1
+    assert said in found[0]
+    assert found[0].startswith(str(tmp_path / "a.yaml") + ":")
+
+
+def test_every_wrong_override_names_its_variant_and_its_line(tmp_path: Path) -> None:
+    text = (
+        f"{HEAD}variants:\n"
+        "  good: {model.decoder.n_layers: 1}\n"
+        "  odd:\n    model.decoder.layer.self_attention.n_heads: 3\n"
+        "  strange: {model.decoder.n_layer: 1}\n"
+        "factors:\n  model.decoder.layer.norm: [layer_norm, layer_nrom]\n"
+    )
+    path = written(tmp_path, text)
+    heads, unknown, norm = sorted(mistakes(path), key=lambda line: int(line.split(":")[1]))
+    assert heads.startswith(
+        f"{path}:5: model.decoder.layer.self_attention: variant 'odd': n_heads (3) must divide"
+    )
+    assert unknown.startswith(f"{path}:7: ")
+    assert "variant 'strange': " in unknown
+    assert "n_layers" in unknown
+    assert norm.startswith(f"{path}:9: model.decoder.layer.norm")
+    assert "variant 'norm=layer_nrom'" in norm
+
+
+def test_a_mistake_in_what_all_have_is_that_of_the_base_and_is_told_once(tmp_path: Path) -> None:
+    path = written(tmp_path, f"{HEAD}overrides:\n  model.decoder.n_layers: 0\n{SHALLOW}")
+    found = mistakes(path)
+    assert len(found) == 1
+    assert found[0].startswith(f"{path}:4: model.decoder.n_layers: ")
+
+
+def test_a_base_that_is_none_says_so_with_its_line(tmp_path: Path) -> None:
+    path = written(tmp_path, f"base: char_gtp\n{SHALLOW}")
+    assert mistakes(path)[0].startswith(f"{path}:1: base: ")
+
+
+def test_two_variants_of_one_name_are_refused(tmp_path: Path) -> None:
+    text = (
+        f"{HEAD}variants:\n  n_layers=1: {{model.d_model: 8}}\nfactors:\n  model.decoder.n_layers: [1, 3]\n"
+    )
+    path = written(tmp_path, text)
+    assert mistakes(path) == [
+        f"{path}:6: factors.model.decoder.n_layers: two variants are called 'n_layers=1'"
+    ]
+
+
+def test_two_variants_that_would_share_a_folder_are_refused(tmp_path: Path) -> None:
+    text = f"{HEAD}variants:\n  a b: {{model.decoder.n_layers: 1}}\n  a_b: {{model.decoder.n_layers: 3}}\n"
+    assert "'a_b' and 'a b' would share the folder a_b; rename one" in mistakes(written(tmp_path, text))[0]
+
+
+def test_a_variant_that_is_the_base_is_named_and_not_trained() -> None:
+    plan = plan_of(factors={"model.decoder.n_layers": [1, 2]}, variants={})
+    assert [each.name for each in plan.variants] == ["base", "n_layers=1"]
+    assert plan.same == ("n_layers=2",)
+
+
+def test_only_the_base_again_is_refused() -> None:
+    with pytest.raises(SpecError, match="every variant is the base itself; nothing would be compared"):
+        plan_of(variants={"same": {"model.decoder.n_layers": 2}})
+
+
+def test_the_base_may_be_a_file_beside_the_ablation_or_a_run_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = Path(__file__).parents[2] / "presets" / "char_gpt.yaml"
+    (tmp_path / "mine.yaml").write_text(
+        preset.read_text(encoding="utf-8").replace("d_model: 128", "d_model: 64", 1)
+    )
+    path = written(tmp_path, "base: mine.yaml\n" + SHALLOW)
+    assert make_plan(read(path)).base.run.model.d_model == 64  # type: ignore[attr-defined]
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "spec.yaml").write_text((tmp_path / "mine.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path.parent)
+    path = written(tmp_path, "base: run\n" + SHALLOW)
+    assert make_plan(read(path)).base.run.model.d_model == 64  # type: ignore[attr-defined]
