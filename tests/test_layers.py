@@ -196,7 +196,17 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_every_library_in_use_is_a_declared_dependency() -> None:
     known = declared_libraries() | set(PACKAGES) | sys.stdlib_module_names | {"pydantic_core"}
     # Extras, imported inside functions: see test_start.py.
-    known |= {"transformers", "PIL", "tokenizers", "onnxruntime", "onnx_ir", "pyarrow", "datasets"}
+    known |= {
+        "transformers",
+        "PIL",
+        "tokenizers",
+        "onnxruntime",
+        "onnx_ir",
+        "pyarrow",
+        "datasets",
+        "ray",
+        "submitit",
+    }
     strangers = {f"{use.module}:{use.line} {use.target}" for use in imports(ROOT)
                  if use.target.partition(".")[0] not in known}  # fmt: skip
     assert strangers == set()

@@ -10,6 +10,8 @@
     predict       what a model answers to each row: labels, tags, texts, numbers; or a vector for each
     open          a run folder or an imported checkpoint, to use more than once: model, tokenizer, task, spec
     TrainedRun    what `open` gives
+    ablate        train a base and its variants with several seeds each, and compare them; goes on after a kill
+    plan_ablation what an ablation would do: variants, matched and costed, and every training
     export        a run's model as files: transformers', safetensors, ONNX, a program of torch.export; checked
     from_hf       a transformers model or checkpoint folder as spec and model
     to_hf         a spec and its model as a transformers model
@@ -46,6 +48,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from presets import PresetError
     from registry import PluginError, Spec, SpecError, dump
+    from zoo.ablation.ablating import ablate, plan_ablation
     from zoo.analysis.cost import cost
     from zoo.analysis.diff import diff
     from zoo.analysis.size import n_parameters
@@ -74,6 +77,7 @@ __all__ = [
     "SpecError",
     "Tokenizer",
     "TrainedRun",
+    "ablate",
     "build",
     "certify",
     "cost",
@@ -88,6 +92,7 @@ __all__ = [
     "load_coder",
     "n_parameters",
     "open",
+    "plan_ablation",
     "predict",
     "resume",
     "to_hf",
@@ -98,6 +103,7 @@ __all__ = [
 _HOMES = {
     "presets": ("PresetError",),
     "registry": ("PluginError", "Spec", "SpecError", "dump"),
+    "zoo.ablation.ablating": ("ablate", "plan_ablation"),
     "zoo.analysis.cost": ("cost",),
     "zoo.analysis.diff": ("diff",),
     "zoo.analysis.size": ("n_parameters",),

@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from registry import Problem, SpecError, load_plugin, suggest
-from zoo.ablation.engines import Engine, Here
+from registry import load_plugin
+from zoo.ablation.engines import Engine, make_engine
 from zoo.ablation.plan import Plan, Trial, make_plan
 from zoo.ablation.results import Results, collect, primary_metric, write_table
 from zoo.ablation.running import run_plan
@@ -59,9 +59,9 @@ def ablate(
     where it was stopped, and where nothing is left to train only makes the table again. A training that fails or
     diverges is a result: it is named with its reason, and the others go on; failed ones are tried again by the next
     call.
-    engine is where they are trained: "here", or an Engine of your own, `jobs` at a time, by default 1, with the
-    engine's own options. planned is given the plan before the first training, report each training as it starts, with
-    None, and its outcome as it ends.
+    engine is where they are trained: "here", "ray", "slurm", or an Engine of your own, with its options as
+    zoo/ablation/engines.py says; `jobs` at a time, by default 1 here and as many as a cluster takes. planned is given
+    the plan before the first training, report each training as it starts, with None, and its outcome as it ends.
     Raises: as `plan_ablation`; RunError for a folder in use, or that holds other specs, or where every training failed;
         PreemptedError and KeyboardInterrupt, when all have saved.
     """
@@ -71,7 +71,11 @@ def ablate(
     if planned is not None:
         planned(plan)
     files = [Path(plugin) for plugin in plugins]
-    started = _engine(engine, folder, jobs, dict(options or {})) if isinstance(engine, str) else engine
+    started = (
+        make_engine(engine, folder.absolute(), jobs=jobs, options=options or {})
+        if isinstance(engine, str)
+        else engine
+    )
     with closing(started):
         run_plan(plan, folder, started, plugins=files, report=report)
     results = collect(plan, folder)
@@ -83,11 +87,3 @@ def ablate(
             f"seed {first.seed}: {first.status}: {first.reason}"
         )
     return results
-
-
-def _engine(name: str, folder: Path, jobs: int | None, options: dict[str, Any]) -> Engine:
-    if name == "here":
-        if options:
-            raise SpecError([Problem("", f"the engine here has no options (given: {', '.join(options)})")])
-        return Here(jobs or 1)
-    raise SpecError([Problem("", f"no engine is called '{name}'; {suggest(name, ['here'], listed=True)}")])

@@ -142,6 +142,7 @@ def make_plan(document: Document, *, given: Sequence[str] = (), force: bool = Fa
     for change in changed:
         try:
             variant = _variant(plan, change)
+            _check_machine(variant.run)
             check_memory(variant.run, force=force)
         except (SpecError, PresetError) as error:
             problems += _of_variant(change, error, locate)
@@ -179,6 +180,7 @@ def _base(plan: Plan, locate: Locate, *, force: bool) -> Variant:
     try:
         run = _load(plan, ())
         require(run, "task", "training", "generation", why="train it", how=how_to_give)
+        _check_machine(run)
         check_memory(run, force=force)
         overrides = of_base(plan.spec.match, run).overrides
         return Variant(BASE, overrides, _load(plan, overrides))
@@ -186,6 +188,13 @@ def _base(plan: Plan, locate: Locate, *, force: bool) -> Variant:
         raise PresetError(f"{_prefix(locate('base'))}base: {error}") from None
     except SpecError as error:
         raise SpecError([_placed(each, locate) for each in error.problems]) from None
+
+
+def _check_machine(run: RunSpec) -> None:
+    """Raises: SpecError for a training of several machines: nobody would start the others."""
+    if run.training is not None and run.training.num_nodes > 1:
+        why = f"an ablation trains each of its models on one machine, and {run.training.num_nodes} are asked for"
+        raise SpecError([Problem("training.num_nodes", why)])
 
 
 def _placed(problem: Problem, locate: Locate) -> Problem:

@@ -17,7 +17,7 @@ from zoo.run.spec import RunSpec, load, to_yaml
 from zoo.storage.files import write_text
 from zoo.storage.metrics import METRICS_FILE
 from zoo.storage.metrics import read as read_metrics
-from zoo.storage.ownership import owned
+from zoo.storage.ownership import is_owned, owned
 from zoo.storage.records import read_record, write_record
 from zoo.training.signals import StopRequest
 
@@ -164,8 +164,9 @@ class _Session:
         finally:
             for _, handle in running.values():
                 handle.cancel()
-            while any(not handle.done() for _, handle in running.values()):
-                time.sleep(_POLL_S)
+            for trial, handle in running.values():
+                while not handle.done() or is_owned(self.folder / trial.place):
+                    time.sleep(_POLL_S)
 
     def _raise_if_stopped(self) -> None:
         try:

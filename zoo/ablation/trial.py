@@ -32,6 +32,7 @@ _POLL_S = 0.2
 _LAUNCHER = (
     "import ctypes, os, signal, sys\n"
     "if sys.platform == 'linux': ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG\n"
+    "signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # by which submitit tells a job's first process, and all of them\n"
     "if os.getppid() != int(sys.argv[1]): sys.exit(143)\n"
     "os.execv(sys.argv[2], sys.argv[2:])\n"
 )
@@ -141,6 +142,8 @@ class Child:
         """The exit code of a command, whose output goes to the end of a file; a negative one is a signal's number."""
         if self.is_stopped:
             return 143
+        # A process of its own is no rank of the step of SLURM that started it.
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
         command = [sys.executable, "-m", "zoo.cli.main", *words]
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
@@ -149,13 +152,15 @@ class Child:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 cwd=job.directory,
-                env={**os.environ, **job.environment},
+                env={**inherited, **job.environment},
                 start_new_session=True,  # a key that interrupts reaches us alone, and we tell it
             )
         try:
             if self.is_stopped:  # told so while it was started
                 self._process.terminate()
-            return self._process.wait()
+            while (code := self._process.poll()) is None:
+                time.sleep(_POLL_S)  # and not in `wait`, out of which a Ray task is not woken
+            return code
         except BaseException:
             self.stop()
             self._process.wait()

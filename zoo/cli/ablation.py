@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.arguments import Force, Plugins, Quiet, one, split
+from zoo.cli.arguments import Force, Plugins, Quiet, one, split, usage_error
 
 if TYPE_CHECKING:
     from zoo.ablation.plan import Plan, Trial
@@ -26,7 +27,29 @@ def ablate(
     ] = False,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", metavar="N", min=1, max=1024, help="Trainings side by side; by default 1."),
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=1,
+            max=1024,
+            help="Trainings side by side; by default 1 here, and as many as a cluster takes.",
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            metavar="NAME",
+            help="Where to train: here; ray (a Ray cluster, by default one of this machine); slurm (by submitit).",
+        ),
+    ] = "here",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--engine-option",
+            metavar="KEY=VALUE",
+            help="Of ray.init, such as address=auto, or submitit's, such as slurm_partition=gpu; may be repeated.",
+        ),
     ] = None,
     plugin: Plugins = None,
     quiet: Quiet = False,
@@ -51,11 +74,26 @@ def ablate(
         out=out,
         plugins=plugin or (),
         jobs=jobs,
+        engine=engine,
+        options=_options(option or []),
         force=force,
         planned=teller.planned,
         report=teller.report,
     )
     print(results_text(results.plan, results))
+
+
+def _options(words: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE each, the value as in YAML. Raises: SpecError."""
+    from presets.yaml12 import read_value
+
+    found = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign or not key:
+            raise usage_error(f"--engine-option {word}: an option is written KEY=VALUE")
+        found[key] = read_value(value, f"--engine-option {word}")
+    return found
 
 
 class _Teller:
