@@ -8,11 +8,11 @@ import pytest
 
 from registry import SpecError
 from tests.ablation.pretending import plan_of
-from zoo.ablation.plan import TUNING_SEED, slug
+from zoo.ablation.plan import TUNING_SEED, Trial, slug
 from zoo.ablation.results import primary_metric
 from zoo.ablation.spec import override_words
-from zoo.ablation.telling import plan_text
-from zoo.ablation.trial import record_of
+from zoo.ablation.telling import plan_text, trial_text
+from zoo.ablation.trial import Outcome, record_of
 
 RATES = {"training.schedule.peak_lr": [0.001, 0.003]}
 
@@ -101,3 +101,11 @@ def test_the_metric_is_one_that_the_task_gives() -> None:
     assert primary_metric(plan_of(metric="bits_per_byte"))[0] == "bits_per_byte"
     with pytest.raises(SpecError, match=r"metric: .*'perplexity'"):
         primary_metric(plan_of(metric="perplexty"))
+
+
+def test_a_training_that_has_ended_says_how_long_the_rest_will_take() -> None:
+    trial = Trial("wide", 3)
+    assert trial_text(trial, None, number=2, n=9) == "[2/9] wide, seed 3: training"
+    said = trial_text(trial, Outcome("failed", "no luck"), number=2, n=9, left_s=150.0)
+    assert said == "[2/9] wide, seed 3: failed: no luck; about 2.5 minutes left"
+    assert trial_text(trial, Outcome("done"), number=9, n=9, left_s=0.0) == "[9/9] wide, seed 3: done"

@@ -15,7 +15,7 @@ from typing import Any
 
 from registry import Problem, SpecError, suggest
 from zoo.ablation.plan import Plan, Trial
-from zoo.ablation.running import tuned
+from zoo.ablation.running import chosen
 from zoo.ablation.trial import Status, outcome
 from zoo.kinds import METRIC
 from zoo.run.evaluating import evaluate, kept_results
@@ -125,8 +125,8 @@ def collect(plan: Plan, folder: Path, *, scores: bool = True) -> Results:
     """
     name, title, is_higher_better = primary_metric(plan)
     found = tuple(_found(plan, folder, trial, scores) for trial in plan.trials)
-    chosen = {each.name: tuned(folder, each.name) or () for each in plan.variants} if plan.tuning else {}
-    return Results(name, title, is_higher_better, found, plan, chosen)
+    tuned = {each.name: chosen(plan, folder, each.name) for each in plan.variants}
+    return Results(name, title, is_higher_better, found, plan, tuned)
 
 
 def _found(plan: Plan, folder: Path, trial: Trial, wants_scores: bool) -> Found:

@@ -65,6 +65,11 @@ def _refuse_other_tuning(plan: Plan, folder: Path, variant: str) -> None:
         )
 
 
+def chosen(plan: Plan, folder: Path, variant: str) -> tuple[str, ...]:
+    """What a variant is trained with that tuning has chosen; nothing without tuning, or before."""
+    return (tuned(folder, variant) or ()) if plan.tuning else ()
+
+
 def tuned(folder: Path, variant: str) -> tuple[str, ...] | None:
     """What tuning has chosen for a variant, as overrides; None where it has chosen nothing yet."""
     file = folder / RECORDS / slug(variant) / TUNED

@@ -58,19 +58,23 @@ def detection_text(n: int) -> str:
     found = {each: detectable(1.0, each) for each in sorted({n, *_MORE_SEEDS})}
     if n == 1:
         return "One seed cannot tell a difference from chance: give at least 3."
-    others = ", ".join(f"with {each} {value:.2f}" for each, value in found.items() if each > n)
+    others = ", ".join(f"with {each}: {value:.2f}" for each, value in found.items() if each > n)
     return (
         f"{amount(n, 'seed')} find a difference of {found[n]:.2f} standard deviations of the paired differences in "
         f"4 of 5 experiments (paired t, 0.05, before Holm's correction){f'; {others}' if others else ''}."
     )
 
 
-def trial_text(trial: Trial, found: Outcome | None, *, number: int, n: int) -> str:
-    """A line for a training that starts, or has ended."""
+def trial_text(
+    trial: Trial, found: Outcome | None, *, number: int, n: int, left_s: float | None = None
+) -> str:
+    """A line for a training that starts, or has ended; left_s are the seconds that the rest will take."""
     head = f"[{number}/{n}] {trial.name}"
     if found is None:
         return f"{head}: training"
-    return f"{head}: {found.status}" + (f": {found.reason}" if found.reason else "")
+    reason = f": {found.reason}" if found.reason else ""
+    left = f"; about {duration(left_s)} left" if left_s else ""
+    return f"{head}: {found.status}{reason}{left}"
 
 
 def comparisons(plan: Plan, results: Results) -> dict[str, Comparison]:

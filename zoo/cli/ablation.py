@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,11 +98,13 @@ def _options(words: Sequence[str]) -> dict[str, Any]:
 
 
 class _Teller:
-    """Says on standard error what is to be done, and what is being done."""
+    """Says on standard error what is to be done, what is being done, and how long the rest will take."""
 
     def __init__(self, *, is_quiet: bool) -> None:
         self.is_quiet = is_quiet
         self.order: list[Trial] = []
+        self.start: float | None = None
+        self.n_ended = 0
 
     def planned(self, plan: Plan) -> None:
         from zoo.ablation.telling import plan_text
@@ -113,6 +116,11 @@ class _Teller:
     def report(self, trial: Trial, found: Outcome | None) -> None:
         from zoo.ablation.telling import trial_text
 
+        now = time.monotonic()
+        if self.start is None:
+            self.start = now
+        number, n = self.order.index(trial) + 1, len(self.order)
+        self.n_ended += found is not None
+        left = (now - self.start) / self.n_ended * (n - number) if found is not None else None
         if not self.is_quiet or (found is not None and found.status != "done"):
-            number = self.order.index(trial) + 1
-            print(trial_text(trial, found, number=number, n=len(self.order)), file=sys.stderr, flush=True)
+            print(trial_text(trial, found, number=number, n=n, left_s=left), file=sys.stderr, flush=True)
