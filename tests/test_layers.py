@@ -206,6 +206,7 @@ def test_every_library_in_use_is_a_declared_dependency() -> None:
         "datasets",
         "ray",
         "submitit",
+        "matplotlib",
     }
     strangers = {f"{use.module}:{use.line} {use.target}" for use in imports(ROOT)
                  if use.target.partition(".")[0] not in known}  # fmt: skip

@@ -124,3 +124,39 @@ class _Teller:
         left = (now - self.start) / self.n_ended * (n - number) if found is not None else None
         if not self.is_quiet or (found is not None and found.status != "done"):
             print(trial_text(trial, found, number=number, n=n, left_s=left), file=sys.stderr, flush=True)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where the report goes; by default FOLDER/report."),
+    ] = None,
+    shuffles: Annotated[
+        int,
+        typer.Option(
+            "--shuffles", metavar="N", min=0, max=10**6,
+            help="Of each significance test between two corpora of outputs; 0 leaves these tests out.",
+        ),
+    ] = 1000,
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Write what an ablation has found as a page, Markdown, a LaTeX table and figures."""
+    load_plugins(plugin)
+    from functools import partial
+
+    from zoo.ablation.report.pixels import can_draw
+    from zoo.ablation.report.writing import PAGE, report_on, write_report
+    from zoo.progress import Bar
+
+    with Bar(is_shown=not quiet) as bar:
+        found = report_on(folder, n_shuffles=shuffles, progress=partial(bar, "testing outputs"))
+    out = out or folder / "report"
+    written = write_report(found, out)
+    if not can_draw() and not quiet:
+        print(
+            "figures as SVG only: PNG needs matplotlib (pip install 'architecture-zoo[report]')",
+            file=sys.stderr,
+        )
+    print(f"{len(written)} files in {out}; the page is {out / PAGE}")

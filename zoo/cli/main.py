@@ -55,7 +55,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     *(looking.list_, looking.describe, looking.show, looking.check, looking.schema),
     *(comparing.cost, comparing.diff, comparing.bench, ledger.ledger),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
-    *(ablation.ablate, interop.import_, interop.export, interop.certify),
+    *(ablation.ablate, ablation.report, interop.import_, interop.export, interop.certify),
 )
 for each in COMMANDS:
     app.command(each.__name__.rstrip("_"))(each)

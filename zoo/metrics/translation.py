@@ -92,13 +92,14 @@ class TranslationMetric(Metric):
         # sacrebleu wants all first references, then all second ones, None for those that are not there.
         first, *further = zip_longest(*(references for _, references in rows))
         streams = [list(first), *([text or None for text in stream] for stream in further)]
-        metrics = {name: self._metric(name) for name in names}
+        metrics = {name: self.of_sacrebleu(name) for name in names}
         values = {name: metric.corpus_score(hypotheses, streams).score for name, metric in metrics.items()}
         signatures = {f"{name}_signature": str(metric.get_signature()) for name, metric in metrics.items()}
         about = {"sacrebleu": sacrebleu.__version__, "n_sentences": len(hypotheses), **signatures}
         return Scores(values, len(hypotheses), {name: self.titles[name] for name in names}, about)
 
-    def _metric(self, name: str) -> Any:
+    def of_sacrebleu(self, name: str) -> Any:
+        """sacrebleu's own metric of that name, as it is set here."""
         import sacrebleu
 
         if name == "bleu":

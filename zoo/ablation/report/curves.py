@@ -1,0 +1,108 @@
+"""Learning curves of variants: at each validation the mean, the lowest and the highest of the seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from zoo.ablation.report.gathering import Report, Row
+from zoo.ablation.report.numbers import short
+from zoo.ablation.results import Found
+from zoo.amounts import amount
+from zoo.training.plan import duration
+
+What = Literal["loss", "score"]
+N_POINTS = 160
+"""Most points of a line that are drawn: no chart shows more."""
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A validation, over the seeds that have it."""
+
+    step: int
+    n_tokens: float
+    """Mean over the seeds, as are the seconds."""
+    seconds: float
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def x(self, against: str) -> float:
+        return {"step": self.step, "tokens": self.n_tokens, "seconds": self.seconds}[against]
+
+    def where(self, against: str) -> str:
+        """The place, in words."""
+        texts = {
+            "step": f"step {self.step:,}",
+            "tokens": f"{short(self.n_tokens)} tokens",
+            "seconds": duration(self.seconds),
+        }
+        return texts[against]
+
+    @property
+    def told(self) -> str:
+        """The value, in words."""
+        if self.n == 1:
+            return f"{self.mean:.4g} (one seed)"
+        return f"{self.mean:.4g} ({self.low:.4g} to {self.high:.4g}, {amount(self.n, 'seed')})"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One variant's."""
+
+    variant: int
+    """Its place among the rows."""
+    name: str
+    points: tuple[CurvePoint, ...]
+    seeds: Mapping[int, tuple[CurvePoint, ...]]
+
+
+def curves(report: Report, what: What) -> list[Curve]:
+    """A curve of every variant, empty of one without a finite value."""
+    return [_curve(i, row, what) for i, row in enumerate(report.rows)]
+
+
+def _curve(variant: int, row: Row, what: What) -> Curve:
+    seeds = {each.seed: _thinned(_points(each, what)) for each in row.trials}
+    by_step: dict[int, list[CurvePoint]] = {}
+    for points in seeds.values():
+        for point in points:
+            by_step.setdefault(point.step, []).append(point)
+    together = [_together(by_step[step]) for step in sorted(by_step)]
+    return Curve(
+        variant, row.name, tuple(together), {seed: points for seed, points in seeds.items() if points}
+    )
+
+
+def _points(trial: Found, what: What) -> list[CurvePoint]:
+    found = []
+    for point in trial.curve:
+        value = point.loss if what == "loss" else point.score
+        if value is not None and math.isfinite(value):
+            found.append(CurvePoint(point.step, point.n_tokens, point.seconds, value, value, value, 1))
+    return found
+
+
+def _thinned(points: list[CurvePoint]) -> tuple[CurvePoint, ...]:
+    """So few of them, evenly by their place in the training, the last one among them: the same steps for all seeds."""
+    every = -(-len(points) // N_POINTS) or 1
+    return tuple(point for i, point in enumerate(reversed(points)) if i % every == 0)[::-1]
+
+
+def _together(points: Iterable[CurvePoint]) -> CurvePoint:
+    found = list(points)
+    return CurvePoint(
+        found[0].step,
+        statistics.mean(each.n_tokens for each in found),
+        statistics.mean(each.seconds for each in found),
+        statistics.mean(each.mean for each in found),
+        min(each.mean for each in found),
+        max(each.mean for each in found),
+        len(found),
+    )

@@ -1,0 +1,210 @@
+"""Drawings of a few shapes, which are written as SVG and as pixels alike, and the axes of charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+from zoo.ablation.report.numbers import prefix_of
+
+Style = Literal[
+    "axis", "grid", "zero", "front", "line", "seed", "band", "bar", "mark", "hollow", "tick", "label", "name"
+]
+Anchor = Literal["start", "middle", "end"]
+Symbol = Literal["circle", "square", "triangle", "diamond"]
+Point = tuple[float, float]
+
+INK, MUTED, GRID = "#1b1f24", "#57606a", "#e3e6ea"
+COLOURS = ("#1b1f24", "#0072b2", "#c44e00", "#007a5a", "#a64d8f", "#8a6800", "#2f8fc4", "#7a3b12")
+"""The base's, then the variants' in turn: Okabe and Ito's order, darkened to a contrast of 3 : 1 and more on white."""
+DARK_COLOURS = ("#e6edf3", "#56b4e9", "#ff9a5c", "#3fcf9f", "#e79bcf", "#e0bd4a", "#9ad1f5", "#d9a37a")
+"""The same on a dark ground."""
+DASHES = ("", "7 3", "2 3", "8 3 2 3")
+SYMBOLS: tuple[Symbol, ...] = ("circle", "square", "triangle", "diamond")
+
+FONT = 12.0
+SMALL = 11.0
+_WIDE, _NARROW = set("mwMW@%—…"), set("iljtfrI.,:;|!'()[]  ")
+
+
+@dataclass(frozen=True)
+class Path:
+    """A line through points, or an area with that edge."""
+
+    points: tuple[Point, ...]
+    style: Style
+    variant: int | None = None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A symbol at a point, with what is told of it."""
+
+    at: Point
+    variant: int
+    style: Style = "mark"
+    size: float = 4.0
+    told: str = ""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A line of text; at is the middle of its height."""
+
+    at: Point
+    text: str
+    style: Style = "tick"
+    anchor: Anchor = "start"
+    variant: int | None = None
+    is_upright: bool = False
+    """Whether it is read from below to above."""
+
+
+Shape = Path | Mark | Words
+
+
+@dataclass
+class Drawing:
+    """Shapes on a sheet of points, the origin at the upper left."""
+
+    width: float
+    height: float
+    title: str
+    """What it shows, for whoever does not see it."""
+    shapes: list[Shape] = field(default_factory=list)
+
+
+def colour(variant: int) -> str:
+    """A variant's colour on white."""
+    return COLOURS[_colour_number(variant)]
+
+
+def _colour_number(variant: int) -> int:
+    return 0 if variant == 0 else 1 + (variant - 1) % (len(COLOURS) - 1)
+
+
+def colour_class(variant: int) -> str:
+    """The class by which a style sheet gives it its colour."""
+    return f"c{_colour_number(variant)}"
+
+
+def dash(variant: int) -> str:
+    """The base is solid, and neighbours differ in dashes as well as in colour."""
+    return DASHES[variant % len(DASHES)]
+
+
+def symbol(variant: int) -> Symbol:
+    """What marks a variant's points."""
+    return SYMBOLS[variant % len(SYMBOLS)]
+
+
+def text_width(text: str, size: float = FONT) -> float:
+    """About how wide a text is, on the safe side."""
+    units = sum(0.9 if each in _WIDE else 0.36 if each in _NARROW else 0.6 for each in text)
+    return units * size
+
+
+def cut(text: str, width: float, size: float = FONT) -> str:
+    """A text that fits into a width, with an ellipsis where it was cut."""
+    if text_width(text, size) <= width:
+        return text
+    while text and text_width(f"{text}…", size) > width:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From numbers to places along an axis."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    is_log: bool = False
+
+    def __call__(self, value: float) -> float:
+        low, high, value = (self._of(each) for each in (self.low, self.high, value))
+        return self.start + (value - low) / (high - low) * (self.end - self.start)
+
+    def _of(self, value: float) -> float:
+        return math.log(value) if self.is_log else value
+
+    def ticks(self, n: int) -> list[float]:
+        """About n round numbers within it."""
+        if self.is_log:
+            found = _log_ticks(self.low, self.high)
+            if len(found) >= 2:
+                return found
+        step = _round_step((self.high - self.low) / max(n, 1))
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
+        return [round(i * step, 12) if step < 1e6 else i * step for i in range(first, last + 1)]
+
+
+def scale_of(
+    values: Sequence[float], start: float, end: float, *, is_log: bool = False, margin: float = 0.06
+) -> Scale:
+    """A scale on which all values have room. Values are not empty, and above 0 where it is logarithmic."""
+    low, high = min(values), max(values)
+    if is_log:
+        room = (high / low) ** margin if high > low else 1.5
+        return Scale(low / room, high * room, start, end, is_log=True)
+    room = margin * (high - low) or abs(high) * 0.05 or 1.0
+    return Scale(low - room, high + room, start, end)
+
+
+def _round_step(step: float) -> float:
+    size = 10.0 ** math.floor(math.log10(step))
+    return next(factor * size for factor in (1, 2, 2.5, 5, 10) if factor * size >= step * 0.999)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1,) if math.log10(high / low) > 3 else (1, 2, 5)
+    return [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
+
+
+def tick_texts(ticks: Sequence[float]) -> list[str]:
+    """Ticks in one unit with one number of digits: those that tell neighbours apart."""
+    if not ticks:
+        return []
+    factor, prefix = prefix_of(max(map(abs, ticks)), least=10_000)
+    values = [each / factor for each in ticks]
+    steps = [b - a for a, b in pairwise(values)]
+    least = min(steps) if steps else abs(values[0]) or 1.0
+    n = max(0, -math.floor(math.log10(least) + 1e-9))
+    if any(abs(round(each, n) - each) > 0.01 * least for each in values):
+        n += 1  # steps of 0.25
+    return [f"{each:.{n}f} {prefix}".rstrip().replace("-", "−") if each else "0" for each in values]
+
+
+def axes(
+    drawing: Drawing, x: Scale, y: Scale, *, x_title: str, y_title: str, n_x: int = 6, n_y: int = 5
+) -> None:
+    """Grid, ticks and titles of a chart; y.start is its lower edge."""
+    left, right, bottom, top = x.start, x.end, y.start, y.end
+    ticks = y.ticks(n_y)
+    for value, text in zip(ticks, tick_texts(ticks), strict=True):
+        drawing.shapes.append(Path(((left, y(value)), (right, y(value))), "grid"))
+        drawing.shapes.append(Words((left - 6, y(value)), text, anchor="end"))
+    x_axis(drawing, x, bottom, top, title=x_title, n=n_x)
+    drawing.shapes.append(Words((12, (top + bottom) / 2), y_title, "label", "middle", is_upright=True))
+
+
+def x_axis(drawing: Drawing, x: Scale, bottom: float, top: float, *, title: str, n: int) -> None:
+    """The horizontal axis with its grid."""
+    ticks = x.ticks(n)
+    free = -math.inf
+    for value, text in zip(ticks, tick_texts(ticks), strict=True):
+        at = x(value)
+        drawing.shapes.append(Path(((at, bottom), (at, top)), "grid"))
+        half = text_width(text, SMALL) / 2
+        if at - half > free:
+            drawing.shapes.append(Words((at, bottom + 13), text, anchor="middle"))
+            free = at + half + 4
+    drawing.shapes.append(Path(((x.start, bottom), (x.end, bottom)), "axis"))
+    drawing.shapes.append(Words(((x.start + x.end) / 2, bottom + 32), title, "label", "middle"))

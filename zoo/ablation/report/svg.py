@@ -1,0 +1,137 @@
+"""Drawings as SVG: for a page, whose style sheet may recolour them, and as files that need nothing."""
+
+from __future__ import annotations
+
+import html
+import math
+from itertools import groupby
+
+from zoo.ablation.report.drawing import (
+    FONT,
+    GRID,
+    INK,
+    MUTED,
+    SMALL,
+    Drawing,
+    Mark,
+    Path,
+    Point,
+    Shape,
+    Symbol,
+    Words,
+    colour,
+    colour_class,
+    dash,
+    symbol,
+)
+
+FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+
+
+def svg(drawing: Drawing, *, is_file: bool = False) -> str:
+    """The drawing; is_file: with the white ground and all else that a file of its own needs."""
+    size = f'viewBox="0 0 {_n(drawing.width)} {_n(drawing.height)}"'
+    ground = ""
+    if is_file:
+        size += f' width="{_n(drawing.width)}" height="{_n(drawing.height)}"'
+        ground = f'<rect width="{_n(drawing.width)}" height="{_n(drawing.height)}" fill="#ffffff"/>'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{FAMILY}">',
+        f"<title>{escape(drawing.title)}</title>{ground}",
+    ]
+    for variant, shapes in groupby(drawing.shapes, key=lambda shape: shape.variant):
+        inner = "".join(_shape(shape, is_file) for shape in shapes)
+        parts.append(
+            inner
+            if variant is None
+            else f'<g class="v {colour_class(variant)}" data-v="{variant}">{inner}</g>'
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def escape(text: str) -> str:
+    """Text for HTML and SVG; what cannot be printed, and what turns the direction of writing, is made visible."""
+    return html.escape("".join(each if _is_harmless(each) else "�" for each in text), quote=True)
+
+
+def _is_harmless(character: str) -> bool:
+    code = ord(character)
+    if code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000 or code in (0xFFFE, 0xFFFF):
+        return character in "\n\t"
+    return not (0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069 or code in (0x200E, 0x200F))
+
+
+def symbol_points(kind: Symbol, at: Point, size: float) -> tuple[Point, ...]:
+    """The corners of a symbol that has some."""
+    x, y = at
+    if kind == "square":
+        r = size * 0.9
+        return ((x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r))
+    if kind == "triangle":
+        r = size * 1.25
+        return tuple(
+            (x + r * math.sin(turn), y - r * math.cos(turn)) for turn in (0, 2 * math.pi / 3, 4 * math.pi / 3)
+        )
+    r = size * 1.3
+    return ((x, y - r), (x + r, y), (x, y + r), (x - r, y))
+
+
+def _shape(shape: Shape, is_file: bool) -> str:
+    if isinstance(shape, Path):
+        return _path(shape, is_file)
+    if isinstance(shape, Mark):
+        return _mark(shape, is_file)
+    return _words(shape)
+
+
+def _path(path: Path, is_file: bool) -> str:
+    points = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in path.points)
+    ink = colour(path.variant) if path.variant is not None else INK
+    looks = {
+        "axis": f'stroke="{MUTED}" fill="none"',
+        "grid": f'stroke="{GRID}" fill="none"',
+        "zero": f'stroke="{INK}" fill="none" stroke-width="1.5"',
+        "front": f'stroke="{MUTED}" fill="none" stroke-width="1.5" stroke-dasharray="3 3"',
+        "band": f'fill="{ink}" fill-opacity="0.13" stroke="none"',
+        "bar": f'stroke="{ink}" fill="none" stroke-width="2"',
+        "seed": f'stroke="{ink}" fill="none" stroke-width="0.9" stroke-opacity="0.55"',
+    }
+    look = looks.get(path.style)
+    if look is None:
+        dashes = dash(path.variant or 0)
+        look = f'stroke="{ink}" fill="none" stroke-width="2" stroke-linejoin="round"'
+        look += f' stroke-dasharray="{dashes}"' if dashes else ""
+    if is_file and path.style == "seed":
+        return ""
+    return f'<path class="{path.style}" d="{points}{"Z" if path.style == "band" else ""}" {look}/>'
+
+
+def _mark(mark: Mark, is_file: bool) -> str:
+    ink, kind = colour(mark.variant), symbol(mark.variant)
+    told = f' data-t="{escape(mark.told)}" data-x="{_n(mark.at[0])}" data-y="{_n(mark.at[1])}"'
+    told = "" if is_file or not mark.told else told
+    look = f'fill="{ink}"' if mark.style == "mark" else f'fill="#ffffff" stroke="{ink}" stroke-width="1.3"'
+    if kind == "circle":
+        x, y = mark.at
+        return f'<circle class="{mark.style}" cx="{_n(x)}" cy="{_n(y)}" r="{_n(mark.size)}" {look}{told}/>'
+    points = " ".join(f"{_n(x)},{_n(y)}" for x, y in symbol_points(kind, mark.at, mark.size))
+    return f'<polygon class="{mark.style}" points="{points}" {look}{told}/>'
+
+
+def _words(words: Words) -> str:
+    size = SMALL if words.style == "tick" else FONT
+    ink = MUTED if words.style == "tick" else INK
+    if words.style == "name" and words.variant is not None:
+        ink = colour(words.variant)
+    x, y = words.at
+    turned = f' transform="rotate(-90 {_n(x)} {_n(y)})"' if words.is_upright else ""
+    weight = ' font-weight="600"' if words.style == "name" else ""
+    # The middle of the letters by hand: not every reader of SVG knows dominant-baseline.
+    return (
+        f'<text class="{words.style}" x="{_n(x)}" y="{_n(y + 0.35 * size)}" font-size="{_n(size)}" fill="{ink}" '
+        f'text-anchor="{words.anchor}"{weight}{turned}>{escape(words.text)}</text>'
+    )
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
