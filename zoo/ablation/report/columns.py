@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from zoo.ablation.matching import LENGTH
-from zoo.ablation.report.charts import difference_decimals, report_decimals
 from zoo.ablation.report.gathering import Report, Row
-from zoo.ablation.report.numbers import MISSING, fixed, interval, p_text, short, with_spread
+from zoo.ablation.report.numbers import fixed, interval, p_text, short, time_text, with_spread
 from zoo.ablation.statistics import Comparison
-from zoo.training.plan import duration
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Column:
 
 def columns(report: Report) -> list[Column]:
     """All columns besides the variant's name."""
-    decimals, apart = report_decimals(report), difference_decimals(report)
+    decimals, apart = report.decimals(), report.difference_decimals
     n = len(report.seeds)
     better = "more is better" if report.is_higher_better else "less is better"
 
@@ -96,8 +94,8 @@ def columns(report: Report) -> list[Column]:
             is_cost=True,
         ),
         Column(
-            "Activations",
-            f"memory that training keeps of a sequence of {LENGTH} tokens",
+            "Memory",
+            f"activations that training keeps of a sequence of {LENGTH} tokens",
             lambda row: row.cost.activation_bytes,
             lambda row: short(row.cost.activation_bytes, "B"),
             is_cost=True,
@@ -113,7 +111,7 @@ def columns(report: Report) -> list[Column]:
             "Training",
             "time of a training, mean over seeds",
             lambda row: row.seconds,
-            lambda row: MISSING if row.seconds is None else duration(row.seconds),
+            lambda row: time_text(row.seconds),
             is_cost=True,
         ),
         Column(

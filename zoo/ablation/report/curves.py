@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zoo.ablation.report.gathering import Report, Row
-from zoo.ablation.report.numbers import short
+from zoo.ablation.report.numbers import short, time_text
 from zoo.ablation.results import Found
 from zoo.amounts import amount
-from zoo.training.plan import duration
 
 What = Literal["loss", "score"]
 N_POINTS = 160
@@ -40,7 +39,7 @@ class CurvePoint:
         texts = {
             "step": f"step {self.step:,}",
             "tokens": f"{short(self.n_tokens)} tokens",
-            "seconds": duration(self.seconds),
+            "seconds": time_text(self.seconds),
         }
         return texts[against]
 
@@ -60,7 +59,12 @@ class Curve:
     """Its place among the rows."""
     name: str
     points: tuple[CurvePoint, ...]
+    """Over the seeds that came through: one that diverged or failed would bend the mean up to where it ends, and let
+    it fall there. Over all seeds where none came through."""
     seeds: Mapping[int, tuple[CurvePoint, ...]]
+    """Each one's, those that did not come through among them."""
+    came_through: bool
+    """Whether any seed did neither diverge nor fail."""
 
 
 def curves(report: Report, what: What) -> list[Curve]:
@@ -69,15 +73,19 @@ def curves(report: Report, what: What) -> list[Curve]:
 
 
 def _curve(variant: int, row: Row, what: What) -> Curve:
-    seeds = {each.seed: _thinned(_points(each, what)) for each in row.trials}
+    seeds = {each.seed: points for each in row.trials if (points := _points(each, what))}
+    steps = sorted({point.step for points in seeds.values() for point in points}, reverse=True)
+    kept = set(steps[:: -(-len(steps) // N_POINTS) or 1])  # the last one among them
+    thinned = {seed: tuple(point for point in points if point.step in kept) for seed, points in seeds.items()}
+    good = [
+        each.seed for each in row.trials if each.status not in ("diverged", "failed") and each.seed in seeds
+    ]
     by_step: dict[int, list[CurvePoint]] = {}
-    for points in seeds.values():
-        for point in points:
+    for seed in good or seeds:
+        for point in thinned[seed]:
             by_step.setdefault(point.step, []).append(point)
     together = [_together(by_step[step]) for step in sorted(by_step)]
-    return Curve(
-        variant, row.name, tuple(together), {seed: points for seed, points in seeds.items() if points}
-    )
+    return Curve(variant, row.name, tuple(together), thinned, bool(good))
 
 
 def _points(trial: Found, what: What) -> list[CurvePoint]:
@@ -87,12 +95,6 @@ def _points(trial: Found, what: What) -> list[CurvePoint]:
         if value is not None and math.isfinite(value):
             found.append(CurvePoint(point.step, point.n_tokens, point.seconds, value, value, value, 1))
     return found
-
-
-def _thinned(points: list[CurvePoint]) -> tuple[CurvePoint, ...]:
-    """So few of them, evenly by their place in the training, the last one among them: the same steps for all seeds."""
-    every = -(-len(points) // N_POINTS) or 1
-    return tuple(point for i, point in enumerate(reversed(points)) if i % every == 0)[::-1]
 
 
 def _together(points: Iterable[CurvePoint]) -> CurvePoint:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from zoo.ablation.report.numbers import prefix_of
+from zoo.ablation.report.numbers import prefix_of, short
 
 Style = Literal[
     "axis", "grid", "zero", "front", "line", "seed", "band", "bar", "mark", "hollow", "tick", "label", "name"
@@ -37,6 +37,8 @@ class Path:
     points: tuple[Point, ...]
     style: Style
     variant: int | None = None
+    is_clipped: bool = False
+    """Whether it ends at the drawing's frame."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,11 @@ class Drawing:
     height: float
     title: str
     """What it shows, for whoever does not see it."""
+    names: tuple[str, ...] = ()
+    """Of the variants."""
     shapes: list[Shape] = field(default_factory=list)
+    frame: tuple[float, float, float, float] | None = None
+    """Left, upper, right and lower edge of where lines that are clipped may be."""
 
 
 def colour(variant: int) -> str:
@@ -101,17 +107,17 @@ def symbol(variant: int) -> Symbol:
     return SYMBOLS[variant % len(SYMBOLS)]
 
 
-def text_width(text: str, size: float = FONT) -> float:
+def text_width(text: str, size: float = FONT, *, is_bold: bool = False) -> float:
     """About how wide a text is, on the safe side."""
-    units = sum(0.9 if each in _WIDE else 0.36 if each in _NARROW else 0.6 for each in text)
-    return units * size
+    units = sum(0.95 if each in _WIDE else 0.38 if each in _NARROW else 0.62 for each in text)
+    return units * size * (1.1 if is_bold else 1.0)
 
 
-def cut(text: str, width: float, size: float = FONT) -> str:
+def cut(text: str, width: float, *, is_bold: bool = False) -> str:
     """A text that fits into a width, with an ellipsis where it was cut."""
-    if text_width(text, size) <= width:
+    if text_width(text, is_bold=is_bold) <= width:
         return text
-    while text and text_width(f"{text}…", size) > width:
+    while text and text_width(f"{text}…", is_bold=is_bold) > width:
         text = text[:-1]
     return f"{text.rstrip()}…"
 
@@ -132,6 +138,10 @@ class Scale:
 
     def _of(self, value: float) -> float:
         return math.log(value) if self.is_log else value
+
+    def texts(self, ticks: Sequence[float]) -> list[str]:
+        """What stands at ticks."""
+        return [short(each) for each in ticks] if self.is_log else tick_texts(ticks)
 
     def ticks(self, n: int) -> list[float]:
         """About n round numbers within it."""
@@ -188,7 +198,7 @@ def axes(
     """Grid, ticks and titles of a chart; y.start is its lower edge."""
     left, right, bottom, top = x.start, x.end, y.start, y.end
     ticks = y.ticks(n_y)
-    for value, text in zip(ticks, tick_texts(ticks), strict=True):
+    for value, text in zip(ticks, y.texts(ticks), strict=True):
         drawing.shapes.append(Path(((left, y(value)), (right, y(value))), "grid"))
         drawing.shapes.append(Words((left - 6, y(value)), text, anchor="end"))
     x_axis(drawing, x, bottom, top, title=x_title, n=n_x)
@@ -199,7 +209,7 @@ def x_axis(drawing: Drawing, x: Scale, bottom: float, top: float, *, title: str,
     """The horizontal axis with its grid."""
     ticks = x.ticks(n)
     free = -math.inf
-    for value, text in zip(ticks, tick_texts(ticks), strict=True):
+    for value, text in zip(ticks, x.texts(ticks), strict=True):
         at = x(value)
         drawing.shapes.append(Path(((at, bottom), (at, top)), "grid"))
         half = text_width(text, SMALL) / 2

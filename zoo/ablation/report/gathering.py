@@ -14,6 +14,7 @@ from zoo.ablation.matching import LENGTH
 from zoo.ablation.plan import Plan, Variant
 from zoo.ablation.power import detectable
 from zoo.ablation.report.environment import Environments, environments
+from zoo.ablation.report.numbers import decimals_for
 from zoo.ablation.report.texts import SeedTest, Texts, scored_split
 from zoo.ablation.results import Found, Results
 from zoo.ablation.running import chosen
@@ -109,6 +110,10 @@ class Report:
     tests: tuple[SeedTest, ...] = field(default=())
 
     @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(row.name for row in self.rows)
+
+    @property
     def base(self) -> Row:
         return self.rows[0]
 
@@ -119,6 +124,18 @@ class Report:
     @property
     def trials(self) -> list[Found]:
         return [each for row in self.rows for each in row.trials]
+
+    def decimals(self, name: str = "") -> int:
+        """Digits behind the point of a score, by default of the compared one."""
+        found = [row.scores[name or self.metric] for row in self.rows if (name or self.metric) in row.scores]
+        return decimals_for([each.spread for each in found], [each.mean for each in found])
+
+    @property
+    def difference_decimals(self) -> int:
+        """The same of differences, which spread less where seeds are pairs; two digits more at most."""
+        found = [row.comparison for row in self.rows if row.comparison]
+        own = decimals_for([each.spread for each in found], [each.difference for each in found])
+        return min(max(own, self.decimals()), self.decimals() + 2)
 
     def detectable(self) -> list[tuple[int, float]]:
         """Numbers of seeds, and the smallest difference in the metric's unit that so many find in 4 of 5 experiments

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from zoo.ablation.report.charts import legend_sample
 from zoo.ablation.report.drawing import Drawing, colour_class
 from zoo.ablation.report.gathering import Report
+from zoo.ablation.report.legends import legend_sample
 from zoo.ablation.report.svg import escape, svg
 
 WIDE, NARROW = 980.0, 350.0
@@ -70,6 +70,6 @@ def choosable(charts: dict[str, str], choices: str, caption: str, legend: str) -
         for name, chart in charts.items()
     )
     return (
-        f'<div class="choosable"><div class="bar">{choices}</div>{legend}{figures}'
+        f'<div class="choosable"><div class="choices">{choices}</div>{legend}{figures}'
         f'<p class="caption">{caption}</p></div>'
     )

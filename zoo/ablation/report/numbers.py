@@ -66,10 +66,20 @@ def short(value: float | None, unit: str = "", *, n_digits: int = 3) -> str:
     size = abs(value) / factor
     digits = 0 if size == 0 else max(n_digits - 1 - math.floor(math.log10(size)), 0)
     text = f"{size:.{min(digits, 4)}f}"
-    if "." in text:
+    if "." in text and float(text) == size:
         text = text.rstrip("0").rstrip(".")
     sign = MINUS if value < 0 else ""
     return f"{sign}{text} {prefix}{unit}".rstrip()
+
+
+def time_text(seconds: float | None) -> str:
+    """A time in a unit that suits it: 0.8 s, 43 s, 4.2 min, 31 h."""
+    if seconds is None:
+        return MISSING
+    for size, unit in ((86_400.0, "d"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
+    return f"{seconds:.{0 if seconds >= 10 else 1}f} s"
 
 
 def prefix_of(value: float, *, least: float = 1000.0) -> tuple[float, str]:

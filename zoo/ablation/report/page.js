@@ -48,7 +48,7 @@ for (const box of all(document, ".choosable")) {
       switches.forEach((each) => each.setAttribute("aria-pressed", String(isAlone || each === button)));
       apply();
     });
-    const point = (isOn) => all(box, "figure svg").forEach((svg) => {
+    const point = (isOn) => all(box, ".chart > svg").forEach((svg) => {
       svg.classList.toggle("pointed", isOn);
       all(svg, ".v").forEach((group) => group.classList.toggle("near", isOn && group.dataset.v === button.dataset.v));
     });
@@ -59,7 +59,7 @@ for (const box of all(document, ".choosable")) {
 
 const told = document.getElementById("told");
 const REACH = 34; // how near, in pixels of the screen
-for (const svg of all(document, ".chart svg")) {
+for (const svg of all(document, ".chart > svg")) {
   const marks = all(svg, "[data-t]");
   const leave = () => {
     told.hidden = true;
@@ -74,16 +74,15 @@ for (const svg of all(document, ".chart svg")) {
     let best = null;
     let least = (REACH * scale) ** 2;
     for (const mark of marks) {
-      const group = mark.closest(".v");
-      if (group && group.classList.contains("off")) continue;
+      if (mark.closest(".v").classList.contains("off")) continue;
       const away = (mark.dataset.x - x) ** 2 + (mark.dataset.y - y) ** 2;
       if (away < least) [best, least] = [mark, away];
     }
     if (!best) return leave();
-    const variant = best.closest(".v")?.dataset.v;
+    const {v: variant, n: name} = best.closest(".v").dataset;
     svg.classList.add("pointed");
     all(svg, ".v").forEach((each) => each.classList.toggle("near", each.dataset.v === variant));
-    told.textContent = best.dataset.t;
+    told.textContent = `${name}, ${best.dataset.t}`;
     told.hidden = false;
     const left = frame.left + best.dataset.x / scale + 12;
     const top = frame.top + best.dataset.y / scale + 12;

@@ -6,7 +6,7 @@ from importlib import resources
 
 from zoo.ablation.matching import LENGTH
 from zoo.ablation.report import sentences
-from zoo.ablation.report.charts import differences
+from zoo.ablation.report.difference_chart import differences
 from zoo.ablation.report.drawing import COLOURS, DARK_COLOURS
 from zoo.ablation.report.gathering import Report
 from zoo.ablation.report.markup import Section, bullets, chart, name_of, text_of

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from zoo.ablation.report.charts import AGAINST, learning_curves, trade_off
+from zoo.ablation.report.cost_chart import trade_off
+from zoo.ablation.report.curve_chart import AGAINST, learning_curves
 from zoo.ablation.report.curves import What, curves
 from zoo.ablation.report.gathering import Report
 from zoo.ablation.report.markup import Section, chart, choice, choosable, legend
@@ -28,7 +29,8 @@ def curves_section(report: Report) -> Section:
     choices = choice("what", known) + choice("against", list(AGAINST.items()))
     caption = (
         "A line is the mean over seeds, its band reaches from the lowest to the highest; point at one to see its "
-        "seeds. What lies far above all others is drawn at the upper edge."
+        "seeds. A training that diverged or failed is left out of its variant's mean. What lies far above all others, "
+        "and the start, may lie outside."
     )
     return "curves", "Learning curves", choosable(charts, choices, caption, legend(report))
 

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from zoo.ablation.report import sentences
-from zoo.ablation.report.charts import report_decimals
 from zoo.ablation.report.columns import columns
 from zoo.ablation.report.gathering import Report
 from zoo.ablation.report.markup import Section, bullets, name_of
-from zoo.ablation.report.numbers import MISSING, fixed, p_text, with_spread
+from zoo.ablation.report.numbers import MISSING, fixed, p_text, time_text, with_spread
 from zoo.ablation.report.svg import escape
 from zoo.ablation.report.texts import outcomes
-from zoo.training.plan import duration
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def _all_scores(report: Report, names: Sequence[str]) -> list[_Line]:
     for row in report.rows:
         found = [row.scores[name] for name in names]
         cells = [
-            _Cell(with_spread(each.mean, each.spread, report_decimals(report, name)), each.mean)
+            _Cell(with_spread(each.mean, each.spread, report.decimals(name)), each.mean)
             for each, name in zip(found, names, strict=True)
         ]
         lines.append(_Line(row.name, cells))
@@ -125,7 +123,7 @@ def trainings_section(report: Report) -> Section:
             f"<b><bdi>{escape(name)}</bdi>, seed {seed}</b>: {escape(status)}{': ' if reason else ''}{escape(reason)}"
             for name, seed, status, reason in lost
         )
-    decimals = report_decimals(report)
+    decimals = report.decimals()
     lines = []
     for each in report.trials:
         score, status = each.scores.get(report.metric), each.status or "not ended"
@@ -135,7 +133,7 @@ def trainings_section(report: Report) -> Section:
             _Cell(fixed(score, decimals), score),
             _Cell(f"{each.steps:,}", each.steps),
             _Cell(f"{each.n_tokens:,}", each.n_tokens),
-            _Cell(duration(each.seconds) if each.seconds else MISSING, each.seconds or None),
+            _Cell(time_text(each.seconds or None), each.seconds or None),
             _Cell(each.run, each.run, "text"),
         ]
         lines.append(_Line(each.variant, cells))

@@ -15,7 +15,7 @@ from zoo.ablation.report.drawing import (
     Drawing,
     Mark,
     Path,
-    Shape,
+    Words,
     colour,
     dash,
     symbol,
@@ -24,6 +24,7 @@ from zoo.ablation.report.svg import symbol_points
 
 _DPI = 200
 _POINTS_PER_INCH = 96  # of our drawings, as of SVG
+_SIZE = 72 / _POINTS_PER_INCH  # of such a point, in those of matplotlib
 
 
 def can_draw() -> bool:
@@ -33,6 +34,7 @@ def can_draw() -> bool:
 
 def png(drawing: Drawing) -> bytes:
     """The drawing as a file's content, on white."""
+    from matplotlib import patches
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -43,51 +45,62 @@ def png(drawing: Drawing) -> bytes:
     axes.set_ylim(drawing.height, 0)
     axes.axis("off")
     for place, shape in enumerate(drawing.shapes):
-        _add(axes, shape, place + 1)
+        artist = _path(axes, shape) if isinstance(shape, Path) else _symbol_or_words(axes, shape)
+        if artist is None:
+            continue
+        artist.set_zorder(place + 1)
+        if drawing.frame and isinstance(shape, Path) and shape.is_clipped:
+            left, top, right, bottom = drawing.frame
+            frame = patches.Rectangle((left, top), right - left, bottom - top, transform=axes.transData)
+            artist.set_clip_path(frame)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
 
 
-def _add(axes: Any, shape: Shape, order: int) -> None:
+def _path(axes: Any, path: Path) -> Any:
+    """A line or an area; None of a seed's line, which figures go without."""
     from matplotlib import patches
 
-    size = 72 / _POINTS_PER_INCH  # matplotlib's points
-    if isinstance(shape, Path):
-        ink = INK if shape.variant is None else colour(shape.variant)
-        if shape.style == "seed":
-            return
-        if shape.style == "band":
-            axes.add_patch(
-                patches.Polygon(shape.points, closed=True, fc=ink, ec="none", alpha=0.13, zorder=order)
-            )
-            return
-        xs, ys = zip(*shape.points, strict=True)
-        colours = {"axis": MUTED, "grid": GRID, "front": MUTED, "zero": INK}
-        widths = {"axis": 1.0, "grid": 1.0, "front": 1.5, "zero": 1.5}
-        width = widths.get(shape.style, 2.0) * size
-        line = {"front": "3 3", "line": dash(shape.variant or 0)}.get(shape.style, "")
-        lengths = [float(each) * size / width for each in line.split()]
-        style: Any = (0, lengths) if lengths else "solid"
-        axes.plot(
-            xs, ys, color=colours.get(shape.style, ink), lw=width, ls=style, zorder=order,
-            solid_capstyle="butt", dash_capstyle="butt",
-        )  # fmt: skip
-    elif isinstance(shape, Mark):
+    ink = INK if path.variant is None else colour(path.variant)
+    if path.style == "seed":
+        return None
+    if path.style == "band":
+        return axes.add_patch(patches.Polygon(path.points, closed=True, fc=ink, ec="none", alpha=0.13))
+    xs, ys = zip(*path.points, strict=True)
+    colours = {"axis": MUTED, "grid": GRID, "front": MUTED, "zero": INK}
+    widths = {"axis": 1.0, "grid": 1.0, "front": 1.5, "zero": 1.5}
+    width = widths.get(path.style, 2.0) * _SIZE
+    dashes = {"front": "3 3", "line": dash(path.variant or 0)}.get(path.style, "").split()
+    style: Any = (0, [float(each) * _SIZE / width for each in dashes]) if dashes else "solid"
+    (line,) = axes.plot(
+        xs,
+        ys,
+        color=colours.get(path.style, ink),
+        lw=width,
+        ls=style,
+        solid_capstyle="butt",
+        dash_capstyle="butt",
+    )
+    return line
+
+
+def _symbol_or_words(axes: Any, shape: Mark | Words) -> Any:
+    from matplotlib import patches
+
+    if isinstance(shape, Mark):
         ink, kind = colour(shape.variant), symbol(shape.variant)
         fill, edge = (ink, "none") if shape.style == "mark" else ("white", ink)
-        look: Any = {"fc": fill, "ec": edge, "lw": 1.3 * size, "zorder": order}
+        look: Any = {"fc": fill, "ec": edge, "lw": 1.3 * _SIZE}
         if kind == "circle":
-            axes.add_patch(patches.Circle(shape.at, shape.size, **look))
-        else:
-            axes.add_patch(patches.Polygon(symbol_points(kind, shape.at, shape.size), closed=True, **look))
-    else:
-        ink = MUTED if shape.style == "tick" else INK
-        if shape.style == "name" and shape.variant is not None:
-            ink = colour(shape.variant)
-        axes.text(
-            *shape.at, shape.text, color=ink, fontsize=(SMALL if shape.style == "tick" else FONT) * size,
-            ha={"start": "left", "middle": "center", "end": "right"}[shape.anchor], va="center_baseline",
-            rotation=90 if shape.is_upright else 0, rotation_mode="anchor", parse_math=False, zorder=order,
-            weight="bold" if shape.style == "name" else "normal",
-        )  # fmt: skip
+            return axes.add_patch(patches.Circle(shape.at, shape.size, **look))
+        return axes.add_patch(patches.Polygon(symbol_points(kind, shape.at, shape.size), closed=True, **look))
+    ink = MUTED if shape.style == "tick" else INK
+    if shape.style == "name" and shape.variant is not None:
+        ink = colour(shape.variant)
+    return axes.text(
+        *shape.at, shape.text, color=ink, fontsize=(SMALL if shape.style == "tick" else FONT) * _SIZE,
+        ha={"start": "left", "middle": "center", "end": "right"}[shape.anchor], va="center_baseline",
+        rotation=90 if shape.is_upright else 0, rotation_mode="anchor", parse_math=False,
+        weight="bold" if shape.style == "name" else "normal",
+    )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.ablation.report.charts import difference_decimals
 from zoo.ablation.report.gathering import Report, Row
 from zoo.ablation.report.numbers import fixed
 from zoo.ablation.telling import detection_text
@@ -18,6 +17,8 @@ _HELD = {
     "tokens": "Tokens are held equal",
     "minutes": "Minutes of training are held equal, however many steps they are",
 }
+
+_N_NAMED = 4
 
 
 def lead(report: Report) -> str:
@@ -45,7 +46,10 @@ def headline(report: Report) -> str:
     if not texts:
         return f"No variant can be told from the base in {report.title} with these seeds."
     if unclear:
-        texts.append(f"Not told from the base: {', '.join(row.name for row in unclear)}.")
+        told = ", ".join(row.name for row in unclear)
+        texts.append(
+            f"Not told from the base: {told if len(unclear) <= _N_NAMED else f'{len(unclear)} others'}."
+        )
     return " ".join(texts)
 
 
@@ -85,7 +89,7 @@ def seeds_text(report: Report) -> list[str]:
     n = len(report.seeds)
     known = dict(report.detectable())
     if n in known and report.spread is not None:
-        decimals = difference_decimals(report)
+        decimals = report.difference_decimals
         others = ", ".join(
             f"{fixed(value, decimals)} with {each}" for each, value in known.items() if each > n
         )

@@ -39,14 +39,25 @@ def svg(drawing: Drawing, *, is_file: bool = False) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{FAMILY}">',
         f"<title>{escape(drawing.title)}</title>{ground}",
     ]
-    for variant, shapes in groupby(drawing.shapes, key=lambda shape: shape.variant):
+    kinds = groupby(
+        drawing.shapes, key=lambda shape: (shape.variant, isinstance(shape, Path) and shape.is_clipped)
+    )
+    for (variant, is_clipped), shapes in kinds:
         inner = "".join(_shape(shape, is_file) for shape in shapes)
-        parts.append(
-            inner
-            if variant is None
-            else f'<g class="v {colour_class(variant)}" data-v="{variant}">{inner}</g>'
-        )
+        if is_clipped and drawing.frame:
+            inner = _clipped(inner, drawing.frame)
+        if variant is not None:
+            name = f' data-n="{escape(drawing.names[variant])}"' if variant < len(drawing.names) else ""
+            inner = f'<g class="v {colour_class(variant)}" data-v="{variant}"{name}>{inner}</g>'
+        parts.append(inner)
     return "".join([*parts, "</svg>"])
+
+
+def _clipped(inner: str, frame: tuple[float, float, float, float]) -> str:
+    """Shapes within a frame: an inner drawing in the same coordinates, which ends at its edges."""
+    left, top, right, bottom = frame
+    x, y, width, height = (_n(each) for each in (left, top, right - left, bottom - top))
+    return f'<svg x="{x}" y="{y}" width="{width}" height="{height}" viewBox="{x} {y} {width} {height}">{inner}</svg>'
 
 
 def escape(text: str) -> str:

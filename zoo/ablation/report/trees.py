@@ -65,7 +65,7 @@ def _value(value: Any, mark: str) -> str:
     lines = "".join(
         f"<li><code>{escape(key)}</code> {escape(value_text(each))}</li>" for key, each in keys.items()
     )
-    return f"<details><summary>{name}</summary><ul>{lines}</ul></details>"
+    return f'<details class="part"><summary>{name}</summary><ul>{lines}</ul></details>'
 
 
 def value_text(value: Any) -> str:

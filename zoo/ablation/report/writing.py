@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zoo.ablation.kept import ABLATION_FILE, kept_plan
-from zoo.ablation.report.charts import AGAINST, differences, learning_curves, trade_off
+from zoo.ablation.report.cost_chart import trade_off
+from zoo.ablation.report.curve_chart import AGAINST, learning_curves
 from zoo.ablation.report.curves import What, curves
+from zoo.ablation.report.difference_chart import differences
 from zoo.ablation.report.drawing import Drawing
 from zoo.ablation.report.gathering import Report, gather
 from zoo.ablation.report.latex import latex
@@ -74,7 +76,6 @@ def write_report(report: Report, out: Path) -> list[Path]:
 
 def figures_of(report: Report) -> dict[str, Drawing]:
     """Each chart as a figure that stands alone, by the name of its file."""
-    names = [row.name for row in report.rows]
     found: dict[str, Drawing | None] = {"differences": differences(report, width=FIGURE_WIDTH)}
     whats: list[tuple[What, str]] = [("loss", "Validation loss")]
     if report.curve_title:
@@ -83,7 +84,7 @@ def figures_of(report: Report) -> dict[str, Drawing]:
         known = curves(report, what)
         for against in AGAINST:
             found[f"{what}_by_{against}"] = learning_curves(
-                known, title=title, against=against, width=FIGURE_WIDTH, legend=names
+                known, title=title, against=against, width=FIGURE_WIDTH, has_legend=True
             )
     for cost in report.costs:
         found[f"quality_by_{cost.name}"] = trade_off(report, cost, width=FIGURE_WIDTH, has_legend=True)
