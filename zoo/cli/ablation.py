@@ -1,4 +1,4 @@
-"""The command ablate: many runs compared."""
+"""The commands ablate and report: many runs compared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.cli.arguments import Force, Plugins, Quiet, one, split, usage_error
+from zoo.cli.arguments import Force, Plugins, Quiet, load_plugins, one, split, usage_error
 
 if TYPE_CHECKING:
     from zoo.ablation.plan import Plan, Trial
