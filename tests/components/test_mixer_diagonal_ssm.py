@@ -99,6 +99,21 @@ def test_long_sequences_of_short_steps_are_right_to_float32():
     )
 
 
+@torch.no_grad()
+def test_parameters_of_bfloat16_filter_in_float32():
+    module, _ = made()
+    module = module.bfloat16()
+    x, cache = torch.randn(B, 9, D).bfloat16(), module.new_cache()
+    full = run(module, x)
+    steps = [
+        module(x[:, i:j], mask=Mask(causal=True, offset=i), position=None, cache=cache)
+        for i, j in ((0, 7), (7, 8), (8, 9))
+    ]
+    assert full.dtype == torch.bfloat16
+    assert cache.state[0].dtype == torch.float32
+    assert_close(torch.cat(steps, 1), full, rtol=0.02, atol=0.02)
+
+
 @pytest.mark.parametrize(
     ("start", "frequencies"),
     [

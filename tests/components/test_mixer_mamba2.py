@@ -147,6 +147,8 @@ def test_what_a_layer_is_set_by_reaches_the_matrices_and_leaves_the_first_values
     assert 0.01 <= steps.min() < 0.02
     assert 0.1 < steps.max() <= 0.2
     assert steps.log().mean().item() == pytest.approx(0.5 * math.log(0.01 * 0.2), abs=0.4)
+    exact = build(language_model(type="mamba2", d_head=2, min_step=0.5, max_step=0.5)).decoder.layers[0].mixer
+    assert_close(F.softplus(exact.forwards.step_bias.data), torch.full((64,), 0.5))
     assert 1 <= scan.log_a.exp().min() < 2.5
     assert 14 < scan.log_a.exp().max() <= 16
     assert scan.skip.eq(1).all()

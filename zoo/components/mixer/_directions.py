@@ -61,7 +61,8 @@ class Scan(nn.Module, ABC):
         """rows [N, L, D] -> [N, L, D] and the state, tensors [N, ...], after the last token.
 
         Without a state it begins with `new_state`, and no state is worked out: () is given back. `valid`, bool [N, L],
-        says which places hold a token, the first ones of each row; None: all. What it gives at others nobody reads.
+        says which places hold a token, the first ones of each row; None: all. Others hold zeros, and what it gives
+        there nobody reads.
         """
 
 

@@ -124,13 +124,12 @@ class _Scan(Scan):
 
     def new_state(self, n: int) -> State:
         """s [n, D, N / 2, 2], real and imaginary parts: zeros."""
-        return (self.c.new_zeros(n, *self.c.shape),)
+        return (self.c.new_zeros(n, *self.c.shape, dtype=_wide(self.c)),)
 
     def forward(
         self, rows: Tensor, state: State | None = None, *, valid: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        wide = torch.promote_types(rows.dtype, torch.float32)
-        u = rows.to(wide)
+        u = rows.to(_wide(rows))
         with without_autocast(rows.device):
             after: State = ()
             if state is None:
@@ -142,13 +141,14 @@ class _Scan(Scan):
 
     def _system(self) -> tuple[Tensor, Tensor, Tensor]:
         """Δ A, B̄ and C: complex [D, N / 2] each."""
-        a = torch.complex(-self.log_decay.exp(), self.frequency)
-        z = self.log_step.exp()[:, None] * a
+        wide = _wide(self.c)
+        a = torch.complex(-self.log_decay.to(wide).exp(), self.frequency.to(wide))
+        z = self.log_step.to(wide).exp()[:, None] * a
         # exp(z) - 1 without the loss of digits where z is small, as for short steps
         half = torch.sin(z.imag / 2)
         real = torch.expm1(z.real) * z.imag.cos() - 2 * half.square()
         held = torch.complex(real, z.real.exp() * z.imag.sin()) / a
-        return z, held, torch.view_as_complex(self.c)
+        return z, held, torch.view_as_complex(self.c.to(wide))
 
     def _filtered(self, u: Tensor) -> Tensor:
         """y of whole sequences: [N, L, D] -> [N, L, D]."""
@@ -174,6 +174,10 @@ class _Scan(Scan):
         u = u.gather(1, places.clamp(min=0)[..., None].expand_as(u)) * (places >= 0)[..., None]
         new = (z * lengths[..., None]).exp() * s + b * _faded_sum(u.transpose(1, 2), z)
         return y, (torch.view_as_real(new),)
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def grid_sizes(length: int) -> tuple[int, int]:

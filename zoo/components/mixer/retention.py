@@ -156,8 +156,8 @@ class _Scan(Scan):
             q, k = self._turned(q, k, n_before)
         heads = torch.arange(self.n_heads, dtype=torch.float64, device=rows.device)
         decay = torch.log1p(-(2 ** (-5 - heads)))[:, None, None].expand(len(rows), -1, 1, rows.shape[1])
-        if valid is not None:  # where there is no token the state stays: nothing is added, and nothing fades
-            decay, k = decay * valid[:, None, None], k * valid[..., None, None]
+        if valid is not None:  # where there is no token nothing fades; a row of zeros adds nothing
+            decay = decay * valid[:, None, None]
         y, after = decayed_sums(
             q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)[:, :, None], decay, before
         )
