@@ -207,9 +207,10 @@ def bench_text(measured: Sequence[Measured]) -> str:
         *aligned(rows, n_left=1),
     ]
     for title in dict.fromkeys(each.title for each in measured):
-        grown = exponent([each for each in measured if each.title == title])
-        if grown is not None:
-            lines.append(f"{title}: a training step takes length ** {grown:.2f}")
+        own = [each for each in measured if each.title == title]
+        if (grown := exponent(own)) is not None:
+            ends = f"from length {own[0].length:,} to {own[-1].length:,}"
+            lines.append(f"{title}: {ends} the time of a training step grows as length ** {grown:.2f}")
     return "\n".join(lines)
 
 
