@@ -144,6 +144,8 @@ def test_told_to_end_all_trainings_save_and_the_same_command_goes_on(
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         process = started(file, "--jobs", "2")
         until_there(process, checkpoints, "step-*")
+        while not children(process.pid):  # the second time they are there before it listens to signals
+            time.sleep(0.1)
         process.send_signal(number)
         assert process.wait(LIMIT_S) == code
         assert any(checkpoints.glob("step-*"))

@@ -153,7 +153,7 @@ class _RayTask:
         return found
 
     def cancel(self) -> None:
-        self._ray.cancel(self._reference)
+        self._ray.cancel(self._reference, force=True)  # its process dies, of which the training is told
 
 
 class Slurm:

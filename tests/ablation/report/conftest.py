@@ -12,7 +12,7 @@ from zoo.ablation.kept import keep
 from zoo.ablation.plan import Plan, make_plan
 from zoo.ablation.report.gathering import Report, gather
 from zoo.ablation.results import Found, Point, Results
-from zoo.ablation.spec import AblationSpec
+from zoo.ablation.spec import read
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> | \\end{table} `a` ${b} \u202e"
 SEEDS = (1, 2, 3)
@@ -30,7 +30,7 @@ Make = Callable[[Mapping[str, Sequence[float | None]]], Report]
 @pytest.fixture(scope="session")
 def plan() -> Plan:
     """Three variants of a tiny translation."""
-    spec = AblationSpec.model_validate(
+    document = read(
         {
             "base": "quickstart",
             "scale": "tiny",
@@ -42,7 +42,7 @@ def plan() -> Plan:
             "seeds": list(SEEDS),
         }
     )
-    return make_plan(spec, folder=Path())
+    return make_plan(document)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def results_of(plan: Plan, scores: Mapping[str, Sequence[float | None]]) -> Resu
                 seconds=40.0 + trial.seed,
             )
         )
-    return Results("bleu", "BLEU", True, tuple(found))
+    return Results("bleu", "BLEU", True, tuple(found), plan)
 
 
 def curve(seed: int, score: float) -> tuple[Point, ...]:

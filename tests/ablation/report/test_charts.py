@@ -232,10 +232,11 @@ def test_numbers_have_as_many_digits_as_mean_something(text: str, expected: str)
 
 @pytest.mark.parametrize(
     ("spreads", "values", "expected"),
-    [([0.34, 1.2], [30.0], 2), ([12.0], [300.0], 0), ([None, 0.0], [3.14159], 3), ([None], [None], 2),
+    [([0.34, 1.2], [30.0], 2), ([0.0083, 0.00001, 0.008], [3.5], 4),
+     ([12.0], [300.0], 0), ([None, 0.0], [3.14159], 3), ([None], [None], 2),
      ([0.00012], [1.0], 5), ([None], [35_000.0], 0)],
 )  # fmt: skip
-def test_decimals_follow_the_smallest_spread(
+def test_decimals_follow_the_middle_spread(
     spreads: list[float | None], values: list[float | None], expected: int
 ) -> None:
     assert decimals_for(spreads, values) == expected

@@ -82,7 +82,9 @@ def test_what_can_and_what_cannot_be_concluded_comes_first(report: Report) -> No
 
 def test_a_variant_that_always_diverged_is_a_result(plan: Plan, tmp_path: Path) -> None:
     scores = {**SCORES, "lost": (None, None, None)}
-    text = read(page(gather(plan, results_of(plan, scores), tmp_path))).all("section")[0].text
+    made = page(gather(plan, results_of(plan, scores), tmp_path))
+    assert variants_table(made)["lost"]["Verdict"].text == "diverged"
+    text = read(made).all("section")[0].text
     shown, not_shown = text.index("What can be concluded"), text.index("What cannot")
     assert shown < text.index("lost diverged with all 3 seeds") < not_shown
 

@@ -77,7 +77,7 @@ def columns(report: Report) -> list[Column]:
             "Verdict",
             "better or worse than the base where the corrected p allows it",
             of(lambda c: {"better": 0.0, "unclear": 1.0, "worse": 2.0}[c.verdict]),
-            compared(lambda c: c.verdict),
+            lambda row: "diverged" if row.has_diverged else row.comparison.verdict if row.comparison else "",
         ),
         Column(
             "Parameters",

@@ -64,6 +64,11 @@ class Row:
     def is_base(self) -> bool:
         return self.comparison is None
 
+    @property
+    def has_diverged(self) -> bool:
+        """Whether it did with every seed."""
+        return all(each.status == "diverged" for each in self.trials)
+
 
 @dataclass(frozen=True)
 class Cost:

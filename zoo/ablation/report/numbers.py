@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from statistics import median_low
 
 MISSING = "–"
 """Stands where a number is not known."""
@@ -13,11 +14,11 @@ MINUS = "−"
 def decimals_for(spreads: Iterable[float | None], values: Iterable[float | None]) -> int:
     """The digits behind the point with which scores are shown together.
 
-    Two significant digits of their smallest spread; four of the largest value where no spread is known.
+    Two significant digits of the middle one of their spreads; four of the largest value where no spread is known.
     """
     known = [spread for spread in spreads if spread]
     if known:
-        return _decimals(min(known), 2)
+        return _decimals(median_low(known), 2)
     sizes = [abs(value) for value in values if value is not None and math.isfinite(value) and value]
     return _decimals(max(sizes), 4) if sizes else 2
 

@@ -65,7 +65,7 @@ def by_verdict(report: Report, verdict: str) -> list[Row]:
 
 def untrained(report: Report) -> list[Row]:
     """The variants that diverged with every seed."""
-    return [row for row in report.variants if all(each.status == "diverged" for each in row.trials)]
+    return [row for row in report.variants if row.has_diverged]
 
 
 def shown(report: Report) -> list[str]:

@@ -169,8 +169,14 @@ def scored_split(plan: Plan) -> str:
 
 
 def _given(row: Row) -> dict[str, str]:
-    texts = {name: value for name, value in row.items() if isinstance(value, str)}
-    return {name: one_line(value) for name, value in texts.items()}
+    """The texts of a row; of several for one field, such as further references, each on its own."""
+    found = {}
+    for name, value in row.items():
+        texts = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []
+        for i, text in enumerate(texts):
+            if isinstance(text, str):
+                found[name if isinstance(value, str) else f"{name} {i + 1}"] = one_line(text)
+    return found
 
 
 def _apart(outputs: Sequence[str]) -> float:
