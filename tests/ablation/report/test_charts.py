@@ -11,7 +11,7 @@ import pytest
 
 from tests.ablation.report.conftest import HOSTILE, SCORES, results_of
 from zoo.ablation.plan import Plan
-from zoo.ablation.report.cost_chart import trade_off
+from zoo.ablation.report.cost_chart import _side_by_side, trade_off
 from zoo.ablation.report.curve_chart import learning_curves
 from zoo.ablation.report.curves import N_POINTS, curves
 from zoo.ablation.report.difference_chart import differences, pair_differences
@@ -180,6 +180,27 @@ def test_variants_of_one_cost_stand_side_by_side(report: Report) -> None:
     assert drawing is not None
     xs = sorted(each.at[0] for each in drawing.shapes if isinstance(each, Mark))
     assert all(b - a > 8 for a, b in pairwise(xs))
+
+
+def test_the_front_goes_through_the_points_that_are_on_it(report: Report) -> None:
+    assert any(sum(cost.is_on_front) > 1 for cost in report.costs)
+    for cost in report.costs:
+        drawing = trade_off(report, cost, width=600.0)
+        assert drawing is not None
+        marks = [each for each in drawing.shapes if isinstance(each, Mark)]
+        on_it = sorted(each.at for each in marks if each.told.endswith("on the front"))
+        lines = [each for each in drawing.shapes if isinstance(each, Path) and each.style == "front"]
+        assert len(lines) == (len(on_it) > 1)
+        for line in lines:
+            assert list(line.points[::2]) == on_it
+            assert [(x1, y0) for (_, y0), (x1, _) in pairwise(on_it)] == list(line.points[1::2])
+
+
+def test_so_many_variants_of_one_cost_stay_near_it() -> None:
+    found = _side_by_side([100.0] * 12 + [160.0])
+    assert max(found[:12]) - min(found[:12]) == pytest.approx(36.0)
+    assert sum(found[:12]) / 12 == pytest.approx(100.0)
+    assert found[12] == 160.0
 
 
 @pytest.mark.parametrize(

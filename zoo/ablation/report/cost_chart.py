@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from zoo.ablation.report.drawing import (
     FONT,
@@ -21,7 +22,9 @@ from zoo.ablation.report.legends import add_legend
 from zoo.ablation.report.numbers import short, time_text, with_spread
 
 _LEFT = 58.0
-_APART = 11.0
+_SAME = 3.0  # what is nearer than this has one cost, as far as is seen
+_APART = 11.0  # between points of one cost
+_REACH = 36.0  # of all of them together: more would tell of other costs
 
 _Box = tuple[float, float, float, float]
 
@@ -49,19 +52,16 @@ def trade_off(report: Report, cost: Cost, *, width: float, has_legend: bool = Fa
     ]
     y = scale_of(reach, height - 46, 12, margin=0.1)
     axes(drawing, x, y, x_title=_with_unit(cost), y_title=report.title, n_x=max(3, int(width / 110)))
-    front = sorted(
-        (value, row.summary.mean)
-        for i, row, value in shown
-        if cost.is_on_front[i] and row.summary.mean is not None
-    )
-    if len(front) > 1:
-        drawing.shapes.append(Path(tuple((x(a), y(b)) for a, b in _stairs(front)), "front"))
     decimals = report.decimals()
     places = [
         (across, y(row.summary.mean))
         for across, (_, row, _) in zip(_side_by_side([x(value) for value in values]), shown, strict=True)
         if row.summary.mean is not None
     ]
+    front = sorted(place for place, (i, _, _) in zip(places, shown, strict=True) if cost.is_on_front[i])
+    edge = _stairs(front)
+    if len(edge) > 1:
+        drawing.shapes.append(Path(tuple(edge), "front"))
     for (across, up), (i, row, value) in zip(places, shown, strict=True):
         mean, spread = row.summary.mean, row.summary.spread
         if mean is not None and spread:
@@ -70,6 +70,7 @@ def trade_off(report: Report, cost: Cost, *, width: float, has_legend: bool = Fa
         told += ", on the front" if cost.is_on_front[i] else ""
         drawing.shapes.append(Mark((across, up), i, "mark", 5, told))
     taken = [_box(*place, 12, 12) for place in places]
+    taken += [(x0, min(y0, y1) - 1, x1, max(y0, y1) + 1) for (x0, y0), (x1, y1) in pairwise(edge)]
     for (across, up), (_, row, _) in zip(places, shown, strict=True):
         mean, spread = row.summary.mean, row.summary.spread
         if mean is not None and spread:
@@ -85,15 +86,16 @@ def _side_by_side(places: Sequence[float]) -> list[float]:
     order = sorted(range(len(places)), key=lambda i: places[i])
     groups: list[list[int]] = []
     for i in order:
-        if groups and places[i] - places[groups[-1][-1]] < _APART:
+        if groups and places[i] - places[groups[-1][0]] < _SAME:
             groups[-1].append(i)
         else:
             groups.append([i])
     found = list(places)
     for group in groups:
         middle = sum(places[i] for i in group) / len(group)
+        apart = min(_APART, _REACH / max(len(group) - 1, 1))
         for k, i in enumerate(group):
-            found[i] = middle + (k - (len(group) - 1) / 2) * _APART if len(group) > 1 else places[i]
+            found[i] = middle + (k - (len(group) - 1) / 2) * apart if len(group) > 1 else places[i]
     return found
 
 
@@ -109,8 +111,8 @@ def _with_unit(cost: Cost) -> str:
 
 
 def _stairs(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The edge of what is reached: at a cost the best quality up to there."""
-    points = [front[0]]
+    """The edge of what is reached, through places on the sheet: at a cost the best quality up to there."""
+    points = list(front[:1])
     for cost, quality in front[1:]:
         points += [(cost, points[-1][1]), (cost, quality)]
     return points
