@@ -61,9 +61,7 @@ def names() -> list[str]:
     home = resources.files("presets")
     found = [(entry.name, "") for entry in home.iterdir()]
     found += [(entry.name, f"{folder}/") for folder in _TABLES for entry in (home / folder).iterdir()]
-    return sorted(
-        f"{prefix}{name.removesuffix('.yaml')}" for name, prefix in found if name.endswith(".yaml")
-    )
+    return sorted(f"{prefix}{name.removesuffix('.yaml')}" for name, prefix in found if name.endswith(".yaml"))
 
 
 def read(
