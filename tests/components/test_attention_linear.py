@@ -44,7 +44,7 @@ def by_loops(module, query, memory, allowed):
 @pytest.mark.parametrize("chunk", [1, 4, 64])
 @pytest.mark.parametrize("causal", [True, False])
 def test_it_equals_the_formula_and_so_do_its_gradients(causal, chunk, monkeypatch):
-    monkeypatch.setattr(linear_attention, "_CHUNK", chunk)
+    monkeypatch.setattr(linear_attention, "CHUNK", chunk)
     module, x = attention(), torch.randn(B, T, D, dtype=torch.float64, requires_grad=True)
     keys = torch.ones(B, T, dtype=torch.bool)
     keys[0, :3] = False
@@ -74,7 +74,7 @@ def test_rows_of_a_beam_share_one_memory():
 @pytest.mark.parametrize("sizes", [[1] * T, [2, 6, 1]])
 @torch.no_grad()
 def test_in_steps_it_gives_what_it_gives_at_once(sizes, monkeypatch):
-    monkeypatch.setattr(linear_attention, "_CHUNK", 4)
+    monkeypatch.setattr(linear_attention, "CHUNK", 4)
     module, x, cache = attention(), torch.randn(B, T, D, dtype=torch.float64), KeyValueCache()
     keys, steps, start = torch.arange(T) >= torch.tensor([[0], [3]]), [], 0  # the second starts with padding
     for size in sizes:
