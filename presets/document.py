@@ -243,8 +243,7 @@ def _find(source: str | Path, folder: Path) -> tuple[Path | Traversable, str, st
     text = str(source)
     known = names()
     if isinstance(source, str) and text in known:
-        name = text.rpartition("/")[2]
-        return resources.files("presets") / f"{text}.yaml", name, f"presets/{text}.yaml"
+        return resources.files("presets") / f"{text}.yaml", text, f"presets/{text}.yaml"
     absent = "no preset has this name, and there is no such file or run folder"
     missing = PresetError(f"{short(text)}: {absent}; {guess(text, known)}")
     if not text.isprintable() or len(text) > 4096:

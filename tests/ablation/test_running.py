@@ -185,7 +185,9 @@ def test_a_signal_tells_all_trainings_to_end_and_waits_for_them(
     tmp_path: Path, number: int, error: type[BaseException]
 ) -> None:
     plan, engine = plan_of(), Slow(number)
-    handler = signal.signal(number, signal.SIG_DFL)  # whatever the tests themselves were started with, as by nohup
+    handler = signal.signal(
+        number, signal.SIG_DFL
+    )  # whatever the tests themselves were started with, as by nohup
     try:
         with pytest.raises(error):
             run_plan(plan, tmp_path, engine)

@@ -77,3 +77,11 @@ def test_runs_stand_beside_their_rows_and_others_are_refused(tmp_path: Path) -> 
     code, text = call(f"d_k_16={tmp_path / 'empty'}")
     assert code == 5
     assert "no results.json" in text
+
+
+def test_the_semi_supervised_parser_has_twice_the_words() -> None:
+    few, many = (zoo.load(row.preset).model for row in LEDGER if row.table == 4)
+    assert (
+        counted(LEDGER[-1], many, None).n_parameters - counted(LEDGER[-2], few, None).n_parameters
+        == 16_000 * 1024
+    )

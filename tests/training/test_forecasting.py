@@ -36,9 +36,9 @@ def test_a_run_is_resumed_bit_for_bit(tmp_path: Path, preset: str) -> None:
 @pytest.mark.parametrize(("preset", "most"), [("patch_tst", 0.5), ("series_decoder", 0.6)])
 def test_it_learns_to_forecast(tmp_path: Path, preset: str, most: float) -> None:
     data = "task.data={type: waves, n_train: 600, n_dev: 100, noise: 0.1}"
-    steps = ("training.max_steps=150", "training.schedule.warmup_steps=15", "training.schedule.peak_lr=5e-3")
+    steps = ("training.max_steps=300", "training.schedule.warmup_steps=15", "training.schedule.peak_lr=5e-3")
     result = fit(
-        forecasting(preset, data, *steps, "training.validate_every=150"),
+        forecasting(preset, data, *steps, "training.validate_every=300"),
         tmp_path,
         resume=False,
         progress=False,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli.arguments import AsJson, usage_error
-from zoo.cli.cost_text import aligned
 from zoo.cli.text import print_json
 
 if TYPE_CHECKING:
@@ -66,6 +65,7 @@ def _text(
     rows: list[Counted], measured: dict[str, list[dict[str, Any]]], costs: list[tuple[str, float, float]]
 ) -> str:
     from zoo.analysis.ledger import LENGTH, VOCABULARY
+    from zoo.cli.cost_text import aligned
 
     heading = ("Table 3", "preset", "paper", f"{37_000:,}", f"{VOCABULARY:,}", "PPL", "BLEU", "measured")
     table = [heading]

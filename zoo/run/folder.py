@@ -31,7 +31,7 @@ def new_folder(run: RunSpec, name: str, *, n_ranks: int | None = None) -> Path:
                 "processes started one by one do not know each other's run folder: say which (--out)"
             )
         return Path(os.environ[_FOLDER_VARIABLE])
-    digest = sha256_of_json(dump(run))[:7]
+    name, digest = Path(name).name, sha256_of_json(dump(run))[:7]  # of table3/heads_1 the last
     try:
         RUNS_FOLDER.mkdir(exist_ok=True)
         folder = next(filter(_is_made, (RUNS_FOLDER / f"{name}-{digest}-{n}" for n in itertools.count(1))))
