@@ -15,7 +15,7 @@ from zoo.ablation.results import Results
 from zoo.ablation.spec import BASE
 from zoo.ablation.statistics import Comparison, adjusted, compare, summary
 from zoo.ablation.trial import Outcome
-from zoo.amounts import amount
+from zoo.amounts import aligned, amount
 from zoo.analysis.cost import cost
 from zoo.training.plan import duration
 
@@ -46,7 +46,7 @@ def plan_text(plan: Plan) -> str:
     heading = ("", "parameters", f"FLOPs/token ({LENGTH})", "steps", "differs in")
     rows: list[tuple[str, ...]] = [heading]
     rows += [_plan_row(plan, variant) for variant in plan.variants]
-    lines += ["", *aligned(rows)]
+    lines += ["", *aligned(rows, n_left=1, ends_left=True)]
     if plan.same:
         lines += ["", f"as the base, so not trained again: {', '.join(plan.same)}"]
     lines += ["", detection_text(len(seeds))]
@@ -113,21 +113,13 @@ def results_text(plan: Plan, results: Results) -> str:
     if waiting:
         lost.append(f"{amount(waiting, 'training')} not ended yet")
     chosen = [f"{name}: tuning chose {', '.join(words)}" for name, words in results.tuned.items() if words]
-    parts = ["\n".join(aligned(rows)), "\n".join(chosen), "\n".join(sentences), "\n".join(lost)]
-    return "\n\n".join(part for part in parts if part)
-
-
-def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Columns, numbers to the right: all but the first and the last column."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    last = len(widths) - 1
-    return [
-        "  ".join(
-            cell.ljust(width) if i in (0, last) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
+    parts = [
+        "\n".join(aligned(rows, n_left=1, ends_left=True)),
+        "\n".join(chosen),
+        "\n".join(sentences),
+        "\n".join(lost),
     ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def differences_text(found: Sequence[Difference], *, n_shown: int = _N_SHOWN) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from zoo.amounts import aligned
 from zoo.analysis.bench import Measured, Spread, exponent
 from zoo.analysis.cost import ModelCost, PartCost
 
@@ -216,17 +217,3 @@ def bench_text(measured: Sequence[Measured]) -> str:
 
 def _spread_text(spread: Spread) -> tuple[str, str]:
     return short(spread.median), f"{short(spread.low)}-{short(spread.high)}"
-
-
-def aligned(rows: Iterable[Sequence[str]], *, n_left: int) -> list[str]:
-    """Columns two blanks apart, or one where they are too wide: the first n_left to the left, others to the right."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
-    return [
-        gap.join(
-            cell.ljust(width) if i < n_left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo.amounts import amount
+from zoo.amounts import aligned, amount
 from zoo.analysis.cost import ModelCost
 from zoo.analysis.diff import Change, Diff, added
-from zoo.cli.cost_text import WIDTH, aligned, path_text, short, sizes_text
+from zoo.cli.cost_text import WIDTH, path_text, short, sizes_text
 
 _COLUMNS = (
     ("params", "n_parameters", ""),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoo.amounts import aligned
 from zoo.cli.arguments import AsJson, usage_error
 from zoo.cli.text import print_json
 
@@ -65,7 +66,6 @@ def _text(
     rows: list[Counted], measured: dict[str, list[dict[str, Any]]], costs: list[tuple[str, float, float]]
 ) -> str:
     from zoo.analysis.ledger import LENGTH, VOCABULARY
-    from zoo.cli.cost_text import aligned
 
     heading = ("Table 3", "preset", "paper", f"{37_000:,}", f"{VOCABULARY:,}", "PPL", "BLEU", "measured")
     table = [heading]
@@ -90,7 +90,7 @@ def _text(
         "Vaswani et al. 2017. Parameters in millions: the paper's, and the preset's with a vocabulary of 37,000 and",
         f"of {VOCABULARY:,} entries, which gives all but big's to the million. PPL (word piece), BLEU: newstest2013.",
         "",
-        *aligned(table, n_left=2),
+        *aligned(table, n_left=2, ends_left=True),
         "",
         *aligned(
             [("Table 4", "preset", "F1, paper", "parameters", "measured")]
@@ -106,6 +106,7 @@ def _text(
                 if each.row.table == 4
             ],
             n_left=2,
+            ends_left=True,
         ),
         "",
         *aligned(
