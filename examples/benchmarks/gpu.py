@@ -51,7 +51,7 @@ def pair_of_translators(preset: str, toy: bool) -> tuple[dict[str, Any], Any, in
     import zoo
 
     run = zoo.load(preset, scale="tiny" if toy else None).model
-    layer = run.encoder.first_layer
+    layer = run.encoder.each_layer()[0]
     sizes = {
         "d_model": run.d_model,
         "layers": len(run.encoder.each_layer()),
