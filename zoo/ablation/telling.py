@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from registry import Difference
 from registry.problems import show
@@ -159,4 +159,6 @@ def _difference(one: Comparison) -> tuple[str, str, str]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Mapping) and "type" in value:
+        return str(value["type"])
     return "none" if value is None else value if isinstance(value, str) else show(value)
