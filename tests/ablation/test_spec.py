@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from presets import PresetError
 from registry import SpecError
 from tests.ablation.pretending import plan_of, small
-from zoo.ablation.plan import make_plan
+from zoo.ablation.plan import make_plan, slug
 from zoo.ablation.spec import changes, read
 
 HEAD = "base: char_gpt\nscale: tiny\n"
@@ -151,3 +152,33 @@ def test_the_base_may_be_a_file_beside_the_ablation_or_a_run_folder(
     monkeypatch.chdir(tmp_path.parent)
     path = written(tmp_path, "base: run\n" + SHALLOW)
     assert make_plan(read(path)).base.run.model.d_model == 64  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"variants": {"a": {"training.seed": 3}}},
+        {"factors": {"training.seed": [1, 2]}, "variants": {}},
+        {"overrides": {"training.seed": 3}},
+    ],
+)
+def test_seeds_are_given_as_seeds_alone(given: Any) -> None:
+    with pytest.raises(SpecError, match=r"training\.seed: every variant is trained with each of `seeds`"):
+        read(small(**given))
+
+
+def test_seeds_are_no_override_of_the_command_line() -> None:
+    with pytest.raises(SpecError, match=r"training\.seed: every variant is trained with each of `seeds`"):
+        make_plan(read(small()), given=["training.seed=3"])
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[31m", "x" * 121])
+def test_a_name_that_cannot_be_shown_is_none(name: str) -> None:
+    with pytest.raises(SpecError, match="is no name; it takes 1 to 120 characters, none of them"):
+        read(small(variants={name: {"model.d_model": 16}}))
+
+
+def test_a_long_name_has_a_folder_of_its_own() -> None:
+    long, longer = slug("x" * 200), slug("x" * 201)
+    assert long != longer
+    assert len(long) < 100

@@ -12,6 +12,7 @@ from registry import Difference, Problem, SpecError, differences
 from zoo.ablation.matching import matched, of_base
 from zoo.ablation.spec import (
     BASE,
+    SEED,
     AblationSpec,
     Change,
     Document,
@@ -24,6 +25,9 @@ from zoo.run.folder import require
 from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec, load
 from zoo.run.telling import how_to_give
+from zoo.storage.hashing import sha256_of_text
+
+_LONGEST_SLUG = 80  # characters of a folder's name
 
 Locate = Callable[[str], str]
 """`file:line` of a dotted path of an ablation."""
@@ -116,7 +120,7 @@ class Plan:
         Raises: SpecError.
         """
         variant = self.variant(trial.variant)
-        own = override_words({"training.seed": trial.seed})
+        own = override_words({SEED: trial.seed})
         if trial.tried:
             own += override_words({"training.max_steps": self.steps(trial)})
         return _load(self, (*variant.overrides, *chosen, *trial.tried, *own))
@@ -130,6 +134,10 @@ def make_plan(document: Document, *, given: Sequence[str] = (), force: bool = Fa
     """
     spec, locate = document.spec, document.locate
     source = base_source(spec, document.folder)
+    if any(word.startswith(f"{SEED}=") for word in given):
+        raise SpecError(
+            [Problem(SEED, "every variant is trained with each of `seeds`; give them in the file")]
+        )
     plan = Plan(spec, source, tuple(given), ())
     base = _base(plan, locate, force=force)
     plan = replace(plan, variants=(base,))
@@ -172,8 +180,9 @@ def make_plan(document: Document, *, given: Sequence[str] = (), force: bool = Fa
 
 
 def slug(name: str) -> str:
-    """A name as that of a folder."""
-    return re.sub(r"[^\w.=-]+", "_", name).strip("_.") or "variant"
+    """A name as that of a folder; a long one, as of a mapping that a factor takes, is cut and told apart by a hash."""
+    text = re.sub(r"[^\w.=-]+", "_", name).strip("_.") or "variant"
+    return text if len(text) <= _LONGEST_SLUG else f"{text[:_LONGEST_SLUG]}-{sha256_of_text(name)[:8]}"
 
 
 def _base(plan: Plan, locate: Locate, *, force: bool) -> Variant:

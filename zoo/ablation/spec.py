@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from unicodedata import category
 
 from pydantic import Field, field_validator
 
@@ -18,6 +19,10 @@ from registry import Problem, Spec, SpecError, parse
 Match = Literal["none", "parameters", "flops", "steps", "tokens", "minutes"]
 BASE = "base"
 """The name of the variant that all others are compared with."""
+
+SEED = "training.seed"
+"""The key that each of the seeds sets."""
+_LONGEST_NAME = 120
 
 _Value = Any
 _Overrides = Mapping[str, _Value]
@@ -74,6 +79,15 @@ class AblationSpec(Spec):
             raise ValueError(f"variants.{BASE}: the base itself has this name; take another")
         if empty := next((name for name, keys in self.variants.items() if not keys), None):
             raise ValueError(f"variants.{empty}: it changes nothing; the base is trained in any case")
+        for name in self.variants:
+            if not name.strip() or len(name) > _LONGEST_NAME or any(category(c) == "Cc" for c in name):
+                raise ValueError(
+                    f"variants: {name[:_LONGEST_NAME]!r} is no name; it takes 1 to {_LONGEST_NAME} characters, none of "
+                    "them a control character"
+                )
+        changed = [self.overrides, *self.variants.values(), self.factors, self.grid, self.tune]
+        if any(SEED in keys for keys in changed):
+            raise ValueError(f"{SEED}: every variant is trained with each of `seeds`; give them there")
         if self.match in ("parameters", "flops") and self.by is None:
             raise ValueError(
                 f"match: {self.match} needs by, the width that is adjusted, such as model.encoder.layer.ffn.d_ff"
