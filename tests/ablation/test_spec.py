@@ -182,3 +182,9 @@ def test_a_long_name_has_a_folder_of_its_own() -> None:
     long, longer = slug("x" * 200), slug("x" * 201)
     assert long != longer
     assert len(long) < 100
+
+
+@pytest.mark.parametrize("seeds", [0, -2, "abc", 2.5, True, 10**11])
+def test_what_is_no_number_of_seeds_says_what_would_be(seeds: Any) -> None:
+    with pytest.raises(SpecError, match="seeds: must be how many seeds, from 1 to 1000, or a list of seeds"):
+        read(small(seeds=seeds))

@@ -63,6 +63,8 @@ class AblationSpec(Spec):
     @classmethod
     def _numbered(cls, value: Any) -> Any:
         is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000
+        if not is_count and not isinstance(value, list | tuple):
+            raise ValueError("must be how many seeds, from 1 to 1000, or a list of seeds")
         return tuple(range(1, value + 1)) if is_count else value
 
     @field_validator("factors", "grid", "tune", mode="before")
