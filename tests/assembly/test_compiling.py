@@ -22,7 +22,9 @@ def example(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in presets.names() if "/" not in name])  # rows of a table are the base
+@pytest.mark.parametrize(
+    "name", [name for name in presets.names() if "/" not in name]
+)  # rows of a table are the base
 def test_a_model_compiles_as_a_whole(name):
     spec = zoo.load(name, scale="tiny").model
     model = zoo.build(spec).eval()
