@@ -58,7 +58,7 @@ class Scan(nn.Module, ABC):
     def forward(
         self, rows: Tensor, state: State | None = None, *, valid: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """rows [N, L, D] -> [N, L, D] and the state, tensors [N, ...], after the last token.
+        """rows [N, L, D] -> [N, L, ...] and the state, tensors [N, ...], after the last token.
 
         Without a state it begins with `new_state`, and no state is worked out: () is given back. `valid`, bool [N, L],
         says which places hold a token, the first ones of each row; None: all. Others hold zeros, and what it gives
@@ -67,7 +67,7 @@ class Scan(nn.Module, ABC):
 
 
 class Directions(nn.Module):
-    """One pass over each document, or one in each direction, their outputs added.
+    """One pass over each document, or one in each direction, their outputs added, or put together as a subclass says.
 
     Shapes: x [B, T, D] -> [B, T, D].
     """
@@ -88,7 +88,11 @@ class Directions(nn.Module):
         if self.backwards is not None:
             back, _ = self.backwards(strips.reversed(rows))
             outs.append(strips.reversed(back))
-        return strips.join(outs[0] if len(outs) == 1 else outs[0] + outs[1])
+        return strips.join(self.together(outs))
+
+    def together(self, outs: list[Tensor]) -> Tensor:
+        """What the passes give, one tensor [N, L, ...] each, as [N, L, D]."""
+        return outs[0] if len(outs) == 1 else outs[0] + outs[1]
 
     def new_cache(self) -> StateCache:
         """The state after no token."""
@@ -96,7 +100,7 @@ class Directions(nn.Module):
 
 
 def _continued(scan: Scan, rows: Tensor, strips: Strips, cache: StateCache | None) -> Tensor:
-    """A pass over strips from where the cache stands: [N, L, D] -> [N, L, D]."""
+    """A pass over strips from where the cache stands: [N, L, D] -> [N, L, ...]."""
     if cache is None:
         out, _ = scan(rows)
         return out

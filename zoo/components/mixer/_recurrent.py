@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any, Literal
 
 import torch
@@ -10,18 +9,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from registry import Spec
-from zoo.costs import TABLE_1, Cost, Mixing, Order, product, trained
-from zoo.kernels.cache import StateCache
+from zoo.components.mixer._directions import Direction, Directions, DirectionsSpec, Scan, State
+from zoo.costs import TABLE_1, Cost, Order, product, trained
 from zoo.kernels.linear import Linear
-from zoo.kernels.strips import Strips, strips_of
-from zoo.kinds import MixerSpec, Position, Role
-from zoo.masks import Mask
+from zoo.kinds import Role
 from zoo.sizes import Batch, linear_size
 
 Cell = Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
-State = tuple[Tensor, ...]
-Direction = Literal["forwards", "backwards", "both"]
 
 RECURRENT = Order("n·d²", "n", "n", TABLE_1)
 
@@ -35,7 +29,7 @@ _KERNELS: dict[Cell, Any] = {
 }
 
 
-class RecurrentSpec(MixerSpec):
+class RecurrentSpec(DirectionsSpec):
     """Fields shared by the recurrent mixers."""
 
     d_hidden: int | None = Field(None, ge=1, le=65536)
@@ -46,18 +40,6 @@ class RecurrentSpec(MixerSpec):
     together give 2·d_hidden values."""
     bias: bool = True
     """Whether the products of the input and of the state, and the projection, add a bias, as torch's do."""
-
-    def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
-        if self.direction != "forwards" and role == "causal":
-            raise ValueError(
-                f"direction is {self.direction}, so a place would learn of later tokens, which a decoder must not; "
-                "make it forwards"
-            )
-
-    @property
-    def n_directions(self) -> int:
-        """Recurrences with weights of their own."""
-        return 2 if self.direction == "both" else 1
 
     def is_projected(self, d_model: int) -> bool:
         """Whether what the recurrences give is no [.., D] yet."""
@@ -76,18 +58,12 @@ class RecurrentSpec(MixerSpec):
         D, H, n, G = d_model, self.d_hidden or d_model, self.n_directions, N_GATES[cell]
         forward = n * (product(batch.n_tokens, D, G * H) + product(batch.n_tokens, H, G * H))
         forward += product(batch.n_tokens, n * H, D) if self.is_projected(D) else 0
-        sees_all = role == "causal" or n == 2
         return trained(
             forward,
             f"2·{n}·T·{G}·H·(D + H)" + (f" + 2·T·{n}·H·D" if self.is_projected(D) else ""),
             n_raw=n * product(batch.n_rows, H, G * H),  # the first state needs no gradient
             cached=(2 if cell == "lstm" else 1) * H if role == "causal" else 0,
-            mixing=Mixing(
-                RECURRENT,
-                n_sequential=batch.length,
-                n_steps=batch.length,
-                n_layers=Fraction(1) if sees_all or batch.length == 1 else None,
-            ),
+            mixing=self.mixing(RECURRENT, role, batch.length, n_steps=batch.length),
         )
 
     def n_kept_recurrent(self, d_model: int, batch: Batch, n_values: int) -> int:
@@ -96,10 +72,10 @@ class RecurrentSpec(MixerSpec):
         return batch.n_tokens * n * (d_model + n_values + (H if self.is_projected(d_model) else 0))
 
 
-class Recurrence(nn.Module):
+class Recurrence(Scan):
     """A recurrence in one direction, by torch's kernel; its matrices are linear maps, so that they are set as such.
 
-    Shapes: x [N, L, D], state of one tensor [N, H], two of an lstm -> out [N, L, H] and the state at the end.
+    Shapes: rows [N, L, D], state of one tensor [N, H], two of an lstm -> out [N, L, H] and the state at the end.
     """
 
     def __init__(self, cell: Cell, *, d_model: int, d_hidden: int, bias: bool) -> None:
@@ -114,19 +90,22 @@ class Recurrence(nn.Module):
         return tuple(weight.new_zeros(n, weight.shape[1]) for _ in range(2 if self.cell == "lstm" else 1))
 
     def forward(
-        self, x: Tensor, state: State | None = None, *, lengths: Tensor | None = None
+        self, rows: Tensor, state: State | None = None, *, valid: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """The end is that of x, or where `lengths`, int64 [N] of 1 at least, say; state None is `new_state`."""
-        state = self.new_state(x.shape[0]) if state is None else state
-        if lengths is None:
-            out, state = self._run(x, None, state)
-            return out, state
-        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        state = self.new_state(rows.shape[0]) if state is None else state
+        if (
+            valid is None or rows.shape[1] == 1
+        ):  # of one place, whoever asks keeps what was before one that is none
+            return self._run(rows, None, state)
+        lengths = valid.sum(dim=1).clamp(min=1).cpu()
+        packed = pack_padded_sequence(rows, lengths, batch_first=True, enforce_sorted=False)
         there, back = packed.sorted_indices, packed.unsorted_indices
         assert there is not None
         data, state = self._run(packed.data, packed.batch_sizes, tuple(one[there] for one in state))
         padded, _ = pad_packed_sequence(
-            PackedSequence(data, packed.batch_sizes, there, back), batch_first=True, total_length=x.shape[1]
+            PackedSequence(data, packed.batch_sizes, there, back),
+            batch_first=True,
+            total_length=rows.shape[1],
         )
         return padded, tuple(one[back] for one in state)
 
@@ -147,7 +126,7 @@ class Recurrence(nn.Module):
         return out, tuple(one[0] for one in after)
 
 
-class Recurrent(nn.Module):
+class Recurrent(Directions):
     """A recurrence over each document, or one in each direction, and a projection where they give no [.., D].
 
     Shapes: x [B, T, D] -> [B, T, D].
@@ -156,54 +135,22 @@ class Recurrent(nn.Module):
     def __init__(
         self, cell: Cell, *, d_model: int, d_hidden: int | None, direction: Direction, bias: bool
     ) -> None:
-        super().__init__()
         H = d_hidden or d_model
-
-        def recurrence(own: Direction) -> Recurrence | None:
-            if direction not in (own, "both"):
-                return None
-            return Recurrence(cell, d_model=d_model, d_hidden=H, bias=bias)
-
-        self.forwards, self.backwards = recurrence("forwards"), recurrence("backwards")
+        super().__init__(
+            lambda: Recurrence(cell, d_model=d_model, d_hidden=H, bias=bias), direction=direction
+        )
         width = 2 * H if direction == "both" else H
         self.output = Linear(width, d_model, bias=bias) if width != d_model else None
 
     def roles(self) -> dict[nn.Module, Role]:
         """What the matrices are for; gates are rows of the same matrix as the content, and are set with it."""
-        recurrences = [one for one in (self.forwards, self.backwards) if one is not None]
+        recurrences = [one for one in (self.forwards, self.backwards) if isinstance(one, Recurrence)]
         found: dict[nn.Module, Role] = {one.input: "residual_input" for one in recurrences}
         if self.output is not None:
             found[self.output] = "residual_output"
         return found
 
-    def forward(
-        self, x: Tensor, *, mask: Mask, position: Position | None, cache: StateCache | None
-    ) -> Tensor:
-        strips = strips_of(mask, x)
-        rows, outs = strips.split(x), []  # [N, L, D], each [N, L, H]
-        if self.forwards is not None:
-            outs.append(self._continued(self.forwards, rows, strips, cache))
-        if self.backwards is not None:
-            out, _ = self.backwards(strips.reversed(rows))
-            outs.append(strips.reversed(out))
-        joined = outs[0] if len(outs) == 1 else torch.cat(outs, dim=-1)  # [N, L, H or 2H]
-        return strips.join(joined if self.output is None else self.output(joined))
-
-    def _continued(
-        self, recurrence: Recurrence, rows: Tensor, strips: Strips, cache: StateCache | None
-    ) -> Tensor:
-        """The forward recurrence over strips, from where the cache stands: [N, L, D] -> [N, L, H]."""
-        if cache is None:
-            out, _ = recurrence(rows)
-            return out
-        n_rows = rows.shape[0] if strips.last is None else len(strips.last)
-        before = recurrence.new_state(n_rows) if cache.state is None else cache.state
-        # A single place that is padded needs no length: the state before it is kept by `end`.
-        lengths = None if strips.lengths is None or rows.shape[1] == 1 else strips.lengths.clamp(min=1)
-        out, after = recurrence(rows, tuple(map(strips.begin, before)), lengths=lengths)
-        cache.state = tuple(strips.end(*pair) for pair in zip(after, before, strict=True))
-        return out
-
-    def new_cache(self) -> StateCache:
-        """The state after no token."""
-        return StateCache()
+    def together(self, outs: list[Tensor]) -> Tensor:
+        """Side by side [N, L, H or 2H], and projected."""
+        joined = outs[0] if len(outs) == 1 else torch.cat(outs, dim=-1)
+        return joined if self.output is None else self.output(joined)

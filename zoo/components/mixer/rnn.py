@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from registry import Spec
-from zoo.components.mixer._recurrent import Cell, Direction, Recurrent, RecurrentSpec
+from zoo.components.mixer._directions import Direction
+from zoo.components.mixer._recurrent import Cell, Recurrent, RecurrentSpec
 from zoo.costs import Cost
 from zoo.kinds import MIXER
 from zoo.sizes import Batch

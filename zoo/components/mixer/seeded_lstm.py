@@ -103,9 +103,8 @@ class SeededLSTM(nn.Module):
         before, seeds = held.state[:2], held.state[2:]
         strips = strips_of(mask, x)
         start = tuple(strips.begin(*pair) for pair in zip(before, seeds, strict=True))
-        ends = cache is not None and strips.lengths is not None and x.shape[1] > 1
-        lengths = strips.lengths.clamp(min=1) if ends and strips.lengths is not None else None
-        out, after = self.recurrence(strips.split(x), start, lengths=lengths)
+        valid = None if cache is None else strips.valid
+        out, after = self.recurrence(strips.split(x), start, valid=valid)
         if cache is not None:
             held.state = (*(strips.end(*pair) for pair in zip(after, before, strict=True)), *seeds)
         return strips.join(out if self.output is None else self.output(out))
