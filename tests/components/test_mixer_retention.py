@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from registry import check, parse
+from tests.components.scanning import holds_for_a_prompt_in_pieces, holds_for_both_directions, run
 from zoo.assembly.build import build
 from zoo.assembly.decoder_only import DecoderOnlySpec
 from zoo.kinds import MIXER
-from zoo.masks import Mask
 
 B, T, D, H, K, V = 2, 150, 12, 3, 4, 7
 KEYS = {"n_heads": H, "d_k": K, "d_v": V, "base": 50.0}
@@ -19,10 +19,6 @@ def made(d_model=D, **keys):
     torch.manual_seed(1)
     spec = parse(MIXER.entry("retention").spec, {"type": "retention", **keys})
     return MIXER.build(spec, d_model=d_model).double(), spec
-
-
-def run(module, x, **mask):
-    return module(x, mask=Mask(causal=True, **mask), position=None, cache=None)
 
 
 def by_formula(scan, x, base=50.0):
@@ -74,32 +70,14 @@ def test_the_output_is_that_of_the_parallel_form_with_the_normalisations_of_the_
     assert_close(run(module, x[None])[0], wanted, rtol=1e-6, atol=1e-6)
 
 
-@torch.no_grad()
 def test_passes_from_the_end_are_recurrences_over_the_reverse_and_both_are_added():
     x = torch.randn(T, D, dtype=torch.float64)
-    for direction in ("backwards", "both"):
-        module, _ = made(**KEYS, direction=direction)
-        wanted = by_formula(module.backwards, x.flip(0)).flip(0)
-        if direction == "both":
-            wanted += by_formula(module.forwards, x)
-        out = module(x[None], mask=Mask(), position=None, cache=None)
-        assert_close(out[0], wanted, rtol=1e-10, atol=1e-10)
+    holds_for_both_directions(lambda **keys: made(**KEYS, **keys)[0], by_formula, x)
 
 
-@torch.no_grad()
 def test_prompts_of_several_chunks_leave_the_state_of_their_tokens():
-    module, _ = made(**KEYS)
-    x, keys = torch.randn(B, T, D, dtype=torch.float64), torch.ones(B, T, dtype=torch.bool)
-    keys[1, :67] = False
-    keys[1, [90, 130]] = False
-    cache, outs = module.new_cache(), []
-    for start, stop in ((0, 141), (141, 142), (142, T)):
-        mask = Mask(causal=True, keys=keys[:, :stop], offset=start)
-        outs.append(module(x[:, start:stop], mask=mask, position=None, cache=cache))
-    out = torch.cat(outs, 1)
-    for row in range(B):
-        wanted = by_formula(module.forwards, x[row, keys[row]])
-        assert_close(out[row, keys[row]], wanted, rtol=1e-10, atol=1e-10)
+    module, x = made(**KEYS)[0], torch.randn(B, T, D, dtype=torch.float64)
+    holds_for_a_prompt_in_pieces(module, by_formula, x, hidden=[*range(67), 90, 130], cuts=(141, 142))
 
 
 def test_what_a_layer_is_set_by_reaches_the_matrices():
