@@ -18,7 +18,15 @@ PACKAGES = ("registry", "presets", "zoo")
 # One place may be several modules, joined by "+".
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("registry", "presets"),
-    ("zoo.amounts", "zoo.errors", "zoo.hardware", "zoo.losses", "zoo.progress", "zoo.special_ids"),
+    (
+        "zoo.amounts",
+        "zoo.errors",
+        "zoo.hardware",
+        "zoo.losses",
+        "zoo.progress",
+        "zoo.seeding",
+        "zoo.special_ids",
+    ),
     ("zoo.masks + zoo.kernels", "zoo.storage"),
     ("zoo.kinds",),
     ("zoo.sizes",),
@@ -58,6 +66,7 @@ OUTSIDE: dict[str, frozenset[str]] = {
     "zoo.hardware": frozenset({"torch"}),
     "zoo.kinds": frozenset({"torch"}),
     "zoo.losses": frozenset({"torch"}),
+    "zoo.seeding": frozenset({"torch"}),
     "zoo.masks + zoo.kernels": frozenset({"torch"}),
     "zoo.storage": frozenset({"torch"}),
 }

@@ -303,7 +303,35 @@ def test_the_parts_that_two_models_of_a_seed_share_start_alike(override, n_chang
     assert (len(unlike) >= n_changed) if n_changed else not unlike
 
 
-def test_another_model_of_the_same_spec_starts_elsewhere_and_leaves_the_generator_a_step_on():
+@pytest.mark.parametrize(
+    "mixing",
+    [
+        {"mixer": {"type": "mamba2", "d_head": 4}},
+        {"mixer": {"type": "gated_delta", "n_heads": 2, "d_k": 4, "d_v": 4}},
+        {"mixer": "diagonal_ssm"},
+        {"mixer": {"type": "depthwise_convolution", "n_heads": 2}},
+        {"mixer": "lstm"},
+        {"self_attention": {"type": "additive", "n_heads": 2}},
+    ],
+)
+def test_so_do_parts_with_first_values_of_their_own(mixing):
+    def weights(ffn):
+        data = {
+            "d_model": 16,
+            "tokens": {"type": "tokens", "vocab_size": 30},
+            "decoder": {"n_layers": 2, "layer": {**mixing, "ffn": ffn}},
+            "head": {"type": "language_model", "predicts": "tokens"},
+        }
+        torch.manual_seed(3)
+        return build(parse(DecoderOnlySpec, data)).state_dict()
+
+    one, other = weights({"type": "mlp", "d_ff": 8}), weights({"type": "glu", "d_ff": 24})
+    own = [name for name in one if name.startswith("decoder.layers.1.") and ".ffn." not in name]
+    assert own
+    assert not [name for name in own if not torch.equal(one[name], other[name])]
+
+
+def test_another_model_of_the_same_spec_starts_elsewhere_and_no_two_of_its_matrices_alike():
     spec = zoo.load("multi30k_small", scale="tiny").model
     torch.manual_seed(3)
     first, second = build(spec).state_dict(), build(spec).state_dict()

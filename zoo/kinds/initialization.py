@@ -18,6 +18,11 @@ residual_output: ends a branch, so its output is added to the residual sum.
 """
 
 
+# What a part draws besides linear maps, convolutions and embeddings, such as the steps of a state space, it draws in a
+# method `draw_first_values()`. Its constructor calls that, and `zoo.assembly.build` once more, from a seed of the
+# part's name: what a constructor draws depends on what was built before.
+
+
 class Initialization(Protocol):
     """No torch module: a callable."""
 

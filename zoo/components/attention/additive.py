@@ -77,10 +77,13 @@ class AdditiveAttention(Heads):
     ) -> None:
         super().__init__(d_model=d_model, n_heads=n_heads, n_kv_heads=None, d_k=d_k, d_v=d_v, bias=bias)
         self.energy = nn.Parameter(torch.empty(n_heads, self.d_k))
-        nn.init.uniform_(
-            self.energy, -(self.d_k**-0.5), self.d_k**-0.5
-        )  # as torch sets a linear map to one number
         self.dropout = dropout
+        self.draw_first_values()
+
+    def draw_first_values(self) -> None:
+        """See zoo.kinds.initialization."""
+        bound = self.d_k**-0.5
+        nn.init.uniform_(self.energy, -bound, bound)  # as torch sets a linear map to one number
 
     def forward(
         self,

@@ -102,6 +102,10 @@ class ImagePatches(nn.Module):
         self.projection = Linear(n_channels * patch_size**2, d_model, bias=bias)
         self.class_token = nn.Parameter(torch.empty(1, d_model)) if class_token else None
         self.registers = nn.Parameter(torch.empty(n_registers, d_model)) if n_registers else None
+        self.draw_first_values()
+
+    def draw_first_values(self) -> None:
+        """See zoo.kinds.initialization."""
         for tokens in (self.class_token, self.registers):
             if tokens is not None:
                 nn.init.normal_(tokens, std=0.02)

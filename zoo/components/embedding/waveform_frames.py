@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -162,8 +162,6 @@ class WaveformFrames(nn.Module):
         convs = [
             nn.Conv1d(n_in, n_out, kernel, stride, bias=conv_bias) for (n_in, n_out), kernel, stride in sizes
         ]
-        for conv in convs:
-            nn.init.kaiming_normal_(conv.weight)
         self.convs = nn.ModuleList(convs)
         self.norms = nn.ModuleList(
             [_OverChannels(size) for size in channels]
@@ -173,6 +171,12 @@ class WaveformFrames(nn.Module):
         self.feature_norm = nn.LayerNorm(channels[-1], eps=eps)
         self.projection = Linear(channels[-1], d_model)
         self.masked_frame = nn.Parameter(torch.empty(d_model)) if mask_probability else None
+        self.draw_first_values()
+
+    def draw_first_values(self) -> None:
+        """See zoo.kinds.initialization; an initialisation sets the convolutions anew."""
+        for conv in self.convs:
+            nn.init.kaiming_normal_(cast(nn.Conv1d, conv).weight)
         if self.masked_frame is not None:
             nn.init.uniform_(self.masked_frame)
 

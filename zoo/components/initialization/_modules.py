@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from zoo.kinds import Role
+from zoo.seeding import by_name
 
 Matrix = nn.Linear | nn.Conv1d | nn.Conv2d
 
@@ -30,33 +29,17 @@ def drawn(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Parameter]]:
 
     A module with a matrix `weight` of its own, such as a head's that is not tied, counts as a linear map; a weight
     that several share is drawn once, for the first. Not those with a weight that is frozen, which stays as it was
-    made, or that follows from other parameters, as with weight normalisation.
-
-    At each of them torch's global generator starts from a seed of its own, made of one number that is drawn from the
-    generator here and of the module's name. So two models of one seed that differ in a part have the same values in
-    all others, and comparing them compares the part; and what is drawn here takes one number of the generator.
+    made, or that follows from other parameters, as with weight normalisation. Each is drawn from a
+    seed of the module's name: see zoo.seeding.
     """
-    start = int(torch.randint(2**62, (), device="cpu"))
     seen: set[int] = set()
-    with torch.random.fork_rng(_gpus(model)):
-        for name, module in model.named_modules():
-            weight = module._parameters.get("weight")
-            if weight is None or not weight.requires_grad or id(weight) in seen:
-                continue
-            if isinstance(module, Matrix | nn.Embedding) or weight.dim() == 2:
-                seen.add(id(weight))
-                torch.manual_seed(_seed(start, name))
-                yield module, weight
-
-
-def _seed(start: int, name: str) -> int:
-    digest = hashlib.sha256(f"{start} {name}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
-
-
-def _gpus(model: nn.Module) -> list[torch.device]:
-    """The GPUs that hold something of a model, whose generators are not the CPU's."""
-    return list({each.device for each in model.parameters() if each.device.type == "cuda"})
+    for module in by_name(model):
+        weight = module._parameters.get("weight")
+        if weight is None or not weight.requires_grad or id(weight) in seen:
+            continue
+        if isinstance(module, Matrix | nn.Embedding) or weight.dim() == 2:
+            seen.add(id(weight))
+            yield module, weight
 
 
 def zero_bias(module: nn.Module) -> None:

@@ -17,12 +17,16 @@ class ShortConvolution(nn.Module):
 
     def __init__(self, n_channels: int, kernel_size: int, *, bias: bool) -> None:
         super().__init__()
-        bound = kernel_size**-0.5
         self.weight = nn.Parameter(torch.empty(n_channels, 1, kernel_size))
-        nn.init.uniform_(self.weight, -bound, bound)
         self.bias = nn.Parameter(torch.empty(n_channels)) if bias else None
-        if self.bias is not None:
-            nn.init.uniform_(self.bias, -bound, bound)
+        self.draw_first_values()
+
+    def draw_first_values(self) -> None:
+        """See zoo.kinds.initialization."""
+        bound = self.weight.shape[-1] ** -0.5
+        for values in (self.weight, self.bias):
+            if values is not None:
+                nn.init.uniform_(values, -bound, bound)
 
     def new_state(self, n: int) -> Tensor:
         """The inputs before the first token: zeros."""

@@ -97,6 +97,10 @@ class DepthwiseConvolution(nn.Module):
         self.output = Linear(d_model, d_model)
         self.predict = Linear(d_model, n_heads * width, bias=False) if kernels == "predicted" else None
         self.kernels = None if self.predict is not None else nn.Parameter(torch.empty(n_heads, width))
+        self.draw_first_values()
+
+    def draw_first_values(self) -> None:
+        """See zoo.kinds.initialization."""
         if self.kernels is not None:
             nn.init.xavier_uniform_(self.kernels)  # as the authors' code
 

@@ -114,7 +114,12 @@ class _Scan(Scan):
         self.c = nn.Parameter(torch.empty(d_model, n_waves, 2))  # real, imaginary
         self.skip = nn.Parameter(torch.empty(d_model))
         self.output = Linear(d_model, 2 * d_model, bias=bias)
-        draw_log_steps(self.log_step, *steps)
+        self.steps = steps
+        self.draw_first_values()
+
+    def draw_first_values(self) -> None:
+        """See zoo.kinds.initialization."""
+        draw_log_steps(self.log_step, *self.steps)
         nn.init.normal_(self.c, std=0.5**0.5)
         nn.init.normal_(self.skip)
 

@@ -157,9 +157,14 @@ class _Scan(Scan):
         self.log_a = nn.Parameter(torch.empty(n_heads))
         self.gain = nn.Parameter(torch.ones(d_v))
         self.output = Linear(n_heads * d_v, d_model, bias=False)
-        with torch.no_grad():
-            nn.init.uniform_(self.log_a, 1, 16).log_()
-            draw_step_biases(self.step_bias, *steps)
+        self.steps = steps
+        self.draw_first_values()
+
+    @torch.no_grad()
+    def draw_first_values(self) -> None:
+        """See zoo.kinds.initialization."""
+        nn.init.uniform_(self.log_a, 1, 16).log_()
+        draw_step_biases(self.step_bias, *self.steps)
 
     def roles(self) -> dict[nn.Module, Role]:
         """What the matrices are for: the content and its gate begin the branch."""

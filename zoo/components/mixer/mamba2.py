@@ -167,9 +167,14 @@ class _Scan(Scan):
         self.skip = nn.Parameter(torch.ones(H))
         self.gain = nn.Parameter(torch.ones(width))
         self.output = Linear(width, d_model, bias=bias)
-        with torch.no_grad():
-            nn.init.uniform_(self.log_a, 1, 16).log_()
-            draw_step_biases(self.step_bias, *steps)
+        self.steps = steps
+        self.draw_first_values()
+
+    @torch.no_grad()
+    def draw_first_values(self) -> None:
+        """See zoo.kinds.initialization."""
+        nn.init.uniform_(self.log_a, 1, 16).log_()
+        draw_step_biases(self.step_bias, *self.steps)
 
     def roles(self) -> dict[nn.Module, Role]:
         """What the matrices are for."""

@@ -65,9 +65,16 @@ class Convolutional(Position):
         super().__init__()
         self.n_groups = n_groups
         self.direction = nn.Parameter(torch.empty(d_model, d_model // n_groups, kernel_size))
-        nn.init.normal_(self.direction, std=2 / math.sqrt(kernel_size * d_model))  # as the authors' code
-        self.gain = nn.Parameter(_length(self.direction.detach()))  # [1, 1, kernel_size]
+        self.gain = nn.Parameter(torch.empty(1, 1, kernel_size))
         self.shift = nn.Parameter(torch.zeros(d_model))
+        self.draw_first_values()
+
+    @torch.no_grad()
+    def draw_first_values(self) -> None:
+        """See zoo.kinds.initialization."""
+        d_model, _, kernel_size = self.direction.shape
+        nn.init.normal_(self.direction, std=2 / math.sqrt(kernel_size * d_model))  # as the authors' code
+        self.gain.copy_(_length(self.direction))
 
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
         if mask.causal or mask.offset:
