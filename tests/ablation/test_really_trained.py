@@ -144,7 +144,7 @@ def test_failed_and_diverged_trainings_are_results_with_their_reason(ablated: tu
         for name in ("base", *VARIANTS)
         for seed in (1, 2)
     }
-    text = results_text(results.plan, results)
+    text = results_text(results)
     assert "broken, seed 1: failed: no third step for this norm" in text
     assert "fast, seed 2: diverged: " in text
     assert all(not each.scores for each in results.trials if each.status != "done")
@@ -167,7 +167,7 @@ def test_everything_is_read_again_from_the_run_folders_alone(ablated: tuple[Resu
     (folder / "results.sqlite").unlink()
     again = collect(results.plan, folder)
     assert again == results
-    write_table(again, again.plan, folder)
+    write_table(again, folder)
     with closing(sqlite3.connect(folder / "results.sqlite")) as table:
         rows = table.execute("SELECT variant, seed, value FROM scores WHERE name = 'loss'").fetchall()
         n_points = table.execute("SELECT count(*) FROM curves WHERE variant = 'base'").fetchone()[0]
@@ -184,7 +184,7 @@ def test_everything_is_read_again_from_the_run_folders_alone(ablated: tuple[Resu
 def test_what_is_going_on_can_be_looked_at(ablated: tuple[Results, Path], tmp_path: Path) -> None:
     results = collect(ablated[0].plan, tmp_path)
     assert {each.status for each in results.trials} == {None}
-    assert "10 trainings not ended yet" in results_text(results.plan, results)
+    assert "10 trainings not ended yet" in results_text(results)
 
 
 def test_where_every_training_failed_that_is_an_error(tmp_path: Path) -> None:

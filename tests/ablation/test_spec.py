@@ -10,6 +10,7 @@ import pytest
 from presets import PresetError
 from registry import SpecError
 from tests.ablation.pretending import plan_of, small
+from zoo.ablation.ablating import plan_ablation
 from zoo.ablation.plan import make_plan, slug
 from zoo.ablation.spec import changes, read
 
@@ -188,3 +189,17 @@ def test_a_long_name_has_a_folder_of_its_own() -> None:
 def test_what_is_no_number_of_seeds_says_what_would_be(seeds: Any) -> None:
     with pytest.raises(SpecError, match="seeds: must be how many seeds, from 1 to 1000, or a list of seeds"):
         read(small(seeds=seeds))
+
+
+def test_a_width_that_is_no_key_is_the_mistake_of_by(tmp_path: Path) -> None:
+    text = "base: char_gpt\nscale: tiny\nvariants:\n  r: {model.position: rotary}\nmatch: parameters\nby: model.nope\n"
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError, match=r"a\.yaml:6: by: .*model\.nope: no width is allowed there"):
+        make_plan(read(tmp_path / "a.yaml"))
+
+
+def test_a_score_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
+    text = "base: char_gpt\nscale: tiny\nvariants:\n  r: {model.position: rotary}\nmetric: bleu\n"
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError, match=r"a\.yaml:5: metric: 'bleu' is no score of this task"):
+        plan_ablation(tmp_path / "a.yaml")

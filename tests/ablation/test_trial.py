@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from registry import SpecError
-from tests.ablation.pretending import plan_of
+from tests.ablation.pretending import plan_of, small
 from zoo.ablation import trial as trials
+from zoo.ablation.ablating import ablate
 from zoo.ablation.engines import Here, lost, make_engine
 from zoo.ablation.plan import Trial
 from zoo.ablation.trial import Child, Job, Outcome, file_of, outcome, record_of, work
@@ -195,3 +196,15 @@ def test_a_stopped_child_starts_nothing(tmp_path: Path) -> None:
     child.stop()
     assert work(Job(tmp_path, TRIAL), child) is None
     assert trials.LOGS in {path.name for path in tmp_path.iterdir()}
+
+
+def test_an_engine_that_is_none_is_refused_before_anything_is_planned(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no engine is called 'foo'"):
+        ablate(small(), out=tmp_path, engine="foo", planned=lambda plan: pytest.fail("planned"))
+
+
+def test_a_file_is_no_folder_for_runs(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("mine", encoding="utf-8")
+    with pytest.raises(RunError, match=r"a\.log: is a file; the runs of an ablation go into a folder"):
+        ablate(small(), out=tmp_path / "a.log")
+    assert (tmp_path / "a.log").read_text(encoding="utf-8") == "mine"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from registry import load_plugin
-from zoo.ablation.engines import Engine, make_engine
+from registry import SpecError, load_plugin
+from zoo.ablation.engines import Engine, check_engine, make_engine
 from zoo.ablation.plan import Plan, Trial, make_plan
 from zoo.ablation.results import Results, collect, primary_metric, write_table
 from zoo.ablation.running import run_plan
@@ -36,7 +37,10 @@ def plan_ablation(
     for plugin in plugins:
         load_plugin(plugin)
     plan = make_plan(document, given=overrides, force=force)
-    primary_metric(plan)
+    try:
+        primary_metric(plan)
+    except SpecError as error:
+        raise SpecError([replace(each, where=document.locate("metric")) for each in error.problems]) from None
     return plan
 
 
@@ -66,8 +70,12 @@ def ablate(
         PreemptedError and KeyboardInterrupt, when all have saved.
     """
     document = source if isinstance(source, Document) else read(source)
+    if isinstance(engine, str):
+        check_engine(engine)
     plan = plan_ablation(document, *overrides, plugins=plugins, force=force)
     folder = FOLDER / document.name if out is None else Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; the runs of an ablation go into a folder")
     if planned is not None:
         planned(plan)
     files = [Path(plugin) for plugin in plugins]
@@ -79,7 +87,7 @@ def ablate(
     with closing(started):
         run_plan(plan, folder, started, plugins=files, report=report)
     results = collect(plan, folder)
-    write_table(results, plan, folder)
+    write_table(results, folder)
     if not any(each.status == "done" for each in results.trials):
         first = results.trials[0]
         raise RunError(

@@ -221,18 +221,20 @@ class _SlurmJob:
         self._submitted.cancel(check=False)
 
 
+def check_engine(name: str) -> None:
+    """Raises: SpecError for a name that is none."""
+    if name not in ENGINES:
+        raise SpecError([Problem("", f"no engine is called '{name}'; {suggest(name, ENGINES, listed=True)}")])
+
+
 def make_engine(name: str, folder: Path, *, jobs: int | None, options: Mapping[str, Any]) -> Engine:
     """The engine of a name, for an ablation in a folder. Raises: SpecError."""
+    check_engine(name)
     if name == "here" and options:
         raise SpecError([Problem("", f"engine here has no options (given: {', '.join(options)})")])
-    match name:
-        case "here":
-            return Here(jobs or 1)
-        case "ray":
-            return Ray(jobs, options)
-        case "slurm":
-            return Slurm(jobs, options, folder / "slurm")
-    raise SpecError([Problem("", f"no engine is called '{name}'; {suggest(name, ENGINES, listed=True)}")])
+    if name == "here":
+        return Here(jobs or 1)
+    return Ray(jobs, options) if name == "ray" else Slurm(jobs, options, folder / "slurm")
 
 
 def lost(job: Job, error: BaseException) -> Outcome:

@@ -78,7 +78,7 @@ def _by_width(match: Match, by: str, base: RunSpec, variant: RunSpec, load: Load
         except (SpecError, PresetError):
             return None
 
-    _check_possible(load, by, path)
+    _check_possible(load, by)
     low, high = 1, _MOST
     while low < high:  # the smallest width that is not below: sizes grow with it
         middle = (low + high) // 2
@@ -106,7 +106,7 @@ def _by_width(match: Match, by: str, base: RunSpec, variant: RunSpec, load: Load
     return Matched(override_words({by: width}), f"{by} {width}, for {match} as the base's")
 
 
-def _check_possible(load: Load, by: str, path: str) -> None:
+def _check_possible(load: Load, by: str) -> None:
     """Raises: SpecError where no width is allowed there at all, with what is said of the first."""
     errors = []
     for width in (odd * 2**n for odd in _ODD for n in range(4, 21)):
@@ -115,7 +115,7 @@ def _check_possible(load: Load, by: str, path: str) -> None:
             return
         except (SpecError, PresetError) as error:
             errors.append(str(error).splitlines()[0])
-    raise SpecError([Problem(path, f"{by}: no width is allowed there; {errors[0]}")])
+    raise SpecError([Problem("by", f"{by}: no width is allowed there; {errors[0]}")])
 
 
 def _at_or_above(size: Callable[[int], float | None], width: int) -> float:

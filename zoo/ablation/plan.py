@@ -255,7 +255,7 @@ def _of_variant(change: Change, error: SpecError | PresetError, locate: Locate) 
         replace(
             each,
             message=f"variant '{change.name}': {each.message}",
-            where=locate(each.path if each.path == change.path else f"{change.path}.{each.path}"),
+            where=locate(each.path if each.path in ("by", change.path) else f"{change.path}.{each.path}"),
         )
         for each in error.problems
     ]

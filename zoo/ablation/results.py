@@ -107,29 +107,31 @@ def primary_metric(plan: Plan) -> tuple[str, str, bool]:
     if spec is None:
         name = wanted or "loss"
         if name not in _ERRORS:
-            message = f"this task is measured by its loss; {suggest(name, _ERRORS, listed=True)}"
+            guess = suggest(name, _ERRORS, listed=True)
+            message = f"'{name}' is no score of this task, which is measured by its loss; {guess}"
             raise SpecError([Problem("metric", message)])
         return name, name.replace("_", " "), False
     metric: Any = METRIC.entry(spec.type).builder
     name = wanted or spec.score
     if name not in spec.report:
-        raise SpecError([Problem("metric", suggest(name, spec.report, listed=True))])
+        message = f"'{name}' is no score that task.metric reports; {suggest(name, spec.report, listed=True)}"
+        raise SpecError([Problem("metric", message)])
     return name, metric.titles[name], name not in metric.lower_is_better
 
 
-def collect(plan: Plan, folder: Path, *, scores: bool = True) -> Results:
+def collect(plan: Plan, folder: Path) -> Results:
     """Reads the run folders of a plan; runs that are done but not scored on the split are scored now.
 
-    The same from the same folders, however often and wherever it is asked. scores False leaves that out.
+    The same from the same folders, however often and wherever it is asked.
     Raises: RunError for records that are damaged.
     """
     name, title, is_higher_better = primary_metric(plan)
-    found = tuple(_found(plan, folder, trial, scores) for trial in plan.trials)
+    found = tuple(_found(plan, folder, trial) for trial in plan.trials)
     tuned = {each.name: chosen(plan, folder, each.name) for each in plan.variants}
     return Results(name, title, is_higher_better, found, plan, tuned)
 
 
-def _found(plan: Plan, folder: Path, trial: Trial, wants_scores: bool) -> Found:
+def _found(plan: Plan, folder: Path, trial: Trial) -> Found:
     ended = outcome(folder, trial)
     place = folder / trial.place
     records = read_metrics(place) if (place / METRICS_FILE).exists() else []
@@ -142,7 +144,7 @@ def _found(plan: Plan, folder: Path, trial: Trial, wants_scores: bool) -> Found:
         None if ended is None else ended.status,
         "" if ended is None else ended.reason,
         str(trial.place),
-        _scores(place, plan.spec.split) if is_done and wants_scores else {},
+        _scores(place, plan.spec.split) if is_done else {},
         tuple(_point(each, trained) for each in records if each["kind"] == "validation"),
         _number(last, "step"),
         _number(last, "n_tokens"),
@@ -184,7 +186,7 @@ def _tokenizers(place: Path) -> str:
     return digest.hexdigest()
 
 
-def write_table(results: Results, plan: Plan, folder: Path) -> Path:
+def write_table(results: Results, folder: Path) -> Path:
     """Writes everything into one SQLite file beside the runs, in place of an older one: trials, scores, curves,
     variants. It can be made again at will: `collect` reads the run folders.
     """
@@ -194,7 +196,7 @@ def write_table(results: Results, plan: Plan, folder: Path) -> Path:
         table.execute("CREATE TABLE variants (variant TEXT PRIMARY KEY, overrides TEXT, matched TEXT)")
         table.executemany(
             "INSERT INTO variants VALUES (?, ?, ?)",
-            [(each.name, json.dumps(each.overrides), each.note) for each in plan.variants],
+            [(each.name, json.dumps(each.overrides), each.note) for each in results.plan.variants],
         )
         table.execute(
             "CREATE TABLE trials (variant TEXT, seed INTEGER, status TEXT, reason TEXT, run TEXT, steps INTEGER, "

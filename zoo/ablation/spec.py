@@ -24,9 +24,6 @@ SEED = "training.seed"
 """The key that each of the seeds sets."""
 _LONGEST_NAME = 120
 
-_Value = Any
-_Overrides = Mapping[str, _Value]
-
 
 class AblationSpec(Spec):
     base: str = Field(min_length=1)
@@ -172,8 +169,7 @@ def changes(spec: AblationSpec) -> list[Change]:
     for key, values in spec.factors.items():
         path = f"factors.{key}"
         found += [Change(_named({key: value}), override_words({key: value}), path) for value in values]
-    for values in itertools.product(*spec.grid.values()) if spec.grid else ():
-        keys = dict(zip(spec.grid, values, strict=True))
+    for keys in combinations(spec.grid) if spec.grid else ():
         found.append(Change(_named(keys), override_words(keys), "grid"))
     names = [change.name for change in found]
     twice = [change for i, change in enumerate(found) if change.name in names[:i]]
@@ -190,12 +186,12 @@ def combinations(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]
         yield dict(zip(values, chosen, strict=True))
 
 
-def override_words(keys: _Overrides) -> tuple[str, ...]:
+def override_words(keys: Mapping[str, Any]) -> tuple[str, ...]:
     """Dotted keys and values as KEY=VALUE; JSON is YAML."""
     return tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in keys.items())
 
 
-def _named(keys: _Overrides) -> str:
+def _named(keys: Mapping[str, Any]) -> str:
     return " ".join(f"{key.rpartition('.')[2]}={_shown(value)}" for key, value in keys.items())
 
 

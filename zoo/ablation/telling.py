@@ -17,6 +17,7 @@ from zoo.ablation.statistics import Comparison, adjusted, compare, summary
 from zoo.ablation.trial import Outcome
 from zoo.amounts import aligned, amount
 from zoo.analysis.cost import cost
+from zoo.analysis.size import n_parameters
 from zoo.training.plan import duration
 
 _MORE_SEEDS = (3, 5, 10)
@@ -77,9 +78,9 @@ def trial_text(
     return f"{head}: {found.status}{reason}{left}"
 
 
-def comparisons(plan: Plan, results: Results) -> dict[str, Comparison]:
+def comparisons(results: Results) -> dict[str, Comparison]:
     """Each variant against the base over the seeds, corrected for their number."""
-    base = results.scores(BASE)
+    plan, base = results.plan, results.scores(BASE)
     found = []
     for variant in plan.variants[1:]:
         own = results.scores(variant.name)
@@ -88,16 +89,16 @@ def comparisons(plan: Plan, results: Results) -> dict[str, Comparison]:
     return dict(zip((variant.name for variant in plan.variants[1:]), adjusted(found), strict=True))
 
 
-def results_text(plan: Plan, results: Results) -> str:
+def results_text(results: Results) -> str:
     """Each variant's scores and how it compares with the base, and in words what can be concluded."""
-    compared = comparisons(plan, results)
+    plan, compared = results.plan, comparisons(results)
     rows = [("", results.title, "seeds", "difference", "95 % interval", "p (Holm)", "parameters")]
     sentences = []
     for variant in plan.variants:
         found = summary([results.scores(variant.name).get(seed) for seed in plan.spec.seeds])
         mean = "no score" if found.mean is None else f"{found.mean:.4g}"
         spread = "" if found.spread is None else f" ± {found.spread:.2g}"
-        size = f"{cost(variant.run.model, length=LENGTH).n_parameters:,}"
+        size = f"{n_parameters(variant.run.model):,}"
         if variant.name == BASE:
             rows.append((BASE, mean + spread, str(found.n), "", "", "", size))
             continue
@@ -113,13 +114,8 @@ def results_text(plan: Plan, results: Results) -> str:
     if waiting:
         lost.append(f"{amount(waiting, 'training')} not ended yet")
     chosen = [f"{name}: tuning chose {', '.join(words)}" for name, words in results.tuned.items() if words]
-    parts = [
-        "\n".join(aligned(rows, n_left=1, ends_left=True)),
-        "\n".join(chosen),
-        "\n".join(sentences),
-        "\n".join(lost),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    parts = [aligned(rows, n_left=1, ends_left=True), chosen, sentences, lost]
+    return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def differences_text(found: Sequence[Difference], *, n_shown: int = _N_SHOWN) -> str:

@@ -63,9 +63,11 @@ def ablate(
 
     document = read(file)
     from zoo.ablation import ablating
+    from zoo.ablation.engines import check_engine
     from zoo.ablation.telling import plan_text, results_text
 
     if dry_run:
+        check_engine(engine)
         print(plan_text(ablating.plan_ablation(document, *overrides, plugins=plugin or (), force=force)))
         return
     teller = _Teller(is_quiet=quiet)
@@ -81,7 +83,7 @@ def ablate(
         planned=teller.planned,
         report=teller.report,
     )
-    print(results_text(results.plan, results))
+    print(results_text(results))
 
 
 def _options(words: Sequence[str]) -> dict[str, Any]:

@@ -39,36 +39,41 @@ class Guided:
         self.batch, self.grammar, self.spare = batch, grammar, spare
         self.lengths, self.before, self.room = batch.lengths, batch.before, batch.room
         self.states = list(grammar.begin())  # of each row; None of one that is not led
+        self.allowed = [self._allowed(state) for state in self.states]
 
     def start(self) -> Tensor:
         return self._led(self.batch.start())
 
     def step(self, tokens: Tensor) -> Tensor:
-        pairs = zip(self.states, tokens.tolist(), strict=True)
-        self.states = [self._after(state, token) for state, token in pairs]
+        rows = zip(self.states, self.allowed, tokens.tolist(), strict=True)
+        # One that was not allowed fills up a beam which has too few, without probability: it is led no further.
+        self.states = [
+            None if allowed is None or token not in allowed else self.grammar.after(state, token)
+            for state, allowed, token in rows
+        ]
+        self.allowed = [self._allowed(state) for state in self.states]
         return self._led(self.batch.step(tokens))
 
     def reorder(self, rows: Tensor) -> None:
         self.states = [self.states[row] for row in rows.tolist()]
+        self.allowed = [self.allowed[row] for row in rows.tolist()]
         self.batch.reorder(rows)
 
     def select(self, sentences: Tensor) -> None:
         self.batch.select(sentences)
 
-    def _after(self, state: Any, token: int) -> Any:
-        """None where the token was not allowed: a row that fills up a beam which has too few, without probability."""
-        if state is None or token not in self.grammar.allowed(state):
-            return None
-        return self.grammar.after(state, token)
+    def _allowed(self, state: Any) -> list[int] | None:
+        return None if state is None else list(self.grammar.allowed(state))
 
     def _led(self, logits: Tensor) -> Tensor:
         """logits [N, V] as log probabilities [N, V] with what is not allowed taken out."""
         log_probs = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
         is_out = torch.ones(log_probs.shape, dtype=torch.bool)
-        for row, state in enumerate(self.states):
-            is_out[row, slice(None) if state is None else list(self.grammar.allowed(state))] = False
+        for row, allowed in enumerate(self.allowed):
+            is_out[row, slice(None) if allowed is None else allowed] = False
         is_out[:, self.spare] = True
-        lost = log_probs.masked_fill(~is_out.to(log_probs.device), -math.inf).logsumexp(-1)  # [N]
-        led = log_probs.masked_fill(is_out.to(log_probs.device), -math.inf)
+        is_out = is_out.to(log_probs.device)
+        lost = log_probs.masked_fill(~is_out, -math.inf).logsumexp(-1)  # [N]
+        led = log_probs.masked_fill(is_out, -math.inf)
         led[:, self.spare] = lost
         return led

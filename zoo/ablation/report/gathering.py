@@ -161,7 +161,7 @@ def gather(
     tests: Sequence[SeedTest] = (),
 ) -> Report:
     """Everything that is known of an ablation, of its trainings so far. Raises: RunError for damaged records."""
-    compared = comparisons(plan, results)
+    compared = comparisons(results)
     rows = tuple(
         _row(plan, results, variant, compared.get(variant.name), folder) for variant in plan.variants
     )

@@ -40,7 +40,7 @@ def report_on(
     """
     plan = kept_plan(folder)
     results = collect(plan, folder)
-    write_table(results, plan, folder)
+    write_table(results, folder)
     texts = side_by_side(plan, results, folder)
     tests = []
     if n_shuffles:
