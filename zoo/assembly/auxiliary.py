@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from torch import Tensor, nn
 
 
@@ -14,17 +12,9 @@ def auxiliary_loss(model: nn.Module) -> Tensor | None:
     here: one that the next pass leaves out must not give its old loss again.
     """
     losses: list[Tensor] = []
-    for part in _parts(model):
+    for part in model.modules():
         held = vars(part)  # not getattr, which a module without it answers slowly
         if held.get("auxiliary_loss") is not None:
             losses.append(held["auxiliary_loss"])
             held["auxiliary_loss"] = None
     return sum(losses[1:], start=losses[0]) if losses else None
-
-
-def _parts(module: nn.Module) -> Iterator[nn.Module]:
-    # not modules(), which makes every part's name: ten times as slow, and this is done at every step
-    yield module
-    for child in module._modules.values():
-        if child is not None:
-            yield from _parts(child)

@@ -89,7 +89,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 for z, label in zip(logits.split(part), chunk_labels.split(part), strict=True):
                     p = torch.softmax(z, dim=-1, dtype=torch.float32)
                     # log Σexp(z) by way of the largest probability: log p[label] itself may underflow. Two amax, for
-                    # a max that says where it is takes ten times as long.
+                    # a max that says where it is takes longer than both, on a CPU longer than the softmax.
                     log_sum = z.amax(dim=-1, keepdim=True).float() - p.amax(dim=-1, keepdim=True).log()
                     nll += (log_sum - z.gather(1, label).float()).sum()
                     if w_mean is not None:
