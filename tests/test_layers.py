@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("registry", "presets"),
     (
         "zoo.amounts",
+        "zoo.drawing",
         "zoo.errors",
         "zoo.hardware",
         "zoo.losses",

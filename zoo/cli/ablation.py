@@ -148,8 +148,8 @@ def report(
     load_plugins(plugin)
     from functools import partial
 
-    from zoo.ablation.report.pixels import can_draw
     from zoo.ablation.report.writing import PAGE, report_on, write_report
+    from zoo.drawing.pixels import can_draw
     from zoo.progress import Bar
 
     with Bar(is_shown=not quiet) as bar:

@@ -15,7 +15,11 @@ from zoo.ablation.report.cost_chart import _side_by_side, trade_off
 from zoo.ablation.report.curve_chart import learning_curves
 from zoo.ablation.report.curves import N_POINTS, curves
 from zoo.ablation.report.difference_chart import differences, pair_differences
-from zoo.ablation.report.drawing import (
+from zoo.ablation.report.gathering import Report, gather
+from zoo.ablation.results import Point, Results
+from zoo.ablation.statistics import pareto
+from zoo.drawing.numbers import decimals_for, fixed, interval, p_text, short, with_spread
+from zoo.drawing.shapes import (
     COLOURS,
     DARK_COLOURS,
     Drawing,
@@ -30,10 +34,6 @@ from zoo.ablation.report.drawing import (
     symbol,
     text_width,
 )
-from zoo.ablation.report.gathering import Report, gather
-from zoo.ablation.report.numbers import decimals_for, fixed, interval, p_text, short, with_spread
-from zoo.ablation.results import Point, Results
-from zoo.ablation.statistics import pareto
 
 WIDTHS = (350.0, 620.0, 980.0)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from zoo.ablation.matching import LENGTH
 from zoo.ablation.report.gathering import Report, Row
-from zoo.ablation.report.numbers import fixed, interval, p_text, short, time_text, with_spread
 from zoo.ablation.statistics import Comparison
+from zoo.drawing.numbers import fixed, interval, p_text, short, time_text, with_spread
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from zoo.ablation.report.drawing import (
+from zoo.ablation.report.gathering import Cost, Report
+from zoo.drawing.legends import add_legend
+from zoo.drawing.numbers import short, time_text, with_spread
+from zoo.drawing.shapes import (
     FONT,
     Drawing,
     Mark,
@@ -17,9 +20,6 @@ from zoo.ablation.report.drawing import (
     scale_of,
     text_width,
 )
-from zoo.ablation.report.gathering import Cost, Report
-from zoo.ablation.report.legends import add_legend
-from zoo.ablation.report.numbers import short, time_text, with_spread
 
 _LEFT = 58.0
 _SAME = 3.0  # what is nearer than this has one cost, as far as is seen

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from zoo.ablation.report.curves import Curve, CurvePoint
-from zoo.ablation.report.drawing import Drawing, Mark, Path, Point, axes, scale_of
-from zoo.ablation.report.legends import add_legend
+from zoo.drawing.legends import add_legend
+from zoo.drawing.shapes import Drawing, Mark, Path, Point, axes, scale_of
 
 Against = Literal["step", "tokens", "seconds"]
 AGAINST: dict[Against, str] = {"step": "Step", "tokens": "Tokens", "seconds": "Seconds"}

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zoo.ablation.report.gathering import Report, Row
-from zoo.ablation.report.numbers import short, time_text
 from zoo.ablation.results import Found
 from zoo.amounts import amount
+from zoo.drawing.numbers import short, time_text
 
 What = Literal["loss", "score"]
 N_POINTS = 160

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from zoo.ablation.report.drawing import SMALL, Drawing, Mark, Path, Words, cut, scale_of, text_width, x_axis
 from zoo.ablation.report.gathering import Report, Row
-from zoo.ablation.report.numbers import fixed, interval, p_text
+from zoo.drawing.numbers import fixed, interval, p_text
+from zoo.drawing.shapes import SMALL, Drawing, Mark, Path, Words, cut, scale_of, text_width, x_axis
 
 _ROW = 40.0
 

@@ -14,7 +14,6 @@ from zoo.ablation.matching import LENGTH
 from zoo.ablation.plan import Plan, Variant
 from zoo.ablation.power import detectable
 from zoo.ablation.report.environment import Environments, environments
-from zoo.ablation.report.numbers import decimals_for
 from zoo.ablation.report.texts import SeedTest, Texts, scored_split
 from zoo.ablation.results import Found, Results
 from zoo.ablation.running import chosen
@@ -22,6 +21,7 @@ from zoo.ablation.spec import BASE, Match
 from zoo.ablation.statistics import Comparison, Summary, pareto, summary
 from zoo.ablation.telling import comparisons
 from zoo.analysis.cost import ModelCost, cost
+from zoo.drawing.numbers import decimals_for
 from zoo.errors import RunError
 from zoo.kinds import METRIC
 from zoo.storage.metrics import METRICS_FILE

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from zoo.ablation.report import sentences
 from zoo.ablation.report.columns import columns
 from zoo.ablation.report.gathering import Report
-from zoo.ablation.report.numbers import fixed, p_text
-from zoo.ablation.report.svg import escape
 from zoo.ablation.report.trees import value_text
+from zoo.drawing.numbers import fixed, p_text
+from zoo.drawing.svg import escape
 
 
 def markdown(report: Report, figures: Sequence[str]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from zoo.ablation.report.drawing import Drawing, colour_class
 from zoo.ablation.report.gathering import Report
-from zoo.ablation.report.legends import legend_sample
-from zoo.ablation.report.svg import escape, svg
+from zoo.drawing.legends import legend_sample
+from zoo.drawing.shapes import Drawing, colour_class
+from zoo.drawing.svg import escape, svg
 
 WIDE, NARROW = 980.0, 350.0
 """Widths of a chart's two versions, in points: the page shows the one that fits."""

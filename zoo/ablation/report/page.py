@@ -7,13 +7,13 @@ from importlib import resources
 from zoo.ablation.matching import LENGTH
 from zoo.ablation.report import sentences
 from zoo.ablation.report.difference_chart import differences
-from zoo.ablation.report.drawing import COLOURS, DARK_COLOURS
 from zoo.ablation.report.gathering import Report
 from zoo.ablation.report.markup import Section, bullets, chart, name_of, text_of
 from zoo.ablation.report.page_charts import costs_section, curves_section
 from zoo.ablation.report.page_tables import tests_section, trainings_section, variants_section
-from zoo.ablation.report.svg import escape
 from zoo.ablation.report.trees import tree_html
+from zoo.drawing.shapes import COLOURS, DARK_COLOURS
+from zoo.drawing.svg import escape
 
 _CSS, _JS = "page.css", "page.js"
 

@@ -9,9 +9,9 @@ from zoo.ablation.report import sentences
 from zoo.ablation.report.columns import columns
 from zoo.ablation.report.gathering import Report
 from zoo.ablation.report.markup import Section, bullets, name_of
-from zoo.ablation.report.numbers import MISSING, fixed, p_text, time_text, with_spread
-from zoo.ablation.report.svg import escape
 from zoo.ablation.report.texts import outcomes
+from zoo.drawing.numbers import MISSING, fixed, p_text, time_text, with_spread
+from zoo.drawing.svg import escape
 
 
 @dataclass(frozen=True)

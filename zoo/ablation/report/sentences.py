@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo.ablation.report.gathering import Report, Row
-from zoo.ablation.report.numbers import fixed
 from zoo.ablation.telling import detection_text
 from zoo.amounts import amount
+from zoo.drawing.numbers import fixed
 
 _HELD = {
     "none": "Nothing is held equal between variants but the recipe",

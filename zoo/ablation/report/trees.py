@@ -7,7 +7,7 @@ from typing import Any
 
 from registry import Difference
 from registry.problems import show
-from zoo.ablation.report.svg import escape
+from zoo.drawing.svg import escape
 
 Tree = dict[str, Any]
 """By key what is below it, or the Difference that stands there; a chain of single keys is one, joined by dots."""

@@ -10,15 +10,15 @@ from zoo.ablation.report.cost_chart import trade_off
 from zoo.ablation.report.curve_chart import AGAINST, learning_curves
 from zoo.ablation.report.curves import What, curves
 from zoo.ablation.report.difference_chart import differences
-from zoo.ablation.report.drawing import Drawing
 from zoo.ablation.report.gathering import Report, gather
 from zoo.ablation.report.latex import latex
 from zoo.ablation.report.markdown import markdown
 from zoo.ablation.report.page import page
-from zoo.ablation.report.pixels import can_draw, png
-from zoo.ablation.report.svg import svg
 from zoo.ablation.report.texts import N_SHUFFLES, output_tests, side_by_side
 from zoo.ablation.results import collect, write_table
+from zoo.drawing.pixels import can_draw, png
+from zoo.drawing.shapes import Drawing
+from zoo.drawing.svg import svg
 from zoo.errors import DataError
 from zoo.storage.files import write_bytes, write_text
 

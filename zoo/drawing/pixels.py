@@ -6,7 +6,7 @@ import io
 from importlib.util import find_spec
 from typing import Any
 
-from zoo.ablation.report.drawing import (
+from zoo.drawing.shapes import (
     FONT,
     GRID,
     INK,
@@ -20,7 +20,7 @@ from zoo.ablation.report.drawing import (
     dash,
     symbol,
 )
-from zoo.ablation.report.svg import symbol_points
+from zoo.drawing.svg import symbol_points
 
 _DPI = 200
 _POINTS_PER_INCH = 96  # of our drawings, as of SVG

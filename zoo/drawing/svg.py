@@ -6,7 +6,7 @@ import html
 import math
 from itertools import groupby
 
-from zoo.ablation.report.drawing import (
+from zoo.drawing.shapes import (
     FONT,
     GRID,
     INK,

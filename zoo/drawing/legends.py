@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.ablation.report.drawing import Drawing, Mark, Path, Words, cut, text_width
+from zoo.drawing.shapes import Drawing, Mark, Path, Words, cut, text_width
 
 _LEGEND_LINE = 18.0
 

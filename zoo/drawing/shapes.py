@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from zoo.ablation.report.numbers import prefix_of, short
+from zoo.drawing.numbers import prefix_of, short
 
 Style = Literal[
     "axis", "grid", "zero", "front", "line", "seed", "band", "bar", "mark", "hollow", "tick", "label", "name"
