@@ -13,6 +13,7 @@ import pytest
 from registry import Difference
 from tests.ablation.report.conftest import HOSTILE, SCORES
 from zoo.ablation.plan import Plan
+from zoo.ablation.report import writing
 from zoo.ablation.report.columns import columns
 from zoo.ablation.report.environment import environments
 from zoo.ablation.report.gathering import Report, gather
@@ -21,7 +22,7 @@ from zoo.ablation.report.markdown import markdown, plain
 from zoo.ablation.report.trees import tree, tree_html
 from zoo.ablation.report.writing import FIGURES, figures_of, write_report
 from zoo.ablation.results import Results
-from zoo.drawing import pixels, writing
+from zoo.drawing import pixels
 
 FIGURE_NAMES = {
     "differences", "loss_by_step", "loss_by_tokens", "loss_by_seconds", "score_by_step", "score_by_tokens",
