@@ -45,7 +45,7 @@ def test_a_folder_gives_its_plan_back_without_the_files_it_was_made_from(plan: P
     found = kept_plan(folder)
     assert found.variants == plan.variants
     assert found.trials == plan.trials
-    assert found.same == plan.same == ("n_heads=4",)
+    assert found.same == plan.same == (("n_heads=4", "base"),)
     assert found.base.run.training.max_steps == 5  # type: ignore[union-attr]
 
 

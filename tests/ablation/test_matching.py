@@ -104,7 +104,7 @@ def test_minutes_end_all_trainings_also_that_of_the_base() -> None:
     )
     ends = {(each.run.training.max_minutes, each.run.training.max_steps) for each in plan.variants}  # type: ignore[union-attr]
     assert ends == {(0.5, 6000)}
-    assert plan.same == ("long",)
+    assert plan.same == (("long", "base"),)
 
 
 def test_minutes_must_be_given() -> None:

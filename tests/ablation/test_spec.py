@@ -13,6 +13,7 @@ from tests.ablation.pretending import plan_of, small
 from zoo.ablation.ablating import plan_ablation
 from zoo.ablation.plan import make_plan, slug
 from zoo.ablation.spec import changes, read
+from zoo.ablation.telling import plan_text
 
 HEAD = "base: char_gpt\nscale: tiny\n"
 SHALLOW = "variants:\n  shallow: {model.decoder.n_layers: 1}\n"
@@ -62,13 +63,13 @@ def test_a_number_of_seeds_stands_for_as_many() -> None:
     [
         (HEAD, "a.yaml:1: nothing varies: give variants, factors or grid"),
         (HEAD + SHALLOW + "seed: 3\n", "a.yaml:5: seed: unknown key; did you mean 'seeds'?"),
-        (HEAD + SHALLOW + "seeds: [1, 1]\n", "a.yaml:1: seeds: one is there twice"),
-        (HEAD + "variants:\n  base: {model.d_model: 8}\n", "a.yaml:1: variants.base: the base itself has this name"),
+        (HEAD + SHALLOW + "seeds: [1, 1]\n", "a.yaml:5: seeds: one is there twice"),
+        (HEAD + "variants:\n  base: {model.d_model: 8}\n", "a.yaml:4: variants.base: the base itself has this name"),
         (HEAD + "variants:\n  same: {}\n", "variants.same: it changes nothing"),
-        (HEAD + SHALLOW + "match: flops\n", "match: flops needs by, the width that is adjusted"),
-        (HEAD + SHALLOW + "by: model.d_model\n", "by belongs to match: parameters or flops; match: none adjusts no"),
-        (HEAD + "factors: {model.d_model: []}\n", "factors.model.d_model: no value"),
-        (HEAD + "grid: {model.d_model: [8, 8]}\n", "grid.model.d_model: a value is there twice"),
+        (HEAD + SHALLOW + "match: flops\n", "a.yaml:5: match: flops needs by, the width that is adjusted"),
+        (HEAD + SHALLOW + "by: model.d_model\n", "a.yaml:5: by: belongs to match: parameters or flops; match: none"),
+        (HEAD + "factors: {model.d_model: []}\n", "a.yaml:3: factors.model.d_model: no value"),
+        (HEAD + "grid: {model.d_model: [8, 8]}\n", "a.yaml:3: grid.model.d_model: a value is there twice"),
         ("- a\n", "a.yaml:1: no mapping; an ablation has the keys base, scale, overrides"),
         (SHALLOW, "base: missing key"),
     ],
@@ -130,7 +131,15 @@ def test_two_variants_that_would_share_a_folder_are_refused(tmp_path: Path) -> N
 def test_a_variant_that_is_the_base_is_named_and_not_trained() -> None:
     plan = plan_of(factors={"model.decoder.n_layers": [1, 2]}, variants={})
     assert [each.name for each in plan.variants] == ["base", "n_layers=1"]
-    assert plan.same == ("n_layers=2",)
+    assert plan.same == (("n_layers=2", "base"),)
+
+
+def test_a_variant_that_is_another_is_named_and_not_trained() -> None:
+    shallow = {"model.decoder.n_layers": 1}
+    plan = plan_of(variants={"shallow": shallow, "flat": shallow})
+    assert [each.name for each in plan.variants] == ["base", "shallow"]
+    assert plan.same == (("flat", "shallow"),)
+    assert "not trained again: flat (as shallow)" in plan_text(plan)
 
 
 def test_only_the_base_again_is_refused() -> None:

@@ -47,9 +47,9 @@ class Variant:
     note: str = ""
     """How it was made equal to the base; empty where nothing had to be done."""
 
-    def differences(self, base: Variant) -> list[Difference]:
-        """What its spec has other than the base's."""
-        return differences(base.run, self.run)
+    def differences(self, other: Variant) -> list[Difference]:
+        """What its spec has other than another's, the base's say."""
+        return differences(other.run, self.run)
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Plan:
     """Overrides of all variants, from the command line."""
     variants: tuple[Variant, ...]
     """The base first."""
-    same: tuple[str, ...] = ()
-    """The names of those that turned out to be the base itself, such as a factor's own value there."""
+    same: tuple[tuple[str, str], ...] = ()
+    """Those that turned out to be another before them, by both names, such as a factor's own value and the base."""
 
     @property
     def base(self) -> Variant:
@@ -141,7 +141,7 @@ def make_plan(document: Document, *, given: Sequence[str] = (), force: bool = Fa
     plan = Plan(spec, source, tuple(given), ())
     base = _base(plan, locate, force=force)
     plan = replace(plan, variants=(base,))
-    found, same, problems = [base], list[str](), list[Problem]()
+    found, same, problems = [base], list[tuple[str, str]](), list[Problem]()
     try:
         changed = changes(spec)
     except SpecError as error:
@@ -155,10 +155,11 @@ def make_plan(document: Document, *, given: Sequence[str] = (), force: bool = Fa
         except (SpecError, PresetError) as error:
             problems += _of_variant(change, error, locate)
             continue
-        if variant.differences(base):
+        twin = next((each.name for each in found if not variant.differences(each)), None)
+        if twin is None:
             found.append(variant)
         else:
-            same.append(variant.name)
+            same.append((variant.name, twin))
     slugs = [slug(variant.name) for variant in found]
     problems += [
         Problem(

@@ -71,38 +71,51 @@ class AblationSpec(Spec):
             return value
         return {key: tuple(each) if isinstance(each, list) else each for key, each in value.items()}
 
-    def check(self) -> None:
+    def problems(self, path: str) -> list[Problem]:
+        """Whatever is wrong with the file as a whole, each where it stands."""
+        return [
+            Problem(f"{path}.{key}" if path and key else path or key, why) for key, why in self._mistakes()
+        ]
+
+    def _mistakes(self) -> Iterator[tuple[str, str]]:
+        """Keys and what is wrong with what stands there."""
         if not (self.variants or self.factors or self.grid):
-            raise ValueError("nothing varies: give variants, factors or grid")
-        if BASE in self.variants:
-            raise ValueError(f"variants.{BASE}: the base itself has this name; take another")
-        if empty := next((name for name, keys in self.variants.items() if not keys), None):
-            raise ValueError(f"variants.{empty}: it changes nothing; the base is trained in any case")
-        for name in self.variants:
+            yield "", "nothing varies: give variants, factors or grid"
+        for name, keys in self.variants.items():
+            path = f"variants.{name}"
+            if name == BASE:
+                yield path, "the base itself has this name; take another"
+            if not keys:
+                yield path, "it changes nothing; the base is trained in any case"
             if not name.strip() or len(name) > _LONGEST_NAME or any(category(c) == "Cc" for c in name):
-                raise ValueError(
-                    f"variants: {name[:_LONGEST_NAME]!r} is no name; it takes 1 to {_LONGEST_NAME} characters, none of "
-                    "them a control character"
+                yield (
+                    "variants",
+                    f"{name[:_LONGEST_NAME]!r} is no name; it takes 1 to {_LONGEST_NAME} characters, none of "
+                    "them a control character",
                 )
-        changed = [self.overrides, *self.variants.values(), self.factors, self.grid, self.tune]
-        if any(SEED in keys for keys in changed):
-            raise ValueError(f"{SEED}: every variant is trained with each of `seeds`; give them there")
+        changed = {
+            "overrides": self.overrides,
+            **{f"variants.{name}": keys for name, keys in self.variants.items()},
+            **{name: getattr(self, name) for name in ("factors", "grid", "tune")},
+        }
+        for path, keys in changed.items():
+            if SEED in keys:
+                yield f"{path}.{SEED}", "every variant is trained with each of `seeds`; give them there"
         if self.match in ("parameters", "flops") and self.by is None:
-            raise ValueError(
-                f"match: {self.match} needs by, the width that is adjusted, such as model.encoder.layer.ffn.d_ff"
+            yield (
+                "match",
+                f"{self.match} needs by, the width that is adjusted, such as model.encoder.layer.ffn.d_ff",
             )
         if self.match not in ("parameters", "flops") and self.by is not None:
-            raise ValueError(
-                f"by belongs to match: parameters or flops; match: {self.match} adjusts no width"
-            )
+            yield "by", f"belongs to match: parameters or flops; match: {self.match} adjusts no width"
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: one is there twice")
+            yield "seeds", "one is there twice"
         for name in ("factors", "grid", "tune"):
             for key, values in getattr(self, name).items():
                 if not values:
-                    raise ValueError(f"{name}.{key}: no value")
+                    yield f"{name}.{key}", "no value"
                 if any(value in values[:i] for i, value in enumerate(values)):
-                    raise ValueError(f"{name}.{key}: a value is there twice")
+                    yield f"{name}.{key}", "a value is there twice"
 
 
 @dataclass(frozen=True)

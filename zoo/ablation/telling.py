@@ -16,7 +16,7 @@ from zoo.ablation.spec import BASE
 from zoo.ablation.statistics import Comparison, adjusted, compare, summary
 from zoo.ablation.trial import Outcome
 from zoo.amounts import aligned, amount
-from zoo.analysis.cost import cost
+from zoo.analysis.cost import ModelCost, cost
 from zoo.analysis.size import n_parameters
 from zoo.training.plan import duration
 
@@ -28,8 +28,10 @@ def plan_text(plan: Plan) -> str:
     """The variants with what they cost and how they differ, the whole budget, and what so many seeds can detect."""
     seeds = plan.spec.seeds
     n_steps = sum(plan.steps(trial) for trial in plan.trials)
-    n_tokens = sum(plan.steps(trial) * _tokens_a_step(plan.variant(trial.variant)) for trial in plan.trials)
-    budget = f"{amount(n_steps, 'step')}, up to {n_tokens:,} tokens a side"
+    n_tokens = sum(_tokens(plan, trial) for trial in plan.trials)
+    costs = {each.name: cost(each.run.model, length=LENGTH) for each in plan.variants}
+    operations = sum(_tokens(plan, trial) * costs[trial.variant].training_per_token for trial in plan.trials)
+    budget = f"{amount(n_steps, 'step')}, up to {n_tokens:,} tokens a side, {operations:.1e} floating-point operations"
     if plan.spec.match == "minutes":
         assert plan.base.run.training is not None
         each = 60 * (plan.base.run.training.max_minutes or 0)
@@ -46,12 +48,17 @@ def plan_text(plan: Plan) -> str:
         )
     heading = ("", "parameters", f"FLOPs/token ({LENGTH})", "steps", "differs in")
     rows: list[tuple[str, ...]] = [heading]
-    rows += [_plan_row(plan, variant) for variant in plan.variants]
+    rows += [_plan_row(plan, variant, costs[variant.name]) for variant in plan.variants]
     lines += ["", *aligned(rows, n_left=1, ends_left=True)]
     if plan.same:
-        lines += ["", f"as the base, so not trained again: {', '.join(plan.same)}"]
+        lines += ["", f"not trained again: {same_text(plan.same)}"]
     lines += ["", detection_text(len(seeds))]
     return "\n".join(lines)
+
+
+def same_text(same: Sequence[tuple[str, str]]) -> str:
+    """Variants that are another's twin."""
+    return ", ".join(f"{name} (as {'the base' if twin == BASE else twin})" for name, twin in same)
 
 
 def detection_text(n: int) -> str:
@@ -127,8 +134,7 @@ def differences_text(found: Sequence[Difference], *, n_shown: int = _N_SHOWN) ->
     return "; ".join(texts) + more
 
 
-def _plan_row(plan: Plan, variant: Variant) -> tuple[str, ...]:
-    found = cost(variant.run.model, length=LENGTH)
+def _plan_row(plan: Plan, variant: Variant, found: ModelCost) -> tuple[str, ...]:
     training = variant.run.training
     assert training is not None
     steps = f"{training.max_steps:,}"
@@ -140,10 +146,11 @@ def _plan_row(plan: Plan, variant: Variant) -> tuple[str, ...]:
     return variant.name, f"{found.n_parameters:,}", f"{found.training_per_token:,.0f}", steps, differs
 
 
-def _tokens_a_step(variant: Variant) -> int:
-    training = variant.run.training
+def _tokens(plan: Plan, trial: Trial) -> int:
+    """Of a side, at most."""
+    training = plan.variant(trial.variant).run.training
     assert training is not None
-    return training.tokens_per_batch * training.accumulate * training.n_ranks
+    return plan.steps(trial) * training.tokens_per_batch * training.accumulate * training.n_ranks
 
 
 def _difference(one: Comparison) -> tuple[str, str, str]:

@@ -109,7 +109,7 @@ def full(report: Report) -> Report:
         report,
         name=HOSTILE,
         source=HOSTILE,
-        same=(HOSTILE,),
+        same=((HOSTILE, "base"),),
         title=HOSTILE,
         titles={"bleu": HOSTILE, "chrf": HOSTILE},
         curve_title=HOSTILE,

@@ -98,8 +98,8 @@ class Report:
     by: str | None
     rows: tuple[Row, ...]
     """The base first."""
-    same: tuple[str, ...]
-    """Variants that turned out to be the base."""
+    same: tuple[tuple[str, str], ...]
+    """Variants that turned out to be another, by both names."""
     titles: Mapping[str, str]
     """Of every score, by name."""
     curve_title: str | None

@@ -10,6 +10,7 @@ from zoo.ablation.report.columns import columns
 from zoo.ablation.report.gathering import Report
 from zoo.ablation.report.markup import Section, bullets, name_of
 from zoo.ablation.report.texts import outcomes
+from zoo.ablation.telling import same_text
 from zoo.drawing.numbers import MISSING, fixed, p_text, time_text, with_spread
 from zoo.drawing.svg import escape
 
@@ -53,7 +54,7 @@ def variants_section(report: Report) -> Section:
     ]
     parts = [_table(report, [_Head(column.title, column.meaning) for column in found], lines)]
     if report.same:
-        parts.append(f"<p>As the base, so not trained again: {escape(', '.join(report.same))}.</p>")
+        parts.append(f"<p>Not trained again: {escape(same_text(report.same))}.</p>")
     meanings = bullets(f"<b>{escape(each.title)}</b>: {escape(each.meaning)}" for each in found)
     parts.append(f"<details><summary>What the columns mean</summary>{meanings}</details>")
     names = [name for name in report.titles if any(name in row.scores for row in report.rows)]
