@@ -4,12 +4,13 @@
 that what is no such file is refused at once.
 """
 
-from presets.document import TOP_LEVEL_KEYS, Document, DocumentError, names, read
+from presets.document import OVERRIDE, TOP_LEVEL_KEYS, Document, DocumentError, names, read
 from presets.errors import PresetError, UnknownKeyError
 from presets.merging import merged
 from presets.yaml12 import to_flow, to_yaml
 
 __all__ = [
+    "OVERRIDE",
     "TOP_LEVEL_KEYS",
     "Document",
     "DocumentError",

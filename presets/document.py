@@ -16,6 +16,8 @@ from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text, read_value
 
 TOP_LEVEL_KEYS = ("model", "task", "training", "generation", "scales", "extends")
 SETTABLE_KEYS = TOP_LEVEL_KEYS[:4]
+OVERRIDE = "override "
+"""How the place of what an override has set begins."""
 
 _TABLES = ("table3", "table4")  # folders of presets that change one thing each
 
@@ -37,8 +39,18 @@ class Document:
     """What stood where the scale has put a component of another type."""
 
     def locate(self, path: str) -> str:
-        """`file:line` of a dotted path, or "override '...'"; a missing key has its parent's."""
+        """`file:line` of a dotted path, or "override '...'"; a missing key has its parent's.
+
+        A part whose keys overrides set has their place: what is wrong with it as a whole they have brought about.
+        """
         keys = tuple(path.split(".")) if path else ()
+        own = {
+            place
+            for within, place in self.places.items()
+            if within and within[:-1] == keys and place.startswith(f"{OVERRIDE}'{'.'.join(within)}=")
+        }
+        if own:
+            return ", ".join(sorted(own))
         known = (
             self.places[keys[:length]] for length in range(len(keys), -1, -1) if keys[:length] in self.places
         )
@@ -204,7 +216,7 @@ def _paths_below(value: Any, keys: Keys) -> Iterator[Keys]:
 def _override(text: str) -> tuple[str, Any, str]:
     if not isinstance(text, str):
         raise PresetError(f"an override is a string such as 'model.d_model=256', not a {type(text).__name__}")
-    place = f"override '{short(text)}'"
+    place = f"{OVERRIDE}'{short(text)}'"
     path, equals, value = text.partition("=")
     path = path.strip()
     if not equals or not all(path.split(".")):

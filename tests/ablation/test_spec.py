@@ -134,6 +134,15 @@ def test_a_variant_that_is_the_base_is_named_and_not_trained() -> None:
     assert plan.same == (("n_layers=2", "base"),)
 
 
+def test_a_mapping_that_replaces_more_than_was_meant_is_told_how_to_be_written(tmp_path: Path) -> None:
+    text = f"{HEAD}variants:\n  shallow: {{model: {{decoder: {{n_layers: 1}}}}}}\n"
+    told = mistakes(written(tmp_path, text))[0]
+    assert "variant 'shallow': missing key" in told
+    assert told.endswith(
+        "; the mapping replaces all of model: to change keys of it alone, write model.decoder"
+    )
+
+
 def test_a_variant_that_is_another_is_named_and_not_trained() -> None:
     shallow = {"model.decoder.n_layers": 1}
     plan = plan_of(variants={"shallow": shallow, "flat": shallow})

@@ -103,7 +103,15 @@ def test_a_mapping_is_read_and_left_as_it_was() -> None:
     found = presets.read(source, overrides=["model.norm.eps=1", "model.betas.0=0.5"], scale="tiny")
     assert found.data == {"model": {"betas": [0.5, 1], "norm": {"type": "x", "eps": 1}, "d_model": 3}}
     assert source == {"model": {"betas": (0.9, 1), "norm": "x"}, "scales": {"tiny": {"model.d_model": 3}}}
-    assert (found.name, found.locate("model.betas")) == ("", "")
+    assert (found.name, found.locate("model")) == ("", "")
+
+
+def test_what_is_wrong_with_a_part_as_a_whole_stands_where_an_override_has_set_a_key_of_it() -> None:
+    source = {"model": {"layer": {"n_heads": 2, "d_k": 4}, "betas": [0.9, 1]}}
+    found = presets.read(source, overrides=["model.layer.n_heads=3", "model.layer.d_k=5", "model.betas.0=2"])
+    assert found.locate("model.layer") == "override 'model.layer.d_k=5', override 'model.layer.n_heads=3'"
+    assert found.locate("model.betas") == "override 'model.betas.0=2'"
+    assert found.locate("model") == ""
 
 
 def test_a_mapping_wrong_in_form_is_refused() -> None:

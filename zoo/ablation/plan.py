@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from presets import PresetError
+from presets import OVERRIDE, PresetError
 from registry import Difference, Problem, SpecError, differences
 from zoo.ablation.matching import matched, of_base
 from zoo.ablation.spec import (
@@ -212,7 +213,7 @@ def _placed(problem: Problem, locate: Locate) -> Problem:
     if problem.path in AblationSpec.model_fields:
         return replace(problem, where=locate(problem.path))
     place = locate(f"overrides.{problem.path}")
-    is_ours = problem.where.startswith("override ") and place != locate("overrides")
+    is_ours = problem.where.startswith(OVERRIDE) and place != locate("overrides")
     return replace(problem, where=place) if is_ours else problem
 
 
@@ -255,11 +256,22 @@ def _of_variant(change: Change, error: SpecError | PresetError, locate: Locate) 
     return [
         replace(
             each,
-            message=f"variant '{change.name}': {each.message}",
+            message=f"variant '{change.name}': {each.message}{_of_mapping(change, each.path)}",
             where=locate(each.path if each.path in ("by", change.path) else f"{change.path}.{each.path}"),
         )
         for each in error.problems
     ]
+
+
+def _of_mapping(change: Change, path: str) -> str:
+    """What to write instead of a mapping that has put itself in the place of a whole part, where that was not meant."""
+    for word in change.overrides:
+        key, _, value = word.partition("=")
+        given = json.loads(value)
+        if isinstance(given, dict) and "type" not in given and f"{path}.".startswith(f"{key}."):
+            first = next(iter(given), "KEY")
+            return f"; the mapping replaces all of {key}: to change keys of it alone, write {key}.{first}"
+    return ""
 
 
 def _prefix(where: str) -> str:

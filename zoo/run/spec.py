@@ -17,8 +17,6 @@ from zoo.tasks.task import TaskSpec
 from zoo.training.plugins import missing_plugins, warn_of_changes
 from zoo.training.spec import TrainingSpec
 
-_OVERRIDE = "override "  # how the place of what an override has set begins
-
 
 class RunSpec(Spec):
     """A model, and as far as it is to be trained and used: its task, its training, its decoding."""
@@ -173,7 +171,7 @@ def _taught(problems: Sequence[Problem], document: presets.Document, scale: str 
     for keys, old in document.replaced.items():
         path = ".".join(keys)
         set_by_hand = {".".join(each): each[len(keys) :] for each, place in document.places.items()
-                       if place.startswith(_OVERRIDE) and each[: len(keys)] == keys}  # fmt: skip
+                       if place.startswith(presets.OVERRIDE) and each[: len(keys)] == keys}  # fmt: skip
         below = {each.path: set_by_hand[each.path] for each in problems if each.path in set_by_hand}
         if not below or () in set_by_hand.values():
             continue  # what stands there is asked for by its own name
