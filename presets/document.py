@@ -84,7 +84,8 @@ def read(
     scale picks one of the document's `scales`; overrides are `dotted.path=VALUE`, VALUE as YAML, list
     positions as numbers. Whatever their order, the path of fewer keys is set first. A component set anew, as
     a whole or by its `type`, keeps none of the old one's keys; a name in the way becomes `{type: name}`.
-    A mapping `{like: PRESET.path, ...}` is what stands there in another preset, with the further keys on top.
+    A mapping `{like: PRESET.path, ...}`, in a scale and an override too, is what stands there in another preset, with
+    the further keys on top.
 
     Raises: PresetError for a source that is not there, is no such YAML or has no such scale; DocumentError, which
         is one, for all wrong top-level keys and all overrides that cannot be taken at once.
@@ -170,7 +171,7 @@ class _Draft:
             node.clear()
             self.places[keys[:-1]] = place
         self._forget(old, keys)
-        node[_index(node, keys[-1])] = value
+        node[_index(node, keys[-1])] = _borrowed(self, value, keys, place)
         self.places[keys] = place
         if value is not None:
             self._displace(node, keys, given)
@@ -330,15 +331,18 @@ def _kept(places: Mapping[Keys, str], replaced: set[Keys]) -> dict[Keys, str]:
     }
 
 
-def _borrowed(draft: _Draft, value: Any, keys: Keys) -> Any:
-    """`value` with every `{like: PRESET.path, ...}` in it replaced by what it stands for."""
+def _borrowed(draft: _Draft, value: Any, keys: Keys, origin: str | None = None) -> Any:
+    """`value` with every `{like: PRESET.path, ...}` in it replaced by what it stands for.
+
+    origin is where it comes from, if that is not where the draft says.
+    """
     if isinstance(value, list):
-        return [_borrowed(draft, child, (*keys, str(index))) for index, child in enumerate(value)]
+        return [_borrowed(draft, child, (*keys, str(index)), origin) for index, child in enumerate(value)]
     if not isinstance(value, dict):
         return value
     reference = value.get("like")
     if isinstance(reference, str) and "." in reference:  # without a dot it names a part of the same model
-        place = draft.place((*keys, "like"))
+        place = origin or draft.place((*keys, "like"))
         preset, _, path = reference.partition(".")
         if preset not in names():
             raise PresetError(
@@ -358,10 +362,10 @@ def _borrowed(draft: _Draft, value: Any, keys: Keys) -> Any:
         replaced: set[Keys] = set()
         value = merged(found, further, keys=keys, replaced=replaced)
         start = tuple(path.split("."))
-        inherited = {(*keys, *below[len(start) :]): origin for below, origin in source.places.items()
+        inherited = {(*keys, *below[len(start) :]): there for below, there in source.places.items()
                      if below[: len(start)] == start}  # fmt: skip
         draft.places = {**_kept(inherited, replaced), **draft.places}
-    return {key: _borrowed(draft, child, (*keys, key)) for key, child in value.items()}
+    return {key: _borrowed(draft, child, (*keys, key), origin) for key, child in value.items()}
 
 
 def _check_top_level(draft: _Draft) -> None:

@@ -485,6 +485,24 @@ def test_a_part_may_be_like_one_of_another_preset():
     assert data["model"]["decoder"]["like"] == "transformer_base.model.encoder"
 
 
+def test_an_override_and_a_scale_may_say_that_a_part_is_like_one_of_another_preset():
+    data = {
+        "model": {"ffn": "glu"},
+        "scales": {"s": {"model.ffn": {"like": "transformer_base.model.encoder.layer.ffn"}}},
+    }
+    ffn = presets.read("transformer_base").data["model"]["encoder"]["layer"]["ffn"]
+    assert presets.read(data, scale="s").data["model"]["ffn"] == ffn
+    override = "model.ffn={like: transformer_base.model.encoder.layer.ffn, d_ff: 5}"
+    document = presets.read(data, overrides=["model.ffn.activation=gelu", override])
+    assert document.data["model"]["ffn"] == {**ffn, "d_ff": 5, "activation": "gelu"}
+    assert document.locate("model.ffn.type").startswith("presets/transformer_base.yaml:")
+    assert document.locate("model.ffn.activation") == "override 'model.ffn.activation=gelu'"
+    with pytest.raises(
+        presets.PresetError, match=r"^override 'model\.x=\{like: no\.x\}': like: no preset is named 'no'"
+    ):
+        presets.read(data, overrides=["model.x={like: no.x}"])
+
+
 def test_another_type_keeps_nothing_of_what_it_is_like():
     ffn = {"like": "transformer_base.model.encoder.layer.ffn", "type": "glu", "d_ff": 5}
     assert presets.read({"model": {"ffn": ffn}}).data == {"model": {"ffn": {"type": "glu", "d_ff": 5}}}

@@ -268,7 +268,11 @@ def _of_mapping(change: Change, path: str) -> str:
     for word in change.overrides:
         key, _, value = word.partition("=")
         given = json.loads(value)
-        if isinstance(given, dict) and "type" not in given and f"{path}.".startswith(f"{key}."):
+        if (
+            isinstance(given, dict)
+            and not {"type", "like"} & given.keys()
+            and f"{path}.".startswith(f"{key}.")
+        ):
             first = next(iter(given), "KEY")
             return f"; the mapping replaces all of {key}: to change keys of it alone, write {key}.{first}"
     return ""
