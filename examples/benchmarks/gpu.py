@@ -248,7 +248,9 @@ def attention(name: str, args: argparse.Namespace) -> list[Row]:
 
 def marked_tests(name: str, args: argparse.Namespace) -> list[Row]:
     """What pytest says of the tests marked gpu."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", *(["--collect-only"] if args.toy else [])]
+    one_by_one = "addopts=--import-mode=importlib --strict-markers"  # they share the device
+    command = [sys.executable, "-m", "pytest", "-q", "-o", one_by_one, "-m", "gpu"]
+    command += ["--collect-only"] if args.toy else []
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     return [{"case": name, "printed": done.stdout.strip().splitlines()[-1]}]
 
