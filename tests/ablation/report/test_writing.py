@@ -39,6 +39,14 @@ def test_every_file_is_written(report: Report, tmp_path: Path, monkeypatch: pyte
     assert all(path.stat().st_size > 500 for path in written)
 
 
+def test_a_report_is_called_by_its_base_and_its_folder(report: Report, tmp_path: Path) -> None:
+    write_report(replace(report, folder="norms"), tmp_path)
+    assert f"<h1>Ablation of {report.name}: norms</h1>" in (tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
+    assert "# Ablation of quickstart: norms\n" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 def test_figures_need_nothing_and_are_well_formed(report: Report, tmp_path: Path) -> None:
     for path in write_report(report, tmp_path):
         if path.suffix != ".svg":

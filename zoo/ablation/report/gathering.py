@@ -108,11 +108,17 @@ class Report:
     """The standard deviation of the paired differences: the median over the variants that have one above 0."""
     costs: tuple[Cost, ...]
     environments: Environments
+    folder: str = ""
+    """The name of the ablation's folder, which people give it."""
     source: str = ""
     """The ablation's file."""
     texts: Texts | str = ""
     """Outputs side by side, or why there are none."""
     tests: tuple[SeedTest, ...] = field(default=())
+
+    @property
+    def heading(self) -> str:
+        return f"Ablation of {self.name}" + (f": {self.folder}" if self.folder else "")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -169,6 +175,7 @@ def gather(
     spreads = [each.spread for each in compared.values() if each.spread]
     return Report(
         name=Path(plan.source).stem,
+        folder=folder.resolve().name,
         metric=results.metric,
         title=results.title,
         is_higher_better=results.is_higher_better,

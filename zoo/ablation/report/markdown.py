@@ -16,7 +16,7 @@ from zoo.drawing.svg import escape
 def markdown(report: Report, figures: Sequence[str]) -> str:
     """The whole text; figures are named as they lie beside it."""
     parts = [
-        f"# Ablation of {plain(report.name)}",
+        f"# {plain(report.heading)}",
         plain(sentences.lead(report)),
         f"**{plain(sentences.headline(report))}**",
     ]

@@ -20,7 +20,7 @@ _CSS, _JS = "page.css", "page.js"
 
 def page(report: Report) -> str:
     """The whole page."""
-    title = f"Ablation of {report.name}"
+    title = report.heading
     sections = [
         _conclusions(report),
         variants_section(report),
