@@ -17,6 +17,8 @@ BOS = 2
 EOS = 3
 """Ends a source, and a target's labels."""
 N_SPECIAL = 4
+NOT_ASKED = -1
+"""The label of a place at which nothing is to be predicted; no id."""
 UNKNOWN_TEXT = "⁇"
 """How an unknown token is shown: seen, rather than silently left out."""
 
