@@ -59,6 +59,7 @@ OWN = {
     + 2 * 64
     + 65 * 24,
     "vit_small_fashion": 306_826,
+    "long_range": 11 * 64 + 2 * (4 * 64**2 + 2 * 64 * 256 + 256 + 64 + 4 * 64) + 2 * 64,
     # V×D; a layer of an LSTM has 4·D·(2·D + 2), with a seed 2·D·(D + 1) more.
     "seq2seq_lstm": 8000 * 256 + 6 * 4 * 256 * 514 + 3 * 512 * 257,
     # Two GRUs of half the width; the decoder's with a context, a seed, an output of three and four maps and an energy.

@@ -64,7 +64,7 @@ def results_text(results: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{count} {reason}" for reason, count in results["left_out"].items())
     speed = results["n_rows"] / max(results["seconds"], 1e-3)
     lines = [
-        f"{title} {results[name]:.2f}  {results.get(f'{name}_signature', '')}".rstrip()
+        f"{title} {results[name]:.2f}  {results.get(f'{name}_signature', '')}{_by_length(results, name)}".rstrip()
         for name, title in results["titles"].items()
     ]
     lines.append(
@@ -82,6 +82,14 @@ def results_text(results: Mapping[str, Any]) -> str:
     if len(refused) > _N_REFUSED:
         lines.append("  ...")
     return "\n".join(lines)
+
+
+def _by_length(results: Mapping[str, Any], name: str) -> str:
+    """A score at each length, where a metric says it."""
+    found = results.get("by_length", {}).get(name)
+    if not found:
+        return ""
+    return "by length " + ", ".join(f"{length}: {value:.2f}" for length, value in found.items())
 
 
 def samples_text(results: Mapping[str, Any]) -> str:

@@ -93,7 +93,9 @@ class RunSpec(Spec):
             max_len: int = getattr(part, "max_len", None) or needed
             if max_len < needed:
                 limits = (
-                    "task.max_length" if needed == longest_input else "generation.max_length of such a source"
+                    f"task.{self.task.longest_key}"  # type: ignore[union-attr]
+                    if needed == longest_input
+                    else "generation.max_length of such a source"
                 )
                 found.append(
                     Problem(

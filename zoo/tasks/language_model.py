@@ -46,6 +46,7 @@ from zoo.tasks.task import (
 
 class LanguageModelSpec(TaskSpec):
     reads: ClassVar = ("text",)
+    longest_key: ClassVar = "length"
 
     type: Literal["language_model"] = "language_model"
     tokenizer: Annotated[Spec, TOKENIZER] = Field(cast(Any, "sentencepiece"))

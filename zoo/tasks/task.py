@@ -43,6 +43,8 @@ class TaskSpec(Spec):
     reads: ClassVar[tuple[str, ...]]
     """The fields that a row must have."""
 
+    longest_key: ClassVar[str] = "max_length"
+    """The key by which it says how long an input may be."""
     searches: ClassVar[bool] = False
     """Whether its answers are searched for, so that a run of it needs `generation`."""
 
