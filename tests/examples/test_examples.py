@@ -14,6 +14,14 @@ SCRIPTS = {
     "04_three_architectures.py": ([], ["decoder_only, next letter", "composed"]),
     "05_three_crossings.py": ([], ["bert_as_decoder: decoder_only", "it writes: 24 25 26 27 28"]),
     "06_own_trainer.py": (["2"], ["steps in 2 epochs", "test BLEU", "row 0:", "and on from epoch="]),
+    "07_path_length.py": (
+        [
+            "figure.svg",
+            "training.max_steps=2",
+            "task.data={type: copy, lengths: [12], test_lengths: [12, 17], n_train: 40, n_dev: 9, n_test: 8}",
+        ],
+        ["base, seed 1: done", "rnn  12: ", "%, path 17", "written: figure.svg"],
+    ),
 }
 
 

@@ -131,6 +131,8 @@ class Scale:
     start: float
     end: float
     is_log: bool = False
+    marked: tuple[float, ...] = ()
+    """Where ticks stand, if not at round numbers."""
 
     def __call__(self, value: float) -> float:
         low, high, value = (self._of(each) for each in (self.low, self.high, value))
@@ -144,7 +146,9 @@ class Scale:
         return [short(each) for each in ticks] if self.is_log else tick_texts(ticks)
 
     def ticks(self, n: int) -> list[float]:
-        """About n round numbers within it."""
+        """About n round numbers within it, or those that are marked."""
+        if self.marked:
+            return list(self.marked)
         if self.is_log:
             found = _log_ticks(self.low, self.high)
             if len(found) >= 2:

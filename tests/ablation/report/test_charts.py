@@ -222,6 +222,12 @@ def test_ticks_are_in_range_apart_and_say_what_they_are(values: list[float], is_
         assert float(number) * factors[letter] == pytest.approx(value, rel=1e-9, abs=1e-12)
 
 
+def test_ticks_stand_where_they_are_marked() -> None:
+    scale = replace(scale_of([16.0, 128.0], 0.0, 500.0, is_log=True), marked=(16.0, 64.0, 128.0))
+    assert scale.ticks(2) == [16.0, 64.0, 128.0]
+    assert scale.texts(scale.ticks(2)) == ["16", "64", "128"]
+
+
 def test_a_scale_goes_from_start_to_end() -> None:
     assert Scale(2.0, 6.0, 100.0, 20.0)(3.0) == 80.0
     assert Scale(1.0, 100.0, 0.0, 50.0, is_log=True)(10.0) == pytest.approx(25.0)
