@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from functools import partial
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
 from zoo import hardware
-from zoo.kernels import blocked, eager, flex, global_tokens, matmul, sdpa
+from zoo.kernels import blocked, eager, flex, global_tokens, matmul, sdpa, watching
 from zoo.kernels.common import autocasts, without_autocast
 from zoo.masks import Mask
 
@@ -83,6 +84,20 @@ def attend(
         kernel = choose(q, k, v, mask=mask, bias=bias, dropout=dropout, soft_cap=soft_cap)
     elif refusal := _refusal(kernel, q, k, mask=mask, bias=bias, dropout=dropout, soft_cap=soft_cap):
         raise ValueError(f"the {kernel} kernel cannot do this: {refusal}")
+    out = _computed(kernel, q, k, v, bias=bias, **rest)
+    if watching.current is not None:
+        formula = partial(
+            eager.attention, q, k, v, mask=mask, scale=scale, bias=bias, dropout=0.0, soft_cap=soft_cap
+        )
+        watching.seen_by_formula(out, formula)
+    return out
+
+
+def _computed(
+    kernel: str, q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None, **rest: Unpack[_Rest]
+) -> Tensor:
+    """What the kernel of that name gives."""
+    mask, scale, dropout = rest["mask"], rest["scale"], rest["dropout"]
     if kernel == "sdpa":
         return sdpa.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
     if kernel == "matmul":
@@ -90,7 +105,7 @@ def attend(
     if kernel == "eager":
         return eager.attention(q, k, v, bias=bias, **rest)[0]
     if kernel == "flex":
-        return flex.attention(q, k, v, mask=mask, scale=scale, soft_cap=soft_cap)
+        return flex.attention(q, k, v, mask=mask, scale=scale, soft_cap=rest["soft_cap"])
     if mask.global_tokens is not None:
         return global_tokens.attention(q, k, v, **rest)
     return blocked.attention(q, k, v, **rest)[0]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.kernels import blocked
+from zoo.kernels import blocked, watching
 from zoo.kernels.common import without_autocast
 from zoo.kernels.eager import capped, masked_softmax, shared_by_heads
 from zoo.masks import Mask
@@ -89,8 +89,16 @@ def attention(
         scores.logsumexp(dim=-1, keepdim=True) - near_sum
     )  # of the joint sum of exponentials
     out = torch.lerp(near.to(wide), far, share).to(q.dtype)
-    rows = attend_everywhere(
-        found.taken(q), k, v, mask=mask, found=found, scale=scale, dropout=dropout, soft_cap=soft_cap
+    rows, _ = _everywhere(
+        found.taken(q),
+        k,
+        v,
+        mask=mask,
+        found=found,
+        scale=scale,
+        dropout=dropout,
+        bias=None,
+        soft_cap=soft_cap,
     )
     return found.put(rows, out)
 
@@ -105,13 +113,32 @@ def attend_everywhere(
     scale: float,
     dropout: float,
     bias: Tensor | None = None,
-    soft_cap: float | None = None,
 ) -> Tensor:
     """What global queries attend to: everything but for the mask's other rules, in float32 where inputs are narrower.
 
     Shapes: q [B, H, n, K] of the places found, k [B, G, S, K], v [B, G, S, Kv], bias [1 or B, 1 or H, n, S]
         -> [B, H, n, Kv].
     """
+    out, weights = _everywhere(
+        q, k, v, mask=mask, found=found, scale=scale, dropout=dropout, bias=bias, soft_cap=None
+    )
+    watching.seen_rows(weights, found.put)
+    return out
+
+
+def _everywhere(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: Mask,
+    found: Places,
+    scale: float,
+    dropout: float,
+    bias: Tensor | None,
+    soft_cap: float | None,
+) -> tuple[Tensor, Tensor]:
+    """The same with the weights before dropout [B, H, n, S]."""
     H, S, wide = q.shape[1], k.shape[2], torch.promote_types(q.dtype, torch.float32)
     allowed = mask.once(("global queries", found.n, S), lambda: _seen(mask, found, S))
     with without_autocast(q.device):
@@ -119,7 +146,8 @@ def attend_everywhere(
         scores = capped(q.to(wide) @ keys.transpose(-2, -1) * scale, soft_cap)  # [B, H, n, S]
         if bias is not None:
             scores = scores + bias
-        return (F.dropout(masked_softmax(scores, allowed), dropout) @ values).to(q.dtype)
+        weights = masked_softmax(scores, allowed)
+        return (F.dropout(weights, dropout) @ values).to(q.dtype), weights
 
 
 def _without_global_keys(mask: Mask) -> Mask:

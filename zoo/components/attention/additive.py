@@ -15,6 +15,7 @@ from zoo.kernels.additive import additive_scores
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.eager import masked_softmax
+from zoo.kernels.watching import seen
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -100,7 +101,7 @@ class AdditiveAttention(Heads):
         bias = None if position is None else position.bias(q, k, scale=1.0, mask=mask)
         if bias is not None:
             scores = scores + bias
-        weights = masked_softmax(scores, mask.dense(q.shape[2], k.shape[2], q.device))
+        weights = seen(masked_softmax(scores, mask.dense(q.shape[2], k.shape[2], q.device)))
         weights = drop(weights, self.dropout, training=self.training)
         out = (weights @ v.to(weights.dtype)).to(v.dtype)  # [B, H, T, Kv]
         return self.output(join(unfold(out, rows)))

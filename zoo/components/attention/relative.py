@@ -15,6 +15,7 @@ from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.common import without_autocast
 from zoo.kernels.dropout import dropout as drop
 from zoo.kernels.eager import masked_softmax
+from zoo.kernels.watching import seen
 from zoo.kinds import ATTENTION, Position
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -111,7 +112,7 @@ class RelativeAttention(Heads):
         scores = (q @ k.transpose(-2, -1) + by_distance.gather(3, distances)) * self.scale  # [B, H, T, S]
         if bias is not None:
             scores = scores + bias
-        weights = masked_softmax(scores, mask.dense(T, S, q.device))
+        weights = seen(masked_softmax(scores, mask.dense(T, S, q.device)))
         weights = drop(weights, self.dropout, training=self.training)
         sums = torch.zeros_like(by_distance).scatter_add(3, distances, weights)  # [B, H, T, 2·radius + 1]
         return (weights @ v + sums @ value_table).to(dtype)
