@@ -277,3 +277,16 @@ def test_scores_by_hand() -> None:
     assert found.n_rows == 2
     with pytest.raises(DataError, match=r"task\.pseudo_perplexity=true"):
         one.scores(["pseudo_perplexity"])
+
+
+def test_its_vectors_are_those_of_the_text_with_nothing_hidden(tmp_path: Path) -> None:
+    task, _, model = made(tmp_path)
+    (example,) = task.read([{"text": "the old house sees the small dog"}], model)
+    assert not isinstance(example, Refusal)
+    batch = task.collate([task.vary(example, random_of(0, 0, 0), is_training=False)])
+    with torch.no_grad():
+        vectors, mask = task.hidden(model, batch)
+        tokens = torch.tensor([[BOS, *example["text"].tolist(), EOS]])
+        torch.testing.assert_close(vectors, model.encode(tokens))  # type: ignore[operator]
+        assert not torch.allclose(vectors, model.encode(batch["tokens"]))  # type: ignore[operator]
+    assert mask is None

@@ -226,6 +226,13 @@ class MaskedLanguageModelling(TextTask):
         hidden, _ = reader.hidden(tokens, **{mask_name(reader, next(iter(reader.slots))): mask})  # [B, T, D]
         return hidden.flatten(0, 1).index_select(0, places)
 
+    def hidden(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The vectors of texts in which nothing is hidden but what came so [B, T, D], and which are of real tokens."""
+        reader, mask = cast(Any, model), batch.get("mask")
+        named = {mask_name(reader, next(iter(reader.slots))): mask}
+        found: tuple[Tensor, Tensor | None] = reader.hidden(batch["original"], **named)
+        return found
+
     @property
     def n_scored(self) -> int:
         return self.validation_texts
