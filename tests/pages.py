@@ -1,9 +1,27 @@
-"""What a browser would make of a page, as far as tests ask for it."""
+"""What a browser makes of a page: as far as tests ask for it, and a real one where it is installed."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom",
+)  # fmt: skip
+
+BROWSER_MARKS = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+]
 
 _EMPTY = {"meta", "img", "br", "link", "input", "hr", "base", "source", "embed"}
 
@@ -59,3 +77,18 @@ def read(page: str) -> Element:
     reader.close()
     assert len(reader.open) == 1, f"<{reader.open[-1].tag}> is not closed"
     return reader.open[0]
+
+
+def ask_browser(page: str, body: str, folder: Path, *, width: int = 1280) -> Any:
+    """Does something on a page, as a script's body, in a window of that width; gives what it returns."""
+    file = folder / "page.html"
+    script = (
+        f"<script>addEventListener('load', () => {{ const found = (() => {{ {body} }})();"
+        "document.body.innerHTML = ''; document.body.id = 'found';"
+        "document.body.textContent = JSON.stringify(found); });</script></body>"
+    )
+    file.write_text(page.replace("</body>", script), encoding="utf-8")
+    command = [str(CHROMIUM), *_FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900"]
+    done = subprocess.run([*command, file.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    text = done.stdout.partition('id="found">')[2].partition("</body>")[0]
+    return json.loads(text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))

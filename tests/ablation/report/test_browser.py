@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.pages import BROWSER_MARKS, ask_browser
 from zoo.ablation.report.gathering import Report
 from zoo.ablation.report.page import page
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom",
-)  # fmt: skip
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
-]
+pytestmark = BROWSER_MARKS
 
 Ask = Callable[..., Any]
 
@@ -31,28 +20,7 @@ Ask = Callable[..., Any]
 @pytest.fixture
 def ask(report: Report, tmp_path: Path) -> Ask:
     """Does something on the page, as a script's body, in a window of that width; gives what it returns."""
-
-    def call(body: str, *, width: int = 1280) -> Any:
-        file = tmp_path / "page.html"
-        script = (
-            f"<script>addEventListener('load', () => {{ const found = (() => {{ {body} }})();"
-            "document.body.innerHTML = ''; document.body.id = 'found';"
-            "document.body.textContent = JSON.stringify(found); });</script></body>"
-        )
-        file.write_text(page(report).replace("</body>", script), encoding="utf-8")
-        command = [
-            str(CHROMIUM),
-            *FLAGS,
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={width},900",
-        ]
-        done = subprocess.run(
-            [*command, file.as_uri()], capture_output=True, text=True, timeout=120, check=True
-        )
-        text = done.stdout.partition('id="found">')[2].partition("</body>")[0]
-        return json.loads(text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
-
-    return call
+    return lambda body, *, width=1280: ask_browser(page(report), body, tmp_path, width=width)
 
 
 _ORDER = """

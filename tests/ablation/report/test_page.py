@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.ablation.report.conftest import HOSTILE, SCORES, results_of
-from tests.ablation.report.reading import Element, read
+from tests.pages import Element, read
 from zoo.ablation.corpus_tests import CorpusTest
 from zoo.ablation.plan import Plan
 from zoo.ablation.report.environment import Environments

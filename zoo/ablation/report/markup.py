@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from zoo.ablation.report.gathering import Report
 from zoo.drawing.legends import legend_sample
+from zoo.drawing.pages import HOW_TO_SWITCH
 from zoo.drawing.shapes import Drawing, colour_class
 from zoo.drawing.svg import escape, svg
 
@@ -33,21 +34,10 @@ def bullets(items: Iterable[str], *, css: str = "") -> str:
     return f'<ul class="{css}">' + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
 
 
-def choice(name: str, options: Sequence[tuple[str, str]]) -> str:
-    """Buttons of which one is pressed, the first; hidden where there is nothing to choose."""
-    buttons = "".join(
-        f'<button type="button" data-pick="{value}" aria-pressed="{str(i == 0).lower()}">{escape(title)}</button>'
-        for i, (value, title) in enumerate(options)
-    )
-    hidden = " hidden" if len(options) == 1 else ""
-    return f'<span class="choice" data-choice="{name}"{hidden}>{buttons}</span>'
-
-
 def legend(report: Report) -> str:
     """A switch for each variant."""
-    how = "Click: show or hide. Double click: this one alone."
     switches = "".join(
-        f'<button type="button" data-v="{i}" aria-pressed="true" title="{how}">'
+        f'<button type="button" data-v="{i}" aria-pressed="true" title="{HOW_TO_SWITCH}">'
         f"{svg(legend_sample(i))}<bdi>{escape(row.name)}</bdi></button>"
         for i, row in enumerate(report.rows)
     )
@@ -59,17 +49,4 @@ def chart(draw: Callable[[float], Drawing | None]) -> str:
     both = [(name, draw(width)) for name, width in (("at-wide", WIDE), ("at-narrow", NARROW))]
     return "".join(
         f'<div class="chart {name}">{svg(drawing)}</div>' for name, drawing in both if drawing is not None
-    )
-
-
-def choosable(charts: dict[str, str], choices: str, caption: str, legend: str) -> str:
-    """Charts of which one is shown, that of the buttons pressed; by name, in the words of the choices."""
-    first = next(iter(charts))
-    figures = "".join(
-        f'<figure data-is="{name}"{"" if name == first else " hidden"}>{chart}</figure>'
-        for name, chart in charts.items()
-    )
-    return (
-        f'<div class="choosable"><div class="choices">{choices}</div>{legend}{figures}'
-        f'<p class="caption">{caption}</p></div>'
     )

@@ -1,7 +1,4 @@
-"use strict";
-// Sorting, choosing, pointing: all that is shown is in the page already.
-const all = (where, what) => [...where.querySelectorAll(what)];
-
+// Sorting, and pointing at charts.
 for (const table of all(document, "table.sortable")) {
   const heads = all(table.tHead, "th");
   heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
@@ -21,43 +18,6 @@ for (const table of all(document, "table.sortable")) {
   }));
 }
 
-for (const box of all(document, ".choosable")) {
-  const choices = all(box, "[data-choice]");
-  const show = () => {
-    const wanted = choices.map((each) => each.querySelector("[aria-pressed=true]").dataset.pick).join(" ");
-    all(box, "figure").forEach((figure) => { figure.hidden = figure.dataset.is !== wanted; });
-  };
-  for (const choice of choices) {
-    all(choice, "button").forEach((button) => button.addEventListener("click", () => {
-      all(choice, "button").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
-      show();
-    }));
-  }
-  const switches = all(box, ".legend button");
-  const apply = () => switches.forEach((each) => {
-    const isOff = each.getAttribute("aria-pressed") === "false";
-    all(box, `figure g[data-v="${each.dataset.v}"]`).forEach((group) => group.classList.toggle("off", isOff));
-  });
-  switches.forEach((button) => {
-    button.addEventListener("click", () => {
-      button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") === "false"));
-      apply();
-    });
-    button.addEventListener("dblclick", () => {
-      const isAlone = switches.every((each) => each === button || each.getAttribute("aria-pressed") === "false");
-      switches.forEach((each) => each.setAttribute("aria-pressed", String(isAlone || each === button)));
-      apply();
-    });
-    const point = (isOn) => all(box, ".chart > svg").forEach((svg) => {
-      svg.classList.toggle("pointed", isOn);
-      all(svg, ".v").forEach((group) => group.classList.toggle("near", isOn && group.dataset.v === button.dataset.v));
-    });
-    button.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && point(true));
-    button.addEventListener("pointerleave", () => point(false));
-  });
-}
-
-const told = document.getElementById("told");
 const REACH = 34; // how near, in pixels of the screen
 for (const svg of all(document, ".chart > svg")) {
   const marks = all(svg, "[data-t]");
@@ -82,12 +42,8 @@ for (const svg of all(document, ".chart > svg")) {
     const {v: variant, n: name} = best.closest(".v").dataset;
     svg.classList.add("pointed");
     all(svg, ".v").forEach((each) => each.classList.toggle("near", each.dataset.v === variant));
-    told.textContent = `${name}, ${best.dataset.t}`;
-    told.hidden = false;
     const left = frame.left + best.dataset.x / scale + 12;
-    const top = frame.top + best.dataset.y / scale + 12;
-    told.style.left = `${Math.max(8, Math.min(left, innerWidth - told.offsetWidth - 8))}px`;
-    told.style.top = `${top + told.offsetHeight > innerHeight ? top - told.offsetHeight - 24 : top}px`;
+    tell(`${name}, ${best.dataset.t}`, left, frame.top + best.dataset.y / scale + 12);
   };
   svg.addEventListener("pointermove", point);
   svg.addEventListener("pointerdown", point);

@@ -12,7 +12,7 @@ from zoo.ablation.report.markup import Section, bullets, chart, name_of, text_of
 from zoo.ablation.report.page_charts import costs_section, curves_section
 from zoo.ablation.report.page_tables import tests_section, trainings_section, variants_section
 from zoo.ablation.report.trees import tree_html
-from zoo.drawing.shapes import COLOURS, DARK_COLOURS
+from zoo.drawing.pages import whole_page
 from zoo.drawing.svg import escape
 
 _CSS, _JS = "page.css", "page.js"
@@ -40,25 +40,8 @@ def page(report: Report) -> str:
     links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading, content in sections if content)
     own = resources.files("zoo.ablation.report")
     style, script = ((own / name).read_text(encoding="utf-8") for name in (_CSS, _JS))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        "script-src 'unsafe-inline'; img-src data:\">"
-        f"<title>{escape(title)}</title><style>{_colours()}{style}</style></head><body>"
-        f"<header><h1>{escape(title)}</h1><p>{escape(sentences.lead(report))}</p><nav>{links}</nav></header>"
-        f'<main>{body}</main><div id="told" role="status" hidden></div><script>{script}</script></body></html>\n'
-    )
-
-
-def _colours() -> str:
-    """The colours of variants by day and by night."""
-
-    def rules(colours: tuple[str, ...]) -> str:
-        return "".join(f".c{i}{{--c:{colour}}}" for i, colour in enumerate(colours))
-
-    night = f"@media screen and (prefers-color-scheme:dark){{{rules(DARK_COLOURS)}}}"
-    return rules(COLOURS) + night
+    head = f"<p>{escape(sentences.lead(report))}</p><nav>{links}</nav>"
+    return whole_page(title, head=head, body=body, style=style, script=script)
 
 
 def _conclusions(report: Report) -> Section:

@@ -6,7 +6,8 @@ from zoo.ablation.report.cost_chart import trade_off
 from zoo.ablation.report.curve_chart import AGAINST, learning_curves
 from zoo.ablation.report.curves import What, curves
 from zoo.ablation.report.gathering import Report
-from zoo.ablation.report.markup import Section, chart, choice, choosable, legend
+from zoo.ablation.report.markup import Section, chart, legend
+from zoo.drawing.pages import choice, choosable
 
 
 def curves_section(report: Report) -> Section:
