@@ -8,6 +8,8 @@
     evaluate      score a run's model on a test set
     generate      a run's best output for each line of text
     predict       what a model answers to each row: labels, tags, texts, numbers; or a vector for each
+    attention_maps  what a model attends to in an input: weights by layer and head, with the tokens' texts
+    attention_weights  the same of any model for tensors, without texts
     open          a run folder or an imported checkpoint, to use more than once: model, tokenizer, task, spec
     TrainedRun    what `open` gives
     ablate        train a base and its variants with several seeds each, and compare them; goes on after a kill
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from presets import PresetError
     from registry import PluginError, Spec, SpecError, dump
     from zoo.ablation.ablating import ablate, plan_ablation
+    from zoo.analysis.attention import attention_weights
     from zoo.analysis.cost import cost
     from zoo.analysis.diff import diff
     from zoo.analysis.size import n_parameters
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from zoo.errors import DataError, DivergedError, PreemptedError, RunError
     from zoo.interop.certify import certify
     from zoo.interop.hugging_face import from_hf, to_hf
+    from zoo.run.attending import attention_maps
     from zoo.run.evaluating import evaluate
     from zoo.run.exporting import export
     from zoo.run.lightning import lightning
@@ -78,6 +82,8 @@ __all__ = [
     "Tokenizer",
     "TrainedRun",
     "ablate",
+    "attention_maps",
+    "attention_weights",
     "build",
     "certify",
     "cost",
@@ -104,6 +110,7 @@ _HOMES = {
     "presets": ("PresetError",),
     "registry": ("PluginError", "Spec", "SpecError", "dump"),
     "zoo.ablation.ablating": ("ablate", "plan_ablation"),
+    "zoo.analysis.attention": ("attention_weights",),
     "zoo.analysis.cost": ("cost",),
     "zoo.analysis.diff": ("diff",),
     "zoo.analysis.size": ("n_parameters",),
@@ -113,6 +120,7 @@ _HOMES = {
     "zoo.interop.certify": ("certify",),
     "zoo.interop.hugging_face": ("from_hf", "to_hf"),
     "zoo.errors": ("DataError", "DivergedError", "PreemptedError", "RunError"),
+    "zoo.run.attending": ("attention_maps",),
     "zoo.run.evaluating": ("evaluate",),
     "zoo.run.exporting": ("export",),
     "zoo.run.lightning": ("lightning",),

@@ -311,6 +311,9 @@ def test_classes_of_images_are_those_of_transformers(n_channels: int, tmp_path: 
         torch.testing.assert_close(
             torch.tensor([*answer["probabilities"].values()]), expected, rtol=0, atol=2e-5
         )
+    maps = zoo.attention_maps(tmp_path / "mine", paths[0], device="cpu").maps
+    assert [each.name for each in maps] == [f"encoder.layers.{i}.self_attention" for i in (0, 1)]
+    assert maps[0].keys == maps[0].queries == ("class", "1,1", "1,2", "1,3", "2,1", "2,2", "2,3")
     result = zoo.evaluate(
         tmp_path / "mine", f"task.data.folder='{tmp_path / 'pets'}'", split="dev", device="cpu"
     )
@@ -460,6 +463,8 @@ def test_what_is_heard_is_transcribed_as_transformers_does(is_last: bool, tmp_pa
     lines = call("predict", tmp_path / "mine", input="\n".join(map(str, sounds))).stdout.splitlines()
     assert [json.loads(line)["text"] for line in lines] == texts
     assert len(set(texts)) > 1
+    heard = zoo.attention_maps(tmp_path / "mine", next(iter(sounds)), layers=[1], device="cpu").maps[0]
+    assert heard.keys == tuple(str(i + 1) for i in range(heard.weights.shape[2]))
     found = zoo.open(tmp_path / "mine").tokenizer
     for text in ("a b'c", "AB CD", "zebra"):
         assert found.encode([text])[0] == tokenizer(text)["input_ids"]

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli import ablation, comparing, interop, ledger, looking, training, using
+from zoo.cli import ablation, attending, comparing, interop, ledger, looking, training, using
 from zoo.cli.shell import Shell
 
 app = typer.Typer(
@@ -55,6 +55,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     *(looking.list_, looking.describe, looking.show, looking.check, looking.schema),
     *(comparing.cost, comparing.diff, comparing.bench, ledger.ledger),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
+    attending.attend,
     *(ablation.ablate, ablation.report, interop.import_, interop.export, interop.certify),
 )
 for each in COMMANDS:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data.coder import Coder
-from zoo.special_ids import BOS, EOS, N_SPECIAL, PAD, UNK
+from zoo.special_ids import BOS, EOS, N_SPECIAL, PAD, UNK, UNKNOWN_TEXT
 
 Frame = tuple[tuple[int | None, int], ...]
 """What a model reads, one text or a pair: ids that are always there, and None where a text stands, each with its token
@@ -19,6 +19,8 @@ FRAMES: tuple[Frame, Frame] = (
     ((BOS, 0), (None, 0), (EOS, 0), (None, 1), (EOS, 1)),
 )
 """The frames of one text and of a pair that tokenizers trained here have: Devlin et al. 2019, Figure 2."""
+_WHITE = {" ": "␣", "\n": "↵", "\t": "⇥"}
+"""How a space is shown that is a token."""
 
 
 class Tokenizer(Coder, ABC):
@@ -107,6 +109,25 @@ class Tokenizer(Coder, ABC):
                 for row in rows
             ]
         )
+
+    def shown(self, tokens: Sequence[int]) -> list[str]:
+        """Each id by itself for a reader: its text without outer spaces, of a special id its name, never nothing."""
+        texts = self.decode([[number] for number in tokens])
+        return [
+            text.strip() or _WHITE.get(text) or self._name(number)
+            for number, text in zip(tokens, texts, strict=True)
+        ]
+
+    def _name(self, number: int) -> str:
+        """What an id without a text is called."""
+        names = {
+            self.pad: "<pad>",
+            self.start: "<s>",
+            self.end: "</s>",
+            self.unk: UNKNOWN_TEXT,
+            self.mask: "<mask>",
+        }
+        return names.get(number, f"<{number}>")
 
     @property
     def _unknown(self) -> list[int]:

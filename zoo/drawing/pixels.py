@@ -11,13 +11,20 @@ from zoo.drawing.shapes import (
     GRID,
     INK,
     MUTED,
+    N_SHADES,
     SMALL,
+    Cells,
     Drawing,
+    Link,
     Mark,
     Path,
+    Shape,
     Words,
     colour,
     dash,
+    link_opacity,
+    link_width,
+    shade,
     symbol,
 )
 from zoo.drawing.svg import symbol_points
@@ -45,7 +52,7 @@ def png(drawing: Drawing) -> bytes:
     axes.set_ylim(drawing.height, 0)
     axes.axis("off")
     for place, shape in enumerate(drawing.shapes):
-        artist = _path(axes, shape) if isinstance(shape, Path) else _symbol_or_words(axes, shape)
+        artist = _artist(axes, shape)
         if artist is None:
             continue
         artist.set_zorder(place + 1)
@@ -56,6 +63,40 @@ def png(drawing: Drawing) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
+
+
+def _artist(axes: Any, shape: Shape) -> Any:
+    if isinstance(shape, Path):
+        return _path(axes, shape)
+    if isinstance(shape, Cells):
+        return _cells(axes, shape)
+    if isinstance(shape, Link):
+        xs, ys = zip(*shape.points, strict=True)
+        width, alpha = link_width(shape.weight) * _SIZE, link_opacity(shape.weight)
+        return axes.plot(xs, ys, color=colour(shape.variant), lw=width, alpha=alpha, solid_capstyle="butt")[0]
+    return _symbol_or_words(axes, shape)
+
+
+def _cells(axes: Any, cells: Cells) -> Any:
+    """The squares in one collection, behind them the frame of all."""
+    from matplotlib import collections, patches
+
+    (left, top), size = cells.at, cells.size
+    axes.add_patch(patches.Rectangle(cells.at, cells.width, cells.height, fc="none", ec=GRID, lw=_SIZE))
+    ink = INK if cells.variant is None else colour(cells.variant)
+    found = [
+        (patches.Rectangle((left + j * size, top + i * size), size, size), shade(value) / N_SHADES)
+        for i, row in enumerate(cells.rows)
+        for j, value in enumerate(row)
+        if shade(value)
+    ]
+    squares = collections.PatchCollection([square for square, _ in found], lw=0, antialiased=False)
+    squares.set_facecolor([(*_rgb(ink), alpha) for _, alpha in found])
+    return axes.add_collection(squares, autolim=False)
+
+
+def _rgb(ink: str) -> tuple[float, ...]:
+    return tuple(int(ink[i : i + 2], 16) / 255 for i in (1, 3, 5))
 
 
 def _path(axes: Any, path: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -63,9 +64,61 @@ class Words:
     variant: int | None = None
     is_upright: bool = False
     """Whether it is read from below to above."""
+    place: str = ""
+    """What a page's script knows it by."""
 
 
-Shape = Path | Mark | Words
+@dataclass(frozen=True)
+class Cells:
+    """A matrix of numbers from 0 to 1, row by row from the upper left; the more, the darker: see `shade`."""
+
+    at: Point
+    """The upper left corner."""
+    size: float
+    """Of a side of a cell."""
+    rows: tuple[tuple[float, ...], ...]
+    variant: int | None = None
+
+    @property
+    def width(self) -> float:
+        """Of all columns."""
+        return self.size * max(map(len, self.rows), default=0)
+
+    @property
+    def height(self) -> float:
+        """Of all rows."""
+        return self.size * len(self.rows)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A line between two words, the broader and darker the greater its weight, from 0 to 1."""
+
+    points: tuple[Point, Point]
+    weight: float
+    variant: int
+    places: tuple[str, str] = ("", "")
+    """Those of the words."""
+
+
+Shape = Path | Mark | Words | Cells | Link
+N_SHADES = 20
+
+
+def shade(value: float) -> int:
+    """How dark a cell is, of N_SHADES steps: as a power below 1 of its number, so that small ones are told from
+    none."""
+    return round(N_SHADES * min(max(value, 0.0), 1.0) ** 0.7)
+
+
+def link_width(weight: float) -> float:
+    """How broad a line of that weight is."""
+    return 0.6 + 3.4 * weight
+
+
+def link_opacity(weight: float) -> float:
+    """How dark a line of that weight is."""
+    return min(0.12 + 0.75 * weight, 0.85)
 
 
 @dataclass
@@ -109,8 +162,14 @@ def symbol(variant: int) -> Symbol:
 
 def text_width(text: str, size: float = FONT, *, is_bold: bool = False) -> float:
     """About how wide a text is, on the safe side."""
-    units = sum(0.95 if each in _WIDE else 0.38 if each in _NARROW else 0.62 for each in text)
+    units = sum(map(_units, text))
     return units * size * (1.1 if is_bold else 1.0)
+
+
+def _units(character: str) -> float:
+    if unicodedata.east_asian_width(character) in "WF" or not character.isprintable():
+        return 1.05  # what cannot be printed is shown by a sign as wide
+    return 0.95 if character in _WIDE else 0.38 if character in _NARROW else 0.62
 
 
 def cut(text: str, width: float, *, is_bold: bool = False) -> str:

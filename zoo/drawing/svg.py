@@ -11,8 +11,11 @@ from zoo.drawing.shapes import (
     GRID,
     INK,
     MUTED,
+    N_SHADES,
     SMALL,
+    Cells,
     Drawing,
+    Link,
     Mark,
     Path,
     Point,
@@ -22,18 +25,23 @@ from zoo.drawing.shapes import (
     colour,
     colour_class,
     dash,
+    link_opacity,
+    link_width,
+    shade,
     symbol,
 )
 
 FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
-def svg(drawing: Drawing, *, is_file: bool = False) -> str:
-    """The drawing; is_file: with the white ground and all else that a file of its own needs."""
+def svg(drawing: Drawing, *, is_file: bool = False, is_to_scale: bool = False) -> str:
+    """The drawing; is_file: with the white ground and all else that a file of its own needs; is_to_scale: no larger and
+    no smaller than it is."""
     size = f'viewBox="0 0 {_n(drawing.width)} {_n(drawing.height)}"'
     ground = ""
-    if is_file:
+    if is_file or is_to_scale:
         size += f' width="{_n(drawing.width)}" height="{_n(drawing.height)}"'
+    if is_file:
         ground = f'<rect width="{_n(drawing.width)}" height="{_n(drawing.height)}" fill="#ffffff"/>'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{FAMILY}">',
@@ -92,7 +100,41 @@ def _shape(shape: Shape, is_file: bool) -> str:
         return _path(shape, is_file)
     if isinstance(shape, Mark):
         return _mark(shape, is_file)
-    return _words(shape)
+    if isinstance(shape, Cells):
+        return _cells(shape)
+    if isinstance(shape, Link):
+        return _link(shape, is_file)
+    return _words(shape, is_file)
+
+
+def _cells(cells: Cells) -> str:
+    """A path for each shade: what few bytes hold is soon drawn."""
+    ink = INK if cells.variant is None else colour(cells.variant)
+    (left, top), size = cells.at, cells.size
+    squares: dict[int, list[str]] = {}
+    for i, row in enumerate(cells.rows):
+        for j, value in enumerate(row):
+            if step := shade(value):
+                corner = f"M{_n(left + j * size)} {_n(top + i * size)}"
+                squares.setdefault(step, []).append(f"{corner}h{_n(size)}v{_n(size)}h-{_n(size)}z")
+    drawn = "".join(
+        f'<path d="{"".join(each)}" fill-opacity="{step / N_SHADES:g}"/>'
+        for step, each in sorted(squares.items())
+    )
+    frame = f'x="{_n(left)}" y="{_n(top)}" width="{_n(cells.width)}" height="{_n(cells.height)}"'
+    return (
+        f'<rect class="grid" {frame} fill="none" stroke="{GRID}"/>'
+        f'<g class="cells" fill="{ink}" shape-rendering="crispEdges">{drawn}</g>'
+    )
+
+
+def _link(link: Link, is_file: bool) -> str:
+    (x, y), (x2, y2) = link.points
+    places = "" if is_file else f' data-a="{escape(link.places[0])}" data-b="{escape(link.places[1])}"'
+    return (
+        f'<path class="link" d="M{_n(x)} {_n(y)}L{_n(x2)} {_n(y2)}" stroke="{colour(link.variant)}" fill="none" '
+        f'stroke-width="{link_width(link.weight):.2f}" stroke-opacity="{link_opacity(link.weight):.2f}"{places}/>'
+    )
 
 
 def _path(path: Path, is_file: bool) -> str:
@@ -129,7 +171,7 @@ def _mark(mark: Mark, is_file: bool) -> str:
     return f'<polygon class="{mark.style}" points="{points}" {look}{told}/>'
 
 
-def _words(words: Words) -> str:
+def _words(words: Words, is_file: bool) -> str:
     size = SMALL if words.style == "tick" else FONT
     ink = MUTED if words.style == "tick" else INK
     if words.style == "name" and words.variant is not None:
@@ -137,10 +179,11 @@ def _words(words: Words) -> str:
     x, y = words.at
     turned = f' transform="rotate(-90 {_n(x)} {_n(y)})"' if words.is_upright else ""
     weight = ' font-weight="600"' if words.style == "name" else ""
+    place = f' data-place="{escape(words.place)}"' if words.place and not is_file else ""
     # The middle of the letters by hand: not every reader of SVG knows dominant-baseline.
     return (
         f'<text class="{words.style}" x="{_n(x)}" y="{_n(y + 0.35 * size)}" font-size="{_n(size)}" fill="{ink}" '
-        f'text-anchor="{words.anchor}"{weight}{turned}>{escape(words.text)}</text>'
+        f'text-anchor="{words.anchor}"{weight}{turned}{place}>{escape(words.text)}</text>'
     )
 
 

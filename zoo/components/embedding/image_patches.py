@@ -127,6 +127,15 @@ class ImagePatches(nn.Module):
             x = torch.cat([*(tokens.expand(x.shape[0], -1, -1) for tokens in first), x], dim=1)
         return x, None
 
+    def place_names(self) -> list[str]:
+        """What each place stands for: a patch its row and column, from 1."""
+        first = [] if self.class_token is None else ["class"]
+        if self.registers is not None:
+            first += [f"register {i + 1}" for i in range(len(self.registers))]
+        _, height, width = self.image_shape
+        rows, columns = height // self.patch_size, width // self.patch_size
+        return first + [f"{i + 1},{j + 1}" for i in range(rows) for j in range(columns)]
+
     def _patches(self, images: Tensor) -> Tensor:
         B, C, height, width = images.shape
         P = self.patch_size

@@ -201,6 +201,9 @@ class TrainedHuggingFace(Tokenizer):
     def _unknown(self) -> list[int]:
         return self.encode([UNKNOWN_TEXT])[0] if self.unk is None else [self.unk]
 
+    def _name(self, number: int) -> str:
+        return self._tokenizer.id_to_token(number) or super()._name(number)
+
     def words(self) -> list[str]:
         """The word that each id stands for: of a token that begins one, what follows its mark, where that is ASCII."""
         tokens = [self._tokenizer.id_to_token(number) or "" for number in range(self.vocab_size)]

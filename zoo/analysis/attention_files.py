@@ -1,0 +1,41 @@
+"""Attention maps as files: a page, a sheet of heat maps, arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from registry import Problem, SpecError
+from zoo.analysis.attention_figures import sheet
+from zoo.analysis.attention_maps import AttentionMaps
+from zoo.drawing.pixels import png
+from zoo.drawing.svg import svg
+from zoo.storage.files import write_bytes, write_text
+
+MAX_WEIGHTS = 1_500_000
+"""The most weights that are drawn in one file, which a browser can still show."""
+
+
+def write_maps(found: AttentionMaps, out: Path) -> None:
+    """Writes what the file's ending says: .npz arrays, .svg and .png a sheet of heat maps, any other a page.
+
+    Raises: SpecError for more weights than can be drawn; RunError where the file cannot be written.
+    """
+    suffix = out.suffix.lower()
+    if suffix == ".npz":
+        write_bytes(out, found.npz())
+        return
+    n_weights = sum(each.weights.size for each in found.maps)
+    if n_weights > MAX_WEIGHTS:
+        message = (
+            f"{n_weights:,} weights are too many for a picture ({MAX_WEIGHTS:,}): choose some by --layers and --heads, "
+            "take a shorter input, or write all as arrays, .npz"
+        )
+        raise SpecError([Problem(str(out), message)])
+    if suffix == ".svg":
+        write_text(out, svg(sheet(found), is_file=True))
+    elif suffix == ".png":
+        write_bytes(out, png(sheet(found)))
+    else:
+        from zoo.analysis.attention_page import page
+
+        write_text(out, page(found))

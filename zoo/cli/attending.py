@@ -1,0 +1,107 @@
+"""The command attend: what a model attends to."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.cli.arguments import Checkpoint, Device, Plugins, load_plugins, usage_error
+
+SUFFIXES = (".html", ".svg", ".png", ".npz")
+_OVERRIDE = re.compile(r"(?:generation|task)(?:\.\w+)*=\S.*", re.DOTALL)
+
+
+def attend(
+    words: Annotated[list[str], typer.Argument(metavar="RUN SENTENCE... [KEY=VALUE]...", show_default=False)],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="TEXT", help="An output to look at, instead of the model's own."),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option("--layers", metavar="N,N", help="Layers of every stack, from 0, such as 0,2."),
+    ] = None,
+    heads: Annotated[
+        str | None, typer.Option("--heads", metavar="N,N", help="Heads of every layer, from 0, such as 1.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="A page with every head (.html), a sheet of heat maps (.svg, .png), or arrays (.npz).",
+        ),
+    ] = None,
+    checkpoint: Checkpoint = "result",
+    device: Device = "auto",
+    plugin: Plugins = None,
+) -> None:
+    """Show what a model attends to when it reads a sentence, and writes for it: attention maps of its layers and heads.
+
+    Without -o: for each query the keys with most weight, in the last layers.
+    """
+    load_plugins(plugin)
+    run, *rest = words
+    sentence = " ".join(word for word in rest if not _OVERRIDE.fullmatch(word))
+    overrides = [word for word in rest if _OVERRIDE.fullmatch(word)]
+    if not rest or (overrides and not sentence):
+        raise usage_error(f"a sentence is needed: zoo attend {run} 'SENTENCE'")
+    _check_out(out)
+    from zoo.cli.attention_text import head_text, last_of_each, maps_text
+    from zoo.run.attending import attention_maps
+
+    chosen = _numbers("--layers", layers)
+    found = attention_maps(
+        run,
+        sentence,
+        *overrides,
+        target=target,
+        layers=chosen,
+        heads=_numbers("--heads", heads),
+        checkpoint=checkpoint,
+        device=device,
+    )
+    if out is None:
+        print(maps_text(found, found.maps if chosen else last_of_each(found.maps)))
+    else:
+        from zoo.analysis.attention_files import write_maps
+
+        write_maps(found, out)
+        print(f"{head_text(found)}\n{out}")
+    if found.unconfirmed:
+        print(found.checked, file=sys.stderr)
+
+
+def _numbers(option: str, text: str | None) -> list[int] | None:
+    """Numbers with commas between. Raises: SpecError for anything else."""
+    if text is None:
+        return None
+    try:
+        return [int(each) for each in text.split(",")]
+    except ValueError:
+        raise usage_error(
+            f"{option}: numbers with commas between are needed, such as 0,2; got {text!r}"
+        ) from None
+
+
+def _check_out(out: Path | None) -> None:
+    """Raises: SpecError for a file that is of no known form, or that cannot be drawn here, before anything slow."""
+    if out is None:
+        return
+    suffix = out.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise usage_error(
+            f"{out}: a file is needed that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        )
+    from zoo.drawing.pixels import can_draw
+
+    if suffix == ".png" and not can_draw():
+        raise usage_error(
+            f"{out}: matplotlib is not installed, which PNG needs: pip install 'architecture-zoo[report]'; .svg needs "
+            "nothing"
+        )
