@@ -200,15 +200,16 @@ def test_what_attends_without_a_softmax_is_left_out_by_name():
 def test_the_model_s_own_kernel_is_compared_and_a_wrong_one_is_told(dtype, monkeypatch):
     built, given = model().to(dtype), inputs()
     assert all(each.is_confirmed for each in attention_weights(built, *given).found)
-    right = kernels._computed
-
-    def wrong(kernel, q, k, v, **rest):
-        return right(kernel, q, k, v, **rest).roll(1, dims=2)
-
-    monkeypatch.setattr(kernels, "_computed", wrong)
-    assert not any(each.is_confirmed for each in attention_weights(built, *given).found)
-    monkeypatch.setattr(kernels, "_computed", lambda kernel, q, k, v, **rest: q * torch.nan)
-    assert not any(each.is_confirmed for each in attention_weights(built, *given).found)
+    right = kernels.attend_eager
+    wrongs = (lambda out: out.roll(1, dims=2), lambda out: out * torch.nan)
+    for wrong in wrongs:
+        for module in (kernels.sdpa, kernels.matmul):  # whichever is chosen
+            monkeypatch.setattr(
+                module,
+                "attention",
+                lambda q, k, v, *, dropout, wrong=wrong, **rest: wrong(right(q, k, v, **rest)[0]),
+            )
+        assert not any(each.is_confirmed for each in attention_weights(built, *given).found)
 
 
 def test_an_error_leaves_nothing_behind():

@@ -107,10 +107,10 @@ def test_a_run_that_is_none_and_one_without_attention(zoo: Zoo, tiny: tuple[str,
 def test_a_wrong_kernel_is_told_on_standard_error(
     zoo: Zoo, trained: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zoo.kernels import attention
+    from zoo.kernels import sdpa
 
-    right = attention._computed
-    monkeypatch.setattr(attention, "_computed", lambda *given, **rest: right(*given, **rest) * 1.1)
+    right = sdpa.attention
+    monkeypatch.setattr(sdpa, "attention", lambda *given, **rest: right(*given, **rest) * 1.1)
     result = zoo("attend", trained[0], *LINE)
     assert result.exit_code == 0
     assert result.stderr.startswith(

@@ -110,12 +110,10 @@ def test_arrays_are_read_back_as_they_were(used: zoo.TrainedRun) -> None:
 
 
 def test_a_kernel_that_is_wrong_is_told(used: zoo.TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoo.kernels import attention
+    from zoo.kernels import sdpa
 
-    right = attention._computed
-    monkeypatch.setattr(
-        attention, "_computed", lambda kernel, q, k, v, **rest: right(kernel, q, k, v, **rest) + 0.01
-    )
+    right = sdpa.attention
+    monkeypatch.setattr(sdpa, "attention", lambda *given, **rest: right(*given, **rest) + 0.01)
     found = zoo.attention_maps(used, LINE, target="haus")
     assert [each.name for each in found.unconfirmed] == [each.name for each in found.maps]
     assert found.checked.startswith(

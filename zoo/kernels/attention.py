@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TypedDict, Unpack
 
 import torch
@@ -75,6 +74,9 @@ def attend(
     if kernel not in KERNELS:
         raise ValueError(f"no attention kernel is named {kernel!r} (known: {', '.join(KERNELS)})")
     rest: _Rest = {"mask": mask, "scale": scale, "dropout": dropout, "soft_cap": soft_cap}
+    watch = watching.current
+    if watch is not None and watch.is_here():
+        return _watched(q, k, v, bias=bias, kernel=kernel, **rest)
     if autocasts(q.device):
         q, k, v = _lowered(q, k, v)
         with without_autocast(q.device):
@@ -84,20 +86,6 @@ def attend(
         kernel = choose(q, k, v, mask=mask, bias=bias, dropout=dropout, soft_cap=soft_cap)
     elif refusal := _refusal(kernel, q, k, mask=mask, bias=bias, dropout=dropout, soft_cap=soft_cap):
         raise ValueError(f"the {kernel} kernel cannot do this: {refusal}")
-    out = _computed(kernel, q, k, v, bias=bias, **rest)
-    if watching.current is not None:
-        formula = partial(
-            eager.attention, q, k, v, mask=mask, scale=scale, bias=bias, dropout=0.0, soft_cap=soft_cap
-        )
-        watching.seen_by_formula(out, formula)
-    return out
-
-
-def _computed(
-    kernel: str, q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None, **rest: Unpack[_Rest]
-) -> Tensor:
-    """What the kernel of that name gives."""
-    mask, scale, dropout = rest["mask"], rest["scale"], rest["dropout"]
     if kernel == "sdpa":
         return sdpa.attention(q, k, v, mask=mask, scale=scale, bias=bias, dropout=dropout)
     if kernel == "matmul":
@@ -105,10 +93,22 @@ def _computed(
     if kernel == "eager":
         return eager.attention(q, k, v, bias=bias, **rest)[0]
     if kernel == "flex":
-        return flex.attention(q, k, v, mask=mask, scale=scale, soft_cap=rest["soft_cap"])
+        return flex.attention(q, k, v, mask=mask, scale=scale, soft_cap=soft_cap)
     if mask.global_tokens is not None:
         return global_tokens.attention(q, k, v, **rest)
     return blocked.attention(q, k, v, **rest)[0]
+
+
+def _watched(
+    q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None, kernel: str, **rest: Unpack[_Rest]
+) -> Tensor:
+    """`attend`, its output and weights by the formula shown to whoever watches."""
+    with watching.watching(None):
+        out = attend(q, k, v, bias=bias, kernel=kernel, **rest)
+    mask, scale, soft_cap = rest["mask"], rest["scale"], rest["soft_cap"]
+    expected, weights = attend_eager(q, k, v, mask=mask, scale=scale, bias=bias, soft_cap=soft_cap)
+    watching.seen_with_output(weights, out, expected)
+    return out
 
 
 def attend_eager(

@@ -38,8 +38,8 @@ current: Watch | None = None
 
 
 @contextmanager
-def watching(watch: Watch) -> Iterator[None]:
-    """Lets it see the calls in this block, and whoever watched before those after it."""
+def watching(watch: Watch | None) -> Iterator[None]:
+    """Lets it, or nobody, see the calls in this block, and whoever watched before those after it."""
     global current
     before, current = current, watch
     try:
@@ -55,24 +55,19 @@ def seen(weights: Tensor) -> Tensor:
     return weights
 
 
-def seen_by_formula(out: Tensor, formula: Callable[[], tuple[Tensor, Tensor]]) -> None:
-    """Shows what the formula gives beside a kernel's output [B, H, T, Kv]: its own output and the weights."""
-    if current is not None and current.is_here():
-        expected, weights = formula()
-        current.weights.append(weights.detach())
-        _compare(current, out, expected)
+def seen_with_output(weights: Tensor, out: Tensor, expected: Tensor) -> None:
+    """Shows the weights of a kernel's call, its output, and that of the weights, both [B, H, T, Kv]."""
+    if current is None or not current.is_here():
+        return
+    seen(weights)
+    if out.numel():
+        out, expected = out.detach(), expected.detach()
+        largest = max(float(out.abs().max()), float(expected.abs().max())) or 1.0
+        current.dtypes.add(out.dtype)
+        current.differences.append(float((out.double() - expected.double()).abs().max()) / largest)
 
 
 def seen_rows(rows: Tensor, put: Callable[[Tensor, Tensor], Tensor]) -> None:
     """Shows weights that take the place of some rows of the call before: put(rows, weights) -> all weights."""
     if current is not None and current.is_here():
         current.weights[-1] = put(rows.detach(), current.weights[-1])
-
-
-def _compare(watch: Watch, out: Tensor, expected: Tensor) -> None:
-    if out.numel() == 0:
-        return
-    out, expected = out.detach(), expected.detach()
-    watch.dtypes.add(out.dtype)
-    largest = max(float(out.abs().max()), float(expected.abs().max())) or 1.0
-    watch.differences.append(float((out.double() - expected.double()).abs().max()) / largest)
