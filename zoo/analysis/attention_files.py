@@ -11,7 +11,7 @@ from zoo.drawing.pixels import png
 from zoo.drawing.svg import svg
 from zoo.storage.files import write_bytes, write_text
 
-MAX_WEIGHTS = 1_500_000
+MAX_WEIGHTS = 500_000
 """The most weights that are drawn in one file, which a browser can still show."""
 
 

@@ -17,7 +17,8 @@ class Attention(Protocol):
     """check(d_model=, role=, position=) of the spec with role 'self', 'causal' (self-attention that sees no later
     token) or 'cross', and the spec of the positions it meets, None for 'cross'; of the spec, `reads`: the methods of a
     position that it calls, any where it does not say; `gives_nothing`: whether it is none. roles(), if it
-    has that: what its matrices are for, see zoo.kinds.Role.
+    has that: what its matrices are for, see zoo.kinds.Role. What it attends to is seen where it calls
+    zoo.kernels.attention.attend; weights of a softmax of its own it shows by zoo.kernels.watching.seen.
     """
 
     def __call__(
