@@ -6,7 +6,6 @@ The runs lie beside the figure, and what is trained is not trained anew; `zoo re
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import zoo
@@ -38,7 +37,7 @@ for variant in results.plan.variants:
     print(variant.name, *told, sep="  ")
 
 drawing = Drawing(RIGHT + 12, 500, "Accuracy and maximum path length, by length", tuple(accuracy))
-x = replace(scale_of(lengths, LEFT, RIGHT, is_log=True), marked=tuple(lengths))
+x = scale_of(lengths, LEFT, RIGHT, is_log=True, marked=tuple(lengths))
 ways = scale_of([n for each in path.values() for n in each.values()], 454, 300, is_log=True)
 for title, values, y in (("Accuracy, %", accuracy, Scale(0, 104, 250, 14)), ("Path length", path, ways)):
     axes(drawing, x, y, x_title="Length, tokens", y_title=title)

@@ -1,11 +1,13 @@
 """cost and diff: what specs cost, and where two of them differ."""
 
 import json
+import re
 
 import pytest
 
 import zoo as library
 from zoo.cli.cost_text import short
+from zoo.drawing import pixels
 from zoo.kinds import FFN
 from zoo.run.spec import load, to_yaml
 
@@ -235,3 +237,51 @@ def test_a_change_after_which_there_is_no_way_says_so(zoo):
     change = next(line for line in lines if "self_attention: multi_head → none" in line)
     assert change.split()[-1] == "none"
     assert change.split()[-2] == "-12"  # sequential operations: there are none left
+
+
+def figure(path):
+    """The words in an SVG."""
+    return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text(encoding="utf-8"))
+
+
+def test_table_1_is_drawn_by_formula_and_measured(zoo, tmp_path):
+    assert zoo("cost", "--table1", "--length", "128,1024", "-o", "formulas.svg").exit_code == 0
+    words = figure(tmp_path / "formulas.svg")
+    assert {"128", "1,024", "Self-Attention: n^1.28", "Self-Attention (restricted): n^1.00"} <= set(words)
+    few = ("--length", "16,32", "--repeats", "1", "--batch", "1", "--device", "cpu")
+    result = zoo("bench", "--table1", *few, "--json", "--output", "measured.svg")
+    assert len(json.loads(result.stdout)) == 8
+    words = " ".join(figure(tmp_path / "measured.svg"))
+    assert re.search(r"Recurrent: n\^\S+ measured, n\^\S+ by formula", words)
+    assert "1 turn of batches of 1 sequence on cpu in fp32" in words
+    assert "scaled to the time measured at n = 32." in words
+
+
+def test_any_specs_growth_is_drawn(zoo, tmp_path):
+    words = ("quickstart", "tagger_small", "model.position=none", "--scale", "tiny", "--length", "5,11")
+    assert zoo("cost", *words, "-o", "a.svg").exit_code == 0
+    assert any(each.startswith("tagger_small model.position=none: n^") for each in figure(tmp_path / "a.svg"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-o", "a.pdf"), "--output a.pdf: a figure's name ends in .svg or .png\n"),
+        (("-o", "none/a.svg"), "--output none/a.svg: there is no folder none\n"),
+        (("-o", "a.png"), "--output a.png: PNG needs matplotlib (pip install 'architecture-zoo[report]')"),
+        (("-o", "a.svg", "--length", "16,16"), "--output a.svg draws growth with the length"),
+    ],
+)
+@pytest.mark.parametrize("command", ["cost", "bench"])
+def test_a_figure_that_cannot_be_drawn_is_refused_first(zoo, tmp_path, monkeypatch, command, words, message):
+    monkeypatch.setattr(pixels, "can_draw", lambda: False)
+    result = zoo(command, "--table1", "--length", "16,32", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(message)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_png_is_drawn_by_matplotlib(zoo, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert zoo("cost", "--table1", "--length", "128,1024", "-o", "a.png").exit_code == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

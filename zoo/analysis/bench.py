@@ -6,7 +6,7 @@ import ctypes
 import gc
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import linear_regression, median
@@ -52,6 +52,10 @@ class Measured:
     """By how much a training step raises memory above the model: what it keeps, and gradients as they come; None where
     the system does not say."""
 
+    def seconds(self, speed: float) -> float:
+        """How long a batch takes at so many tokens a second."""
+        return self.rows * self.length / speed
+
     def as_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
         return asdict(self)
@@ -93,10 +97,17 @@ def bench(
 
 def exponent(measured: Sequence[Measured]) -> float | None:
     """The p by which the time of a training step grows as length ** p; None for a single length."""
-    points = [(math.log(each.length), math.log(each.length / each.training.median)) for each in measured]
-    if len({x for x, _ in points}) < 2:
+    law = power_law([(each.length, each.seconds(each.training.median)) for each in measured])
+    return None if law is None else law[0]
+
+
+def power_law(points: Iterable[tuple[float, float]]) -> tuple[float, float] | None:
+    """The p and c of y = c · x ** p that fits points best, by least squares of logarithms; None for a single x."""
+    logs = [(math.log(x), math.log(y)) for x, y in points]
+    if len({x for x, _ in logs}) < 2:
         return None
-    return linear_regression(*zip(*points, strict=True)).slope
+    line = linear_regression(*zip(*logs, strict=True))
+    return line.slope, math.exp(line.intercept)
 
 
 def _check(title: str, spec: Spec, length: int) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoo.amounts import amount
 from zoo.cli.arguments import AsJson, Device, Plugins, Scale, check_overrides, is_override, load, usage_error
+from zoo.cli.figures import Output, check_figure, write_figure
 from zoo.cli.text import print_json
 
 if TYPE_CHECKING:
+    from registry import Spec
     from zoo.run.spec import RunSpec
 
 Several = Annotated[
@@ -44,6 +48,7 @@ def cost(
     table1: Annotated[
         bool, typer.Option("--table1", help="Table 1 of Vaswani et al. 2017, out of the parts' formulas.")
     ] = False,
+    output: Output = None,
     scale: Scale = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
@@ -52,12 +57,17 @@ def cost(
     lengths = _lengths(length)
     _one_of("--precision", precision, ("fp32", "bf16"))
     _one_of("--device", device, ("cuda", "cpu"))
+    _check_growth(output, lengths)
     from zoo.cli.cost_text import RULE, formulas_text, parts_text, table_1_text, totals_text
 
     if table1:
         if words:
             raise usage_error(ALONE)
         print_json(_table_1(lengths)) if as_json else print(table_1_text(_table_1(lengths)))
+        if output is not None:
+            from zoo.analysis.table_1 import table_1_models
+
+            _draw_operations(output, table_1_models(), lengths)
         return
     given = specs(words or [], scale, plugin)
     from zoo.analysis.cost import cost as cost_of
@@ -67,6 +77,8 @@ def cost(
         for title, run in given
         for n in lengths
     ]
+    if output is not None:
+        _draw_operations(output, dict(given), lengths)
     if as_json:
         print_json([{"spec": title, **each.as_dict()} for title, each in found])
         return
@@ -117,6 +129,7 @@ def bench(
     ] = 5,
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", metavar="NAME", help="fp32 or bf16.")] = "fp32",
+    output: Output = None,
     scale: Scale = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
@@ -126,24 +139,39 @@ def bench(
     _one_of("--precision", precision, ("fp32", "bf16"))
     if table1 and words:
         raise usage_error(ALONE)
+    _check_growth(output, lengths)
     from zoo.analysis.bench import bench as measure
     from zoo.analysis.table_1 import table_1_models
     from zoo.cli.cost_text import bench_text
     from zoo.run.using import device_named
 
+    models: dict[str, Spec] = table_1_models() if table1 else dict(specs(words or [], scale, plugin))
     found = measure(
-        table_1_models() if table1 else dict(specs(words or [], scale, plugin)),
+        models,
         lengths=lengths,
         batch=batch,
         repeats=repeats,
-        device=str(device_named(device)),
+        device=(where := str(device_named(device))),
         precision=precision,  # type: ignore[arg-type]
     )
+    if output is not None:
+        from zoo.analysis.growth import time_chart
+
+        what = "a training step of one layer" if table1 else "a training step"
+        how = f"{amount(repeats, 'turn')} of batches of {amount(batch, 'sequence')} on {where} in {precision}"
+        write_figure(output, time_chart(models, found, what=what, how=how))
     print_json([each.as_dict() for each in found]) if as_json else print(bench_text(found))
 
 
 def specs(words: Sequence[str], scale: str | None, plugins: Plugins) -> list[tuple[str, RunSpec]]:
     """Each SPEC of a command with the overrides that follow it, by a title."""
+    return [(title, run) for title, _, run in grouped(words, scale, plugins)]
+
+
+def grouped(
+    words: Sequence[str], scale: str | None, plugins: Plugins
+) -> list[tuple[str, tuple[str, ...], RunSpec]]:
+    """The same, each with the words that it was named by."""
     check_overrides(words)
     groups: list[list[str]] = []
     for word in words:
@@ -158,7 +186,7 @@ def specs(words: Sequence[str], scale: str | None, plugins: Plugins) -> list[tup
     found = []
     for source, *overrides in groups:
         name, run = load(source, overrides, scale, plugins)
-        found.append((" ".join([name, *overrides]), run))
+        found.append((" ".join([name, *overrides]), (source, *overrides), run))
     return found
 
 
@@ -167,6 +195,21 @@ def _lengths(text: str) -> list[int]:
     if not all(word.isdecimal() and int(word) for word in words):
         raise usage_error(f"--length takes tokens of a sequence, at least 1, several by commas, not {text!r}")
     return [int(word) for word in words]
+
+
+def _check_growth(output: Path | None, lengths: Sequence[int]) -> None:
+    check_figure(output)
+    if output is not None and len(set(lengths)) < 2:
+        raise usage_error(
+            f"--output {output} draws growth with the length, and --length has only {lengths[0]:,}; give several, such "
+            "as --length 128,256,512,1024"
+        )
+
+
+def _draw_operations(file: Path, models: Mapping[str, Spec], lengths: Sequence[int]) -> None:
+    from zoo.analysis.growth import operations_chart
+
+    write_figure(file, operations_chart(models, lengths))
 
 
 def _one_of(option: str, given: str, known: Sequence[str]) -> None:

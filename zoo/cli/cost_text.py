@@ -9,6 +9,7 @@ from typing import Any
 from zoo.amounts import aligned
 from zoo.analysis.bench import Measured, Spread, exponent
 from zoo.analysis.cost import ModelCost, PartCost
+from zoo.cli.text import numbered
 
 WIDTH = 100
 _BEYOND = "*: more layers of that form than there are: positions farthest apart never meet"
@@ -123,8 +124,7 @@ TOTALS: tuple[tuple[str, Callable[[ModelCost], str]], ...] = (
 
 def totals_text(costs: Sequence[tuple[str, ModelCost]]) -> str:
     """The sums of several models, or of one at several lengths, side by side."""
-    names = [*dict.fromkeys(title for title, _ in costs)]
-    shown = {name: f"[{i + 1}]" if " " in name or len(name) > 24 else name for i, name in enumerate(names)}
+    shown = numbered(title for title, _ in costs)
     lines = [f"{mark} {name}" for name, mark in shown.items() if mark != name]
     each = max(16, *(len(mark) + 2 for mark in shown.values()))
     n_columns = max(1, (WIDTH - 32) // each)

@@ -7,12 +7,13 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 STANDARD_INPUT = "-"
 _CHUNK_BYTES = 65536
+_COLUMN = 24  # letters over a column, at most
 _N_REFUSED = 5  # lines that could not be answered, of which the first are named
 
 
@@ -90,6 +91,14 @@ def _by_length(results: Mapping[str, Any], name: str) -> str:
     if not found:
         return ""
     return "by length " + ", ".join(f"{length}: {value:.2f}" for length, value in found.items())
+
+
+def numbered(names: Iterable[str]) -> dict[str, str]:
+    """What stands over a column for each name: itself, or a number such as [2] where it is no short word."""
+    return {
+        name: f"[{i}]" if " " in name or len(name) > _COLUMN else name
+        for i, name in enumerate(dict.fromkeys(names), start=1)
+    }
 
 
 def samples_text(results: Mapping[str, Any]) -> str:

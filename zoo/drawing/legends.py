@@ -1,12 +1,13 @@
-"""Which line is which variant: below a figure that stands alone, or beside a name on the page."""
+"""Which line is which variant, and what else is said below a figure that stands alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.drawing.shapes import Drawing, Mark, Path, Words, cut, text_width
+from zoo.drawing.shapes import SMALL, Drawing, Mark, Path, Words, cut, text_width
 
 _LEGEND_LINE = 18.0
+_CAPTION_LINE = 15.0
 
 
 def add_legend(drawing: Drawing, entries: Sequence[tuple[int, str]]) -> None:
@@ -23,6 +24,20 @@ def add_legend(drawing: Drawing, entries: Sequence[tuple[int, str]]) -> None:
         x += width
     if entries:
         drawing.height = y + _LEGEND_LINE
+
+
+def add_caption(drawing: Drawing, text: str) -> None:
+    """What has to be known to read the chart, below all that is there, in as many lines as it takes."""
+    y = drawing.height + 6
+    line = ""
+    for word in [*text.split(), ""]:
+        longer = f"{line} {word}".lstrip()
+        if word and text_width(longer, SMALL) <= drawing.width - 28:
+            line = longer
+            continue
+        drawing.shapes.append(Words((14, y), line))
+        line, y = word, y + _CAPTION_LINE
+    drawing.height = y
 
 
 def legend_sample(variant: int) -> Drawing:

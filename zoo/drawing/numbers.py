@@ -9,6 +9,7 @@ from statistics import median_low
 MISSING = "–"
 """Stands where a number is not known."""
 MINUS = "−"
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def decimals_for(spreads: Iterable[float | None], values: Iterable[float | None]) -> int:
@@ -71,6 +72,16 @@ def short(value: float | None, unit: str = "", *, n_digits: int = 3) -> str:
         text = text.rstrip("0").rstrip(".")
     sign = MINUS if value < 0 else ""
     return f"{sign}{text} {prefix}{unit}".rstrip()
+
+
+def power_text(value: float) -> str:
+    """A number above 0 as a power of ten: 10⁻⁶, 2·10⁻⁴; 1 and 10 as they are."""
+    power = math.floor(math.log10(value) + 1e-9)
+    factor = f"{value / 10.0**power:.3g}"
+    ten = {0: "1", 1: "10"}.get(power, f"10{str(power).translate(_RAISED)}")
+    if factor == "1":
+        return ten
+    return factor if power == 0 else f"{factor}·{ten}"
 
 
 def time_text(seconds: float | None) -> str:

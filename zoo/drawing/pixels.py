@@ -110,7 +110,7 @@ def _path(axes: Any, path: Path) -> Any:
         return axes.add_patch(patches.Polygon(path.points, closed=True, fc=ink, ec="none", alpha=0.13))
     xs, ys = zip(*path.points, strict=True)
     colours = {"axis": MUTED, "grid": GRID, "front": MUTED, "zero": INK}
-    widths = {"axis": 1.0, "grid": 1.0, "front": 1.5, "zero": 1.5}
+    widths = {"thin": 1.0, "axis": 1.0, "grid": 1.0, "front": 1.5, "zero": 1.5}
     width = widths.get(path.style, 2.0) * _SIZE
     dashes = {"front": "3 3", "line": dash(path.variant or 0)}.get(path.style, "").split()
     style: Any = (0, [float(each) * _SIZE / width for each in dashes]) if dashes else "solid"

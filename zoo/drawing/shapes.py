@@ -9,10 +9,23 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from zoo.drawing.numbers import prefix_of, short
+from zoo.drawing.numbers import power_text, prefix_of, short
 
 Style = Literal[
-    "axis", "grid", "zero", "front", "line", "seed", "band", "bar", "mark", "hollow", "tick", "label", "name"
+    "axis",
+    "grid",
+    "zero",
+    "front",
+    "line",
+    "thin",
+    "seed",
+    "band",
+    "bar",
+    "mark",
+    "hollow",
+    "tick",
+    "label",
+    "name",
 ]
 Anchor = Literal["start", "middle", "end"]
 Symbol = Literal["circle", "square", "triangle", "diamond"]
@@ -26,8 +39,11 @@ DARK_COLOURS = ("#e6edf3", "#56b4e9", "#ff9a5c", "#3fcf9f", "#e79bcf", "#e0bd4a"
 DASHES = ("", "7 3", "2 3", "8 3 2 3")
 SYMBOLS: tuple[Symbol, ...] = ("circle", "square", "triangle", "diamond")
 
+FIGURE_WIDTH = 620.0
+"""Of a figure that stands alone, in points of a sheet; a paper scales it."""
 FONT = 12.0
 SMALL = 11.0
+_LEAST_DECIMAL = 0.001  # below it powers of ten are read more easily
 _WIDE, _NARROW = set("mwMW@%—…"), set("iljtfrI.,:;|!'()[]  ")
 
 
@@ -202,6 +218,10 @@ class Scale:
 
     def texts(self, ticks: Sequence[float]) -> list[str]:
         """What stands at ticks."""
+        if self.marked:
+            return [f"{each:,.10g}" for each in ticks]
+        if self.is_log and any(each < _LEAST_DECIMAL for each in ticks):
+            return [power_text(each) for each in ticks]
         return [short(each) for each in ticks] if self.is_log else tick_texts(ticks)
 
     def ticks(self, n: int) -> list[float]:
@@ -209,7 +229,7 @@ class Scale:
         if self.marked:
             return list(self.marked)
         if self.is_log:
-            found = _log_ticks(self.low, self.high)
+            found = _log_ticks(self.low, self.high, n)
             if len(found) >= 2:
                 return found
         step = _round_step((self.high - self.low) / max(n, 1))
@@ -219,15 +239,21 @@ class Scale:
 
 
 def scale_of(
-    values: Sequence[float], start: float, end: float, *, is_log: bool = False, margin: float = 0.06
+    values: Sequence[float],
+    start: float,
+    end: float,
+    *,
+    is_log: bool = False,
+    margin: float = 0.06,
+    marked: tuple[float, ...] = (),
 ) -> Scale:
     """A scale on which all values have room. Values are not empty, and above 0 where it is logarithmic."""
     low, high = min(values), max(values)
     if is_log:
         room = (high / low) ** margin if high > low else 1.5
-        return Scale(low / room, high * room, start, end, is_log=True)
+        return Scale(low / room, high * room, start, end, is_log=True, marked=marked)
     room = margin * (high - low) or abs(high) * 0.05 or 1.0
-    return Scale(low - room, high + room, start, end)
+    return Scale(low - room, high + room, start, end, marked=marked)
 
 
 def _round_step(step: float) -> float:
@@ -235,9 +261,12 @@ def _round_step(step: float) -> float:
     return next(factor * size for factor in (1, 2, 2.5, 5, 10) if factor * size >= step * 0.999)
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1,) if math.log10(high / low) > 3 else (1, 2, 5)
+def _log_ticks(low: float, high: float, n: int) -> list[float]:
+    n_decades = math.log10(high / low)
+    step = max(1, math.ceil(n_decades / (2 * max(n, 1))))
+    first = step * math.floor(math.log10(low) / step)
+    powers = range(first, math.ceil(math.log10(high)) + 1, step)
+    factors = (1,) if n_decades > 3 else (1, 2, 5)
     return [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
 
 

@@ -147,6 +147,7 @@ def _path(path: Path, is_file: bool) -> str:
         "front": f'stroke="{MUTED}" fill="none" stroke-width="1.5" stroke-dasharray="3 3"',
         "band": f'fill="{ink}" fill-opacity="0.13" stroke="none"',
         "bar": f'stroke="{ink}" fill="none" stroke-width="2"',
+        "thin": f'stroke="{ink}" fill="none" stroke-width="1"',
         "seed": f'stroke="{ink}" fill="none" stroke-width="0.9" stroke-opacity="0.55"',
     }
     look = looks.get(path.style)

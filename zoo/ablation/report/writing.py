@@ -17,14 +17,12 @@ from zoo.ablation.report.page import page
 from zoo.ablation.report.texts import N_SHUFFLES, output_tests, side_by_side
 from zoo.ablation.results import collect, write_table
 from zoo.drawing.pixels import can_draw, png
-from zoo.drawing.shapes import Drawing
+from zoo.drawing.shapes import FIGURE_WIDTH, Drawing
 from zoo.drawing.svg import svg
 from zoo.errors import DataError
 from zoo.storage.files import write_bytes, write_text
 
 PAGE, MARKDOWN, LATEX, FIGURES = "report.html", "report.md", "report.tex", "figures"
-FIGURE_WIDTH = 620.0
-"""In points of a sheet; a paper scales it."""
 
 
 def report_on(
