@@ -23,6 +23,7 @@
     to_yaml       a run's spec as YAML, every default written out
     n_parameters  how many parameters a model's spec has
     cost          what a model's spec costs: operations, memory, cache, sequential operations, path length; by part
+    reach         how far gradients reach in a model: their norm by the distance from where they start
     RunSpec       a whole run: model, task, training, generation
     Spec          the base of every part's spec
     Tokenizer     what every trained tokenizer can do
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from zoo.analysis.attention import attention_weights
     from zoo.analysis.cost import cost
     from zoo.analysis.diff import diff
+    from zoo.analysis.reach import reach
     from zoo.analysis.size import n_parameters
     from zoo.assembly.build import build
     from zoo.data.coders import load_coder
@@ -100,6 +102,7 @@ __all__ = [
     "open",
     "plan_ablation",
     "predict",
+    "reach",
     "resume",
     "to_hf",
     "to_yaml",
@@ -113,6 +116,7 @@ _HOMES = {
     "zoo.analysis.attention": ("attention_weights",),
     "zoo.analysis.cost": ("cost",),
     "zoo.analysis.diff": ("diff",),
+    "zoo.analysis.reach": ("reach",),
     "zoo.analysis.size": ("n_parameters",),
     "zoo.assembly.build": ("build",),
     "zoo.data.coders": ("load_coder",),

@@ -43,6 +43,15 @@ def test_several_specs_stand_side_by_side_each_with_the_overrides_behind_it(zoo)
     assert ["parameters", *counts] in [line.split() for line in lines]
 
 
+def test_sources_of_one_name_are_told_apart_by_their_places(zoo, tmp_path):
+    for folder, width in (("a", 96), ("b", 48)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.yaml").write_text(to_yaml(load("gpt2", f"model.d_model={width}")))
+    words = ("a/same.yaml", "b/same.yaml", "model.decoder.n_layers=1", "gpt2", "--length", "16", "--json")
+    found = [each["spec"] for each in json.loads(zoo("cost", *words).stdout)]
+    assert found == ["a/same.yaml", "b/same.yaml model.decoder.n_layers=1", "gpt2"]
+
+
 def test_formulas_are_told_with_their_order_and_source(zoo):
     text = zoo("cost", "transformer_restricted", "--formulas").stdout
     assert "2·D·(T·H + S·G)·(K + Kv) + 2·T·r·H·(K + Kv)" in text

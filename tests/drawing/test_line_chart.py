@@ -77,6 +77,11 @@ def test_a_line_ends_where_a_value_has_no_place_and_goes_on_behind_it() -> None:
     assert len(paths(chart(Line("a", points), x=Axis("k"), y=Axis("v")), "line")[0]) == 6
 
 
+def test_a_stroke_from_nothing_has_no_place_either() -> None:
+    drawing = chart(Line("a", ((1, 1.0), (2, 2.0)), bars=((1, 0.0, 1.5), (2, 1.5, 2.5))))
+    assert [len(each) for each in paths(drawing, "bar")] == [2]
+
+
 def test_a_chart_without_a_value_is_refused() -> None:
     with pytest.raises(ValueError, match="Times: nothing to draw: no value is above 0"):
         chart(Line("a", ((1, 0.0), (2, 0.0))))

@@ -183,10 +183,14 @@ def grouped(
             raise usage_error(f"{word} changes the SPEC before it, and there is none")
     if not groups:
         raise usage_error("there is no SPEC; name a preset, a file or a run folder")
+    loaded = [load(source, overrides, scale, plugins) for source, *overrides in groups]
+    sources: dict[str, set[str]] = {}
+    for (name, _), (source, *_) in zip(loaded, groups, strict=True):
+        sources.setdefault(name, set()).add(source)
     found = []
-    for source, *overrides in groups:
-        name, run = load(source, overrides, scale, plugins)
-        found.append((" ".join([name, *overrides]), (source, *overrides), run))
+    for (name, run), (source, *overrides) in zip(loaded, groups, strict=True):
+        alone = name if len(sources[name]) == 1 else source  # such as the runs of one seed of an ablation
+        found.append((" ".join([alone, *overrides]), (source, *overrides), run))
     return found
 
 
