@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.analysis.attention_examples import example
 from tests.checkpoints import write_bert, write_gpt2
 from tests.cli.conftest import Zoo
+from zoo.cli.attention_text import map_lines
 from zoo.cli.main import app
 from zoo.drawing import pixels
 
@@ -35,6 +38,17 @@ def test_the_keys_with_most_weight_are_printed(zoo: Zoo, trained: tuple[Path, st
     assert all(line.endswith("%") for line in rows)
     assert [row.startswith("  </s> ") for row in rows[:6]] == [False] * 5 + [True]  # the source and its end
     assert result.stderr == ""
+
+
+def test_keys_of_little_weight_are_left_out_but_the_greatest_stays() -> None:
+    weights = np.array([[[0.0, 0.06, 0.04, 0.3, 0.6], [0.2] * 5, [0.04, 0.0, 0.0, 0.0, 0.0]]], np.float32)
+    shown = replace(example().maps[3], weights=weights, heads=(2,), keys=("a", "b", "c", "d", "e"))
+    assert map_lines(shown) == [
+        "Decoder to source, layer 0 (additive), head 2:",
+        "  das   e 60%  d 30%  b 6%",
+        "  Haus  a 20%  b 20%  c 20%",
+        "  </s>  a 4%",
+    ]
 
 
 def test_layers_heads_and_a_target_are_chosen(zoo: Zoo, trained: tuple[Path, str]) -> None:
