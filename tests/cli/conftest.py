@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from registry import plugins
+from registry.kind import made_kinds
 from zoo.cli.main import app
 
 # A few steps of a model that learns nothing: what is tested is the way there.
@@ -43,6 +46,25 @@ def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Zoo:
         return CliRunner().invoke(app, [str(word) for word in words], input=input)
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Calls forget what plugins were loaded, and so does the end of a test: what another process would not know."""
+
+    def forget() -> None:
+        for plugin in plugins.loaded_plugins():
+            for kind in made_kinds():
+                for entry in kind.registered():
+                    if entry.where.startswith(f"{plugin.path}:"):
+                        del kind._entries[entry.name]
+            for name in [name for name in sys.modules if name.startswith(f"plugin_{plugin.path.stem}_")]:
+                del sys.modules[name]
+        plugins._loaded.clear()
+
+    monkeypatch.setattr(plugins, "_loaded", {})
+    yield forget
+    forget()
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,6 @@ from typing import Any
 
 import pytest
 
-from registry import plugins as registry_plugins
-from zoo.kinds import NORM
-
 PLUGIN = '''
 from typing import Literal
 from torch import Tensor, nn
@@ -32,23 +29,6 @@ class Half(nn.Module):
 '''
 
 HALF = "model.encoder.layer.norm=half"
-
-
-@pytest.fixture(autouse=True)
-def forgotten(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Calls forget what plugins were loaded: what a process of its own would not know."""
-
-    def forget() -> None:
-        for plugin in registry_plugins.loaded_plugins():
-            NORM._entries.pop("half", None)
-            for name in [name for name in sys.modules if name.startswith(f"plugin_{plugin.path.stem}_")]:
-                del sys.modules[name]
-        registry_plugins._loaded.clear()
-
-    NORM.names()
-    monkeypatch.setattr(registry_plugins, "_loaded", {})
-    yield forget
-    forget()
 
 
 @pytest.fixture
