@@ -19,6 +19,8 @@ SETTABLE_KEYS = TOP_LEVEL_KEYS[:4]
 OVERRIDE = "override "
 """How the place of what an override has set begins."""
 
+_OWN_PART = "encoder"  # what a decoder is like of its own model, which knows what that means
+_LIKE_WHAT = "write a path such as bert_base.model.encoder, which names a mapping or a component"
 _TABLES = ("table3", "table4")  # folders of presets that change one thing each
 
 Result = TypeVar("Result")
@@ -340,23 +342,23 @@ def _borrowed(draft: _Draft, value: Any, keys: Keys, origin: str | None = None) 
         return [_borrowed(draft, child, (*keys, str(index)), origin) for index, child in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    reference = value.get("like")
-    if isinstance(reference, str) and "." in reference:  # without a dot it names a part of the same model
+    reference = value.get("like", _OWN_PART)
+    if reference != _OWN_PART:
         place = origin or draft.place((*keys, "like"))
-        preset, _, path = reference.partition(".")
-        if preset not in names():
-            raise PresetError(
-                f"{place}: like: no preset is named '{short(preset)}'; {guess(preset, names())}"
-            )
-        source = read(preset)
+        preset, path, source = _referred(reference, place)
         found: Any = source.data
         for key in path.split("."):
-            found = found.get(key) if isinstance(found, dict) else None
+            inner = with_keys(found)
+            found = inner.get(key) if isinstance(inner, dict) else None
+            if found is None:
+                nearest = f"; {guess(key, map(str, inner))}" if isinstance(inner, dict) else ""
+                raise PresetError(
+                    f"{place}: like: there is no part at '{short(path)}' in the preset {preset}{nearest}"
+                )
         found = with_keys(found)
         if not isinstance(found, dict):
             raise PresetError(
-                f"{place}: like: there is no part at '{short(path)}' in the preset {preset}; "
-                "write a path such as bert_base.model.encoder, which names a mapping or a component"
+                f"{place}: like: '{short(path)}' in the preset {preset} is no part; {_LIKE_WHAT}"
             )
         further = {key: child for key, child in value.items() if key != "like"}
         replaced: set[Keys] = set()
@@ -366,6 +368,20 @@ def _borrowed(draft: _Draft, value: Any, keys: Keys, origin: str | None = None) 
                      if below[: len(start)] == start}  # fmt: skip
         draft.places = {**_kept(inherited, replaced), **draft.places}
     return {key: _borrowed(draft, child, (*keys, key), origin) for key, child in value.items()}
+
+
+def _referred(reference: Any, place: str) -> tuple[str, str, Document]:
+    """The preset that a `like` names, the path in it, and what it says. Raises: PresetError."""
+    if not isinstance(reference, str):
+        raise PresetError(f"{place}: like: must be text, not {short(repr(reference))}; {_LIKE_WHAT}")
+    preset, dot, path = reference.partition(".")
+    if preset not in names():
+        raise PresetError(f"{place}: like: no preset is named '{short(preset)}'; {guess(preset, names())}")
+    if not dot:
+        raise PresetError(
+            f"{place}: like: {preset} is a whole preset; name a part of it, such as {preset}.model"
+        )
+    return preset, path, read(preset)
 
 
 def _check_top_level(draft: _Draft) -> None:

@@ -54,7 +54,7 @@ def test_keys_of_little_weight_are_left_out_but_the_greatest_stays() -> None:
 def test_layers_heads_and_a_target_are_chosen(zoo: Zoo, trained: tuple[Path, str]) -> None:
     result = zoo("attend", trained[0], "the house", "--target", " read read", "--layers", "0", "--heads", "1")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("the house → read read\n")
+    assert result.stdout.startswith("the house → read read (given)\n")
     assert result.stdout.count(", head 1:") == 3
 
 

@@ -68,6 +68,14 @@ def test_an_id_that_no_token_has_is_shown_as_unknown(trained: Tokenizer, number:
     assert list(trained.is_token()) == [True] * trained.vocab_size
 
 
+def test_a_space_that_is_a_piece_by_itself_is_shown_as_one() -> None:
+    tokenizer = train(sentencepiece())
+    rows = [tokenizer.encode([text])[0] for text in ("cat .", "cat\u2603")]
+    shown = [tokenizer.shown([*row, EOS]) for row in rows]
+    assert "␣" in {each for row in shown for each in row}
+    assert not [each for row in shown for each in row if each[0] == "<" and each != "</s>"]
+
+
 def test_a_place_of_a_sentencepiece_vocabulary_that_is_not_in_use_holds_no_token() -> None:
     from sentencepiece import sentencepiece_model_pb2
 

@@ -517,9 +517,11 @@ def test_a_part_of_the_same_model_is_left_to_the_model():
     ("reference", "message"),
     [
         ("transformer_bse.model.encoder", "like: no preset is named 'transformer_bse'; did you mean"),
-        ("transformer_base.model.encodr", "like: there is no part at 'model.encodr' in the preset transformer_base"),
-        ("transformer_base.model.d_model", "like: there is no part at 'model.d_model'"),
+        ("transformer_base.model.encodr", "like: .* 'model.encodr' in the preset .*; did you mean 'encoder'"),
+        ("transformer_base.model.d_model", "like: 'model.d_model' in the preset .* is no part; write a path"),
         ("transformer_base.model.encoder.layer.ffn.d_ff.x", "like: there is no part at"),
+        ("transformer_base", "like: transformer_base is a whole preset; name a part of it"),
+        ("3", "like: must be text, not 3; write a path such as bert_base.model.encoder"),
     ],
 )  # fmt: skip
 def test_a_part_like_none_there_is_refused_with_its_line(tmp_path, reference, message):

@@ -26,7 +26,8 @@ def maps_text(found: AttentionMaps, maps: Sequence[AttentionMap]) -> str:
 
 def head_text(found: AttentionMaps) -> str:
     """What was read and written, whether the weights are the model's, and what has none."""
-    lines = [found.given if found.written is None else f"{found.given} → {found.written.strip()}"]
+    how = " (given)" if found.is_target_given else ""
+    lines = [found.given if found.written is None else f"{found.given} → {found.written.strip()}{how}"]
     if not found.unconfirmed:
         lines.append(f"Checked: {found.checked}.")
     if found.without:

@@ -19,7 +19,7 @@ FRAMES: tuple[Frame, Frame] = (
     ((BOS, 0), (None, 0), (EOS, 0), (None, 1), (EOS, 1)),
 )
 """The frames of one text and of a pair that tokenizers trained here have: Devlin et al. 2019, Figure 2."""
-_WHITE = {" ": "␣", "\n": "↵", "\t": "⇥"}
+WHITE = {" ": "␣", "\n": "↵", "\t": "⇥"}
 """How a space is shown that is a token."""
 
 
@@ -114,7 +114,7 @@ class Tokenizer(Coder, ABC):
         """Each id by itself for a reader: its text without outer spaces, of a special id its name, never nothing."""
         texts = self.decode([[number] for number in tokens])
         return [
-            text.strip() or _WHITE.get(text) or self._name(number)
+            text.strip() or WHITE.get(text) or self._name(number)
             for number, text in zip(tokens, texts, strict=True)
         ]
 

@@ -19,6 +19,7 @@ from zoo.ablation.report.environment import environments
 from zoo.ablation.report.gathering import Report, gather
 from zoo.ablation.report.latex import escaped, latex
 from zoo.ablation.report.markdown import markdown, plain
+from zoo.ablation.report.sentences import reservations
 from zoo.ablation.report.trees import tree, tree_html
 from zoo.ablation.report.writing import FIGURES, figures_of, write_report
 from zoo.ablation.results import Results
@@ -37,6 +38,13 @@ def test_every_file_is_written(report: Report, tmp_path: Path, monkeypatch: pyte
     expected = {f"{FIGURES}/{name}.svg" for name in FIGURE_NAMES} | {"report.html", "report.md", "report.tex"}
     assert {str(path.relative_to(tmp_path / "out")) for path in written} == expected
     assert all(path.stat().st_size > 500 for path in written)
+
+
+def test_trainings_by_several_states_of_the_code_are_said(report: Report) -> None:
+    assert not [each for each in reservations(report) if "commits" in each]
+    facts = {**report.environments.facts, "commit": ("1234567aa", "89abcdef0")}
+    found = reservations(replace(report, environments=replace(report.environments, facts=facts)))
+    assert "by commits 1234567 and 89abcde: what changed between them" in found[-1]
 
 
 def test_a_report_is_called_by_its_base_and_its_folder(report: Report, tmp_path: Path) -> None:

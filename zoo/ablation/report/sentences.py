@@ -132,6 +132,12 @@ def reservations(report: Report) -> list[str]:
         found.append(
             f"Not all trainings ran in one place: {_listed(differing)} differ, so times do not compare."
         )
+    if len(commits := report.environments.facts.get("commit", ())) > 1:
+        states = _listed([each[:7] for each in commits])
+        found.append(
+            f"Not all trainings were made by the same code, but by commits {states}: what changed between them may be "
+            "part of a difference."
+        )
     return found
 
 

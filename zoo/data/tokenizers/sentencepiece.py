@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from registry import Spec
-from zoo.data.tokenizer import Tokenizer
+from zoo.data.tokenizer import WHITE, Tokenizer
 from zoo.errors import DataError, RunError
 from zoo.kinds import TOKENIZER
 from zoo.special_ids import BOS, EOS, PAD, UNK, UNKNOWN_TEXT
@@ -124,6 +124,10 @@ class TrainedSentencePiece(Tokenizer):
     def _texts(self, rows: list[list[int]]) -> list[str]:
         texts: list[str] = self._processor.decode(rows)
         return texts
+
+    def _name(self, number: int) -> str:
+        is_space = self._processor.id_to_piece(number) == SPACE
+        return WHITE[" "] if is_space else super()._name(number)
 
     def words(self) -> list[str]:
         """The word that each id stands for: of a piece that begins a word, what follows its mark.
