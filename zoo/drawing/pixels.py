@@ -95,8 +95,9 @@ def _cells(axes: Any, cells: Cells) -> Any:
     return axes.add_collection(squares, autolim=False)
 
 
-def _rgb(ink: str) -> tuple[float, ...]:
-    return tuple(int(ink[i : i + 2], 16) / 255 for i in (1, 3, 5))
+def _rgb(ink: str) -> tuple[float, float, float]:
+    red, green, blue = (int(ink[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
 
 
 def _path(axes: Any, path: Path) -> Any:
