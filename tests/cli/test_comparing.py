@@ -275,7 +275,7 @@ def test_any_specs_growth_is_drawn(zoo, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("-o", "a.pdf"), "--output a.pdf: a figure's name ends in .svg or .png\n"),
+        (("-o", "a.pdf"), "--output a.pdf: the name of a file is needed that ends in .svg or .png\n"),
         (("-o", "none/a.svg"), "--output none/a.svg: there is no folder none\n"),
         (("-o", "a.png"), "--output a.png: PNG needs matplotlib (pip install 'architecture-zoo[report]')"),
         (("-o", "a.svg", "--length", "16,16"), "--output a.svg draws growth with the length"),

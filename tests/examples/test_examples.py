@@ -20,7 +20,7 @@ SCRIPTS = {
             "training.max_steps=2",
             "task.data={type: copy, lengths: [12], test_lengths: [12, 17], n_train: 40, n_dev: 9, n_test: 8}",
         ],
-        ["base, seed 1: done", "rnn  12: ", "%, path 17", "written: figure.svg"],
+        ["base, seed 1: done", "rnn  12: ", "%, path 17", "written: figure.svg", "written: figure-path.svg"],
     ),
 }
 

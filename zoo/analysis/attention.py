@@ -21,9 +21,9 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, to
 _LAYER = re.compile(r"(?:(.*)\.)?layers\.(\d+)(?:\.|$)")
 
 
-@dataclass(frozen=True, eq=False)
-class Attention:
-    """What one part of a model attended to."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Attended:
+    """Which part of a model attended, and whether what is told of it is what the model computed."""
 
     name: str
     """The module's, such as `decoder.layers.0.cross_attention`."""
@@ -35,20 +35,26 @@ class Attention:
     """Counted from 0 within the stack."""
     is_cross: bool
     """Whether the keys are of a memory, the encoder's output, rather than of the queries' own sequence."""
-    weights: Tensor
-    """Before dropout, float32 at least, on the CPU: [B, H, T, S]."""
     heads: tuple[int, ...]
-    """Which heads those are: H of them, from 0."""
+    """Which heads were seen, from 0."""
     difference: float | None
-    """How far its kernel's output lies from that of these weights, as a share of the largest value; None where it
-    computes with these weights themselves."""
+    """How far its kernel's output lies from that of the weights, as a share of the largest value; None where it
+    computes with the weights themselves."""
     tolerance: float
     """How far it may, by its dtype: see TOLERANCES."""
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the model's own output is that of these weights."""
+        """Whether the model's own output is that of the weights."""
         return self.difference is None or self.difference <= self.tolerance  # not where it is no number
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Attention(Attended):
+    """What one part of a model attended to."""
+
+    weights: Tensor
+    """Before dropout, float32 at least, on the CPU: [B, H, T, S]."""
 
 
 @dataclass(frozen=True, eq=False)

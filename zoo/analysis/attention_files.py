@@ -7,9 +7,9 @@ from pathlib import Path
 from registry import Problem, SpecError
 from zoo.analysis.attention_figures import sheet
 from zoo.analysis.attention_maps import AttentionMaps
-from zoo.drawing.pixels import png
-from zoo.drawing.svg import svg
-from zoo.storage.files import write_bytes, write_text
+from zoo.analysis.attention_page import page
+from zoo.drawing.forms import FORMS, drawn
+from zoo.storage.files import write_bytes
 
 MAX_WEIGHTS = 500_000
 """The most weights that are drawn in one file, which a browser can still show."""
@@ -31,11 +31,4 @@ def write_maps(found: AttentionMaps, out: Path) -> None:
             "take a shorter input, or write all as arrays, .npz"
         )
         raise SpecError([Problem(str(out), message)])
-    if suffix == ".svg":
-        write_text(out, svg(sheet(found), is_file=True))
-    elif suffix == ".png":
-        write_bytes(out, png(sheet(found)))
-    else:
-        from zoo.analysis.attention_page import page
-
-        write_text(out, page(found))
+    write_bytes(out, drawn(sheet(found), suffix) if suffix in FORMS else page(found).encode())

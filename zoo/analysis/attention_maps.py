@@ -5,32 +5,20 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.analysis.attention import Attention
+from zoo.analysis.attention import Attended, Attention
 
 
-@dataclass(frozen=True, eq=False)
-class AttentionMap:
-    """What one part of a model attended to in one input."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AttentionMap(Attended):
+    """What one part of a model attended to in one input; its keys are the source's where it is a cross-attention."""
 
-    name: str
-    """The module's, such as `decoder.layers.0.cross_attention`."""
-    part: str
-    """What it is called in the registry, such as `multi_head`."""
-    stack: str
-    """What its layer is one of, such as `decoder`."""
-    layer: int | None
-    """Counted from 0 within the stack."""
-    is_cross: bool
-    """Whether the keys are the source's."""
     weights: NDArray[np.float32]
     """Of each head, query and key, in that order; those of a query sum to 1."""
-    heads: tuple[int, ...]
-    """Which heads those are."""
     queries: tuple[str, ...]
     """The token that is read at each query's place."""
     keys: tuple[str, ...]
@@ -38,15 +26,6 @@ class AttentionMap:
     writes: tuple[str, ...] | None
     """The token that follows what is read at each query's place, where a decoder that has a source was given or wrote
     it: for which it looks at the source."""
-    difference: float | None
-    """How far the output of the model's own kernel lies from that of these weights: see zoo.analysis.attention."""
-    tolerance: float
-    """How far it may."""
-
-    @property
-    def is_confirmed(self) -> bool:
-        """Whether the model's own output is that of these weights."""
-        return self.difference is None or self.difference <= self.tolerance
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -155,16 +134,9 @@ def map_of(
         return tuple(texts) if len(texts) == n else tuple(str(i + 1) for i in range(n))
 
     return AttentionMap(
-        name=found.name,
-        part=found.part,
-        stack=found.stack,
-        layer=found.layer,
-        is_cross=found.is_cross,
+        **{each.name: getattr(found, each.name) for each in fields(Attended)},
         weights=weights,
-        heads=found.heads,
         queries=fitting(queries, n_queries),
         keys=fitting(keys, n_keys),
         writes=None if writes is None else fitting(writes, n_queries),
-        difference=found.difference,
-        tolerance=found.tolerance,
     )

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from zoo.cli.arguments import Checkpoint, Device, Plugins, load_plugins, usage_error
+from zoo.cli.figures import check_output
 
 SUFFIXES = (".html", ".svg", ".png", ".npz")
 _OVERRIDE = re.compile(r"(?:generation|task)(?:\.\w+)*=\S.*", re.DOTALL)
@@ -28,10 +29,10 @@ def attend(
     heads: Annotated[
         str | None, typer.Option("--heads", metavar="N,N", help="Heads of every layer, from 0, such as 1.")
     ] = None,
-    out: Annotated[
+    output: Annotated[
         Path | None,
         typer.Option(
-            "--out",
+            "--output",
             "-o",
             metavar="FILE",
             help="A page with every head (.html), a sheet of heat maps (.svg, .png), or arrays (.npz).",
@@ -51,7 +52,7 @@ def attend(
     overrides = [word for word in rest if _OVERRIDE.fullmatch(word)]
     if not rest or (overrides and not sentence):
         raise usage_error(f"a sentence is needed: zoo attend {run} 'SENTENCE'")
-    _check_out(out)
+    check_output(output, SUFFIXES)
     from zoo.cli.attention_text import head_text, last_of_each, maps_text
     from zoo.run.attending import attention_maps
 
@@ -66,13 +67,13 @@ def attend(
         checkpoint=checkpoint,
         device=device,
     )
-    if out is None:
+    if output is None:
         print(maps_text(found, found.maps if chosen else last_of_each(found.maps)))
     else:
         from zoo.analysis.attention_files import write_maps
 
-        write_maps(found, out)
-        print(f"{head_text(found)}\n{out}")
+        write_maps(found, output)
+        print(f"{head_text(found)}\n{output}")
     if found.unconfirmed:
         print(found.checked, file=sys.stderr)
 
@@ -87,21 +88,3 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
         raise usage_error(
             f"{option}: numbers with commas between are needed, such as 0,2; got {text!r}"
         ) from None
-
-
-def _check_out(out: Path | None) -> None:
-    """Raises: SpecError for a file that is of no known form, or that cannot be drawn here, before anything slow."""
-    if out is None:
-        return
-    suffix = out.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise usage_error(
-            f"{out}: a file is needed that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-        )
-    from zoo.drawing.pixels import can_draw
-
-    if suffix == ".png" and not can_draw():
-        raise usage_error(
-            f"{out}: matplotlib is not installed, which PNG needs: pip install 'architecture-zoo[report]'; .svg needs "
-            "nothing"
-        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from zoo.analysis.attention_maps import AttentionMap, AttentionMaps
 
 N_KEYS = 3
@@ -56,7 +58,7 @@ def map_lines(shown: AttentionMap) -> list[str]:
     width = max(map(len, shown.rows), default=0)
     lines = [f"{shown.title} ({shown.part}), {of}:"]
     for query, row in zip(shown.rows, mean, strict=True):
-        order = sorted(range(len(row)), key=lambda j, row=row: -row[j])[:N_KEYS]  # type: ignore[misc]
+        order = np.argsort(-row, kind="stable")[:N_KEYS].tolist()
         kept = [j for j in order if row[j] >= _LEAST] or [j for j in order[:1] if row[j] > 0]
         lines.append(
             f"  {query:<{width}}  " + ("  ".join(f"{shown.keys[j]} {row[j]:.0%}" for j in kept) or "nothing")

@@ -10,7 +10,7 @@ import typer
 
 from zoo.amounts import amount
 from zoo.cli.arguments import AsJson, Device, Plugins, Scale, check_overrides, is_override, load, usage_error
-from zoo.cli.figures import Output, check_figure, write_figure
+from zoo.cli.figures import Output, check_output, write_figure
 from zoo.cli.text import print_json
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _lengths(text: str) -> list[int]:
 
 
 def _check_growth(output: Path | None, lengths: Sequence[int]) -> None:
-    check_figure(output)
+    check_output(output)
     if output is not None and len(set(lengths)) < 2:
         raise usage_error(
             f"--output {output} draws growth with the length, and --length has only {lengths[0]:,}; give several, such "

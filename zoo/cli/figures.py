@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zoo.cli.arguments import usage_error
+from zoo.drawing.forms import FORMS, drawn
 
 if TYPE_CHECKING:
     from zoo.drawing.shapes import Drawing
 
-FORMS = (".svg", ".png")
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Draw it, too: FILE.svg, or FILE.png by matplotlib."),
 ]
 
 
-def check_figure(file: Path | None) -> None:
-    """Before what takes long. Raises: SpecError for a file that no figure can be written to."""
+def check_output(file: Path | None, forms: Sequence[str] = FORMS) -> None:
+    """Before what takes long. Raises: SpecError for a file that cannot be written in the form that its name says."""
     if file is None:
         return
-    if file.suffix not in FORMS:
-        raise usage_error(f"--output {file}: a figure's name ends in {' or '.join(FORMS)}")
+    *first, last = forms
+    if file.suffix.lower() not in forms:
+        raise usage_error(
+            f"--output {file}: the name of a file is needed that ends in {', '.join(first)} or {last}"
+        )
+    if file.is_dir():
+        raise usage_error(f"--output {file}: this is a folder; give the name of a file")
     if not file.parent.is_dir():
         raise usage_error(f"--output {file}: there is no folder {file.parent}")
     from zoo.drawing.pixels import can_draw
 
-    if file.suffix == ".png" and not can_draw():
+    if file.suffix.lower() == ".png" and not can_draw():
         raise usage_error(
             f"--output {file}: PNG needs matplotlib (pip install 'architecture-zoo[report]'); .svg needs nothing"
         )
@@ -39,11 +45,4 @@ def write_figure(file: Path, drawing: Drawing) -> None:
     """Writes a drawing in the form that the file's name says."""
     from zoo.storage.files import write_bytes
 
-    if file.suffix == ".png":
-        from zoo.drawing.pixels import png
-
-        write_bytes(file, png(drawing))
-    else:
-        from zoo.drawing.svg import svg
-
-        write_bytes(file, svg(drawing, is_file=True).encode())
+    write_bytes(file, drawn(drawing, file.suffix))

@@ -10,7 +10,7 @@ import typer
 from zoo.amounts import aligned, amount
 from zoo.cli.arguments import AsJson, Device, Plugins, Scale, usage_error
 from zoo.cli.comparing import Several, grouped
-from zoo.cli.figures import Output, check_figure, write_figure
+from zoo.cli.figures import Output, check_output, write_figure
 from zoo.cli.text import numbered, print_json
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def reach(
 
     A run folder has its trained weights, every other SPEC new ones of its training.seed.
     """
-    check_figure(output)
+    check_output(output)
     given = grouped(words or [], scale, plugin)
     from zoo.analysis.reach import problems
     from zoo.analysis.reach import reach as measure

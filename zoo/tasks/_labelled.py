@@ -42,10 +42,7 @@ class LabelledSpec(TaskSpec):
 
     def check_model(self, model: Spec, learns: Learns) -> None:
         """Raises: ValueError for a model that does not read one text, or has no head of classes that learns so."""
-        require(model, learns={learns}, reads_tokens=True)
-        slots: Mapping[str, Spec] = model.slots  # type: ignore[attr-defined]
-        if len(slots) > 1:
-            raise ValueError(f"this task needs a model of one input; {model.type} has {', '.join(slots)}")
+        require(model, learns={learns}, reads_tokens=True, has_one_input=True)
         head: Spec = model.head  # type: ignore[attr-defined]
         if not hasattr(head, "n_classes"):
             raise ValueError(f"this task needs a head with n_classes; {head.type} has none")

@@ -35,13 +35,13 @@ class AlgorithmicSpec(TaskSpec):
     """How answers are scored, and which score chooses the best checkpoint."""
 
     def check(self, *, model: Spec) -> None:
-        require(model, learns={"token"}, reads_tokens=True)
-        slots: Mapping[str, Any] = model.slots  # type: ignore[attr-defined]
-        if len(slots) > 1:
-            raise ValueError(f"this task needs a model of one input; {model.type} has {', '.join(slots)}")
-        if not hasattr(head := cast(Any, model).head, "predicts"):
-            raise ValueError(f"this task needs a head that predicts a vocabulary; {head.type} does not")
-        ((name, slot),) = slots.items()
+        require(model, learns={"token"}, reads_tokens=True, has_one_input=True)
+        described = cast(Any, model)
+        if not hasattr(described.head, "predicts"):
+            raise ValueError(
+                f"this task needs a head that predicts a vocabulary; {described.head.type} does not"
+            )
+        ((name, slot),) = described.slots.items()
         needed = getattr(self.data, "n_ids", 0)
         if slot.vocab_size < needed:
             raise ValueError(

@@ -66,10 +66,7 @@ class LanguageModelSpec(TaskSpec):
     """Share of the target probability that is spread over the vocabulary."""
 
     def check(self, *, model: Spec) -> None:
-        require(model, learns={"token"}, reads_tokens=True, writes=True)
-        slots: Mapping[str, Spec] = model.slots  # type: ignore[attr-defined]
-        if len(slots) > 1:
-            raise ValueError(f"this task needs a model of one input; {model.type} has {', '.join(slots)}")
+        require(model, learns={"token"}, reads_tokens=True, writes=True, has_one_input=True)
         if self.stride is not None and self.stride > self.length:
             raise ValueError(f"stride ({self.stride}) must be at most length ({self.length})")
 

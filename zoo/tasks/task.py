@@ -370,10 +370,15 @@ class Task(ABC):
 
 
 def require(
-    model: Spec, *, learns: Collection[str], reads_tokens: bool | None = None, writes: bool | None = None
+    model: Spec,
+    *,
+    learns: Collection[str],
+    reads_tokens: bool | None = None,
+    writes: bool | None = None,
+    has_one_input: bool = False,
 ) -> None:
     """Raises: ValueError for a model whose head does not learn so (see zoo.losses.Learns), whose first input is
-    tokens or is not, or that writes or does not, where that is asked."""
+    tokens or is not, that writes or does not, or that has several inputs, where that is asked."""
     name, slots = model.type, model.slots  # type: ignore[attr-defined]
     head = model.head  # type: ignore[attr-defined]
     if head.learns not in learns:
@@ -391,6 +396,8 @@ def require(
             f"this task needs a model that {'writes' if writes else 'writes nothing'}; {name} "
             f"{'writes nothing' if writes else 'writes'}"
         )
+    if has_one_input and len(slots) > 1:
+        raise ValueError(f"this task needs a model of one input; {name} has {', '.join(slots)}")
 
 
 def total(sums: Sums, model: nn.Module, batch: Batch, **further: float) -> Loss:

@@ -145,6 +145,42 @@ class Sequences(ABC):
         )
 
 
+class CopiedSpec(SequencesSpec):
+    n_symbols: int = Field(4, ge=1, le=100_000)
+    """Symbols to be copied; what a length leaves beyond twice as many is blank."""
+
+    @property
+    def least_length(self) -> int:
+        return 2 * self.n_symbols
+
+
+class Copied(Sequences):
+    """Some symbols, and blanks, then each symbol is asked for, in their order."""
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int,
+        lengths: tuple[int, ...],
+        test_lengths: tuple[int, ...],
+        n_train: int,
+        n_dev: int,
+        n_test: int,
+        seed: int,
+        n_symbols: int,
+    ) -> None:
+        super().__init__(
+            vocab_size=vocab_size,
+            lengths=lengths,
+            test_lengths=test_lengths,
+            n_train=n_train,
+            n_dev=n_dev,
+            n_test=n_test,
+            seed=seed,
+        )
+        self._n_symbols = n_symbols
+
+
 def asked_at_the_end(question: Ids, answers: Ids) -> tuple[Ids, Ids]:
     """A question, then a mark for each answer, of which that is the label."""
     tokens = np.concatenate([question, np.full(len(answers), ASK)])
