@@ -152,8 +152,16 @@ def test_a_sequence_that_the_model_cannot_take_is_refused(tmp_path: Path, tokens
     ("tokens", "labels", "why"),
     [
         ([3, 4, 2], [-1, 3], "3 tokens, but 2 labels"),
-        ([3, 4, 2], [-1, -1, 15], "labels are -1 or below 15, and here they go from -1 to 15"),
-        ([3, 4, 2], [-1, -2, 3], "labels are -1 or below 15, and here they go from -2 to 3"),
+        (
+            [3, 4, 2],
+            [-1, -1, 15],
+            "labels are ids below 15, or -1 where nothing is asked, and here they go from -1 to 15",
+        ),
+        (
+            [3, 4, 2],
+            [-1, -2, 3],
+            "labels are ids below 15, or -1 where nothing is asked, and here they go from -2 to 3",
+        ),
         ([3, 4, 2], [-1, -1, -1], "nothing is asked in it"),
         ([3, 4, 2], [0.5, 1.5, 2.5], "it is no list of whole numbers"),
         ([3, 4, 99], [-1, -1, 3], "ids from 3 to 99, but the model's are 0 to 14"),

@@ -125,7 +125,10 @@ class Algorithmic(Task):
         if len(tokens) != len(labels):
             return Rejected(UNUSABLE, f"{len(tokens)} tokens, but {len(labels)} labels", is_bad=True)
         if labels.min() < NOT_ASKED or labels.max() >= self.vocab_size:
-            why = f"labels are -1 or below {self.vocab_size}, and here they go from {labels.min()} to {labels.max()}"
+            why = (
+                f"labels are ids below {self.vocab_size}, or {NOT_ASKED} where nothing is asked, and here they go from "
+                f"{labels.min()} to {labels.max()}"
+            )
             return Rejected(UNUSABLE, why, is_bad=True)
         if labels.max() == NOT_ASKED:
             return Rejected(UNUSABLE, "nothing is asked in it", is_bad=True)

@@ -95,7 +95,7 @@ class Recurrence(Scan):
         state = self.new_state(rows.shape[0]) if state is None else state
         if (
             valid is None or rows.shape[1] == 1
-        ):  # of one place, whoever asks keeps what was before one that is none
+        ):  # whoever gives one place that is none keeps its state himself
             return self._run(rows, None, state)
         lengths = valid.sum(dim=1).clamp(min=1).cpu()
         packed = pack_padded_sequence(rows, lengths, batch_first=True, enforce_sorted=False)
