@@ -6,6 +6,7 @@ import zoo
 from registry import parse
 from zoo.assembly.build import build
 from zoo.assembly.encoder_decoder import EncoderDecoderSpec
+from zoo.components.heads import split
 from zoo.components.initialization.mesh_tensorflow import MeshTensorflowInitialization
 
 D, K, F, H = 96, 20, 160, 5
@@ -58,7 +59,8 @@ def test_scaled_and_unscaled_scores_begin_with_one_deviation():
     found = model()
     x = torch.randn(3, 50, D)
     for attention in (found.decoder.layers[0].self_attention, found.decoder.layers[0].cross_attention):
-        scores = attention.queries(x) @ attention.keys(x).transpose(-2, -1) * attention.scale
+        q, k = (split(each(x), H) for each in (attention.query, attention.key))
+        scores = q @ k.transpose(-2, -1) * attention.scale
         assert scores.std().item() == pytest.approx(1, abs=0.1)
 
 

@@ -7,6 +7,12 @@ from zoo.kernels import cross_entropy
 from zoo.kernels.cross_entropy import linear_cross_entropy
 
 
+@pytest.fixture(autouse=True, params=["as many logits as come", "few at once"])
+def whole_or_not(request, monkeypatch):
+    if request.param == "few at once":
+        monkeypatch.setattr(cross_entropy, "_FEW_LOGITS", 0)
+
+
 def case(n=37, d=12, v=29, dtype=torch.float64, seed=0):
     torch.manual_seed(seed)
     hidden = torch.randn(n, d, dtype=dtype, requires_grad=True)

@@ -1,9 +1,12 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from zoo.kernels.linear import Linear, linear, prefers_onednn
+from zoo.kernels import linear as kernel
+from zoo.kernels.linear import Linear, lay_together, linear, linears, prefers_onednn
 
 
 def case(shape, dtype=torch.float32, n_out=11):
@@ -64,3 +67,122 @@ def test_frozen_weights_get_no_gradient():
     layer(x).sum().backward()
     assert layer.weight.grad is None
     assert_close(x.grad, layer.weight.sum(0).expand(7, 5))
+
+
+def test_a_large_gradient_is_float32_and_no_less():
+    x = torch.randn(1024, 256, requires_grad=True)
+    weight, upstream = torch.randn(512, 256), torch.randn(1024, 512)
+    linear(x, weight).backward(upstream)
+    assert (x.grad.double() - upstream.double() @ weight.double()).abs().max() < 2e-4
+
+
+# Several maps of one input
+
+
+def maps(biases=(True, True, True)):
+    torch.manual_seed(0)
+    found = [Linear(6, n, bias=bias) for n, bias in zip((8, 4, 5), biases, strict=True)]
+    lay_together(*found)
+    return found
+
+
+class Doubled(Linear):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def n_products(x, found, monkeypatch):
+    """How many maps each call of the one product served."""
+    served, apply = [], kernel._Linear.apply
+    monkeypatch.setattr(
+        kernel._Linear, "apply", lambda x, n, *parameters: served.append(n) or apply(x, n, *parameters)
+    )
+    linears(x, *found)
+    return served
+
+
+@pytest.mark.parametrize("biases", [(True,) * 3, (False,) * 3, (True, False, True)])
+@pytest.mark.parametrize("shape", [(7, 6), (2, 3, 6), (0, 6)])
+def test_several_maps_equal_each_by_itself(biases, shape):
+    found = maps(biases)
+    x = torch.randn(shape, requires_grad=True)
+    leaves = [x, *(parameter for each in found for parameter in each.parameters())]
+    apart = [F.linear(x, each.weight, each.bias) for each in found]
+    upstream = [torch.randn_like(out) for out in apart]
+    expected = torch.autograd.grad(apart, leaves, upstream)
+    together = linears(x, *found)
+    assert_close(list(together), apart)
+    assert_close(torch.autograd.grad(together, leaves, upstream), expected)
+
+
+def test_one_that_is_not_used_gets_the_gradient_zero():
+    found = maps()
+    linears(torch.randn(7, 6), *found)[1].sum().backward()
+    assert_close(found[1].bias.grad, torch.full((4,), 7.0))
+    assert not found[0].weight.grad.any()
+
+
+def test_they_are_one_product_while_they_lie_together(monkeypatch):
+    x = torch.randn(7, 6)
+    assert n_products(x, maps(), monkeypatch) == [3]
+    loaded = torch.nn.ModuleList(maps())
+    loaded.load_state_dict(torch.nn.ModuleList(maps()).state_dict())
+    assert n_products(x, loaded, monkeypatch) == [3]
+
+
+def test_a_step_of_an_optimizer_changes_what_the_product_reads():
+    found = maps()
+    optimizer = torch.optim.SGD([parameter for each in found for parameter in each.parameters()], lr=0.1)
+    x = torch.randn(7, 6)
+    sum(out.sum() for out in linears(x, *found)).backward()
+    optimizer.step()
+    assert_close(list(linears(x, *found)), [F.linear(x, each.weight, each.bias) for each in found])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: setattr(found[1], "weight", torch.nn.Parameter(torch.randn(4, 6))),  # as by .to(device)
+        lambda found: found.__setitem__(slice(None), copy.deepcopy(found)),
+        lambda found: found[2].weight.requires_grad_(False),
+        lambda found: found[1].register_forward_hook(lambda module, inputs, out: out + 1),
+        lambda found: setattr(found[0], "__class__", Doubled),
+        lambda found: setattr(found[1], "weight", torch.nn.Parameter(torch.randn(8 + 4, 6)[8:])),
+        lambda found: setattr(found[0], "bias", None),
+    ],
+    ids=[
+        "other memory",
+        "copies",
+        "one frozen",
+        "a hook",
+        "another class",
+        "the same place of other memory",
+        "some biases",
+    ],
+)
+def test_else_each_multiplies_by_itself(change, monkeypatch):
+    found = maps()
+    change(found)
+    x = torch.randn(7, 6, requires_grad=True)
+    assert_close(list(linears(x, *found)), [each(x) for each in found])
+    assert n_products(x, found, monkeypatch) == []
+    sum(out.sum() for out in linears(x, *found)).backward()
+    for each in found:
+        assert (each.weight.grad is not None) == each.weight.requires_grad
+
+
+def test_stand_ins_of_a_transformation_multiply_apart():
+    found = torch.nn.ModuleDict({str(i): each for i, each in enumerate(maps())})
+
+    class Whole(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.maps = found
+
+        def forward(self, x):
+            return torch.cat(linears(x, *self.maps.values()), dim=-1)
+
+    whole, x = Whole(), torch.randn(7, 6)
+    both = {name: torch.stack([parameter, 2 * parameter]) for name, parameter in whole.named_parameters()}
+    out = torch.func.vmap(lambda parameters: torch.func.functional_call(whole, parameters, x))(both)
+    assert_close(out, torch.stack([whole(x), 2 * whole(x)]))

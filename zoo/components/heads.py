@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.costs import ATTENDS, TABLE_1, Cost, Mixing, Order, bias_flops, product, trained
 from zoo.kernels.cache import KeyValueCache, MemoryCache
-from zoo.kernels.linear import Linear
+from zoo.kernels.linear import Linear, lay_together, linears
 from zoo.kinds import POSITION, Position, Role
 from zoo.masks import Mask
 from zoo.sizes import Batch, linear_size, n_parameters
@@ -145,6 +145,7 @@ class Heads(nn.Module):
         self.key = Linear(d_model, self.n_kv_heads * self.d_k, bias=adds_bias(bias, "key"))
         self.value = Linear(d_model, self.n_kv_heads * self.d_v, bias=adds_bias(bias, "value"))
         self.output = Linear(n_heads * self.d_v, d_model, bias=adds_bias(bias, "output"))
+        lay_together(self.query, self.key, self.value)
 
     def roles(self) -> dict[nn.Module, Role]:
         """What the projections are for."""
@@ -158,17 +159,13 @@ class Heads(nn.Module):
         """What cross-attention keeps before it has read the memory."""
         return MemoryCache()
 
-    def queries(self, x: Tensor) -> Tensor:
-        """[B, T, D] -> [B, H, T, K]."""
-        return split(self.query(x), self.n_heads)
+    def norm_queries(self, q: Tensor) -> Tensor:
+        """[B, H, T, K] -> [B, H, T, K], before positions turn them."""
+        return q
 
-    def keys(self, x: Tensor) -> Tensor:
-        """[B, S, D] -> [B, G, S, K]."""
-        return split(self.key(x), self.n_kv_heads)
-
-    def values(self, x: Tensor) -> Tensor:
-        """[B, S, D] -> [B, G, S, Kv]."""
-        return split(self.value(x), self.n_kv_heads)
+    def norm_keys(self, k: Tensor) -> Tensor:
+        """[B, G, S, K] -> [B, G, S, K], before positions turn them."""
+        return k
 
     def project(
         self,
@@ -183,11 +180,14 @@ class Heads(nn.Module):
 
         With a MemoryCache the queries may be [B·n, T, D], n rows a sentence, beside k and v [B, G, S, K]: see `fold`.
         """
-        q = self.queries(query)
         if isinstance(cache, MemoryCache) and cache.keys is not None and cache.values is not None:
-            return q, cache.keys, cache.values
-        source = query if memory is None else memory
-        k, v = self.keys(source), self.values(source)
+            return self.norm_queries(split(self.query(query), self.n_heads)), cache.keys, cache.values
+        if memory is None:
+            q, k, v = linears(query, self.query, self.key, self.value)
+        else:
+            q, (k, v) = self.query(query), linears(memory, self.key, self.value)
+        q, k = self.norm_queries(split(q, self.n_heads)), self.norm_keys(split(k, self.n_kv_heads))
+        v = split(v, self.n_kv_heads)
         if position is not None:
             q, k = position.rotate(q, mask=mask), position.rotate(k, mask=mask)
         if isinstance(cache, KeyValueCache):

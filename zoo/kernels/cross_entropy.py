@@ -10,16 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from zoo.kernels.linear import prefers_onednn, product
+from zoo.kernels.linear import linear, prefers_onednn, product
 
 CHUNK_BYTES = {"cpu": 128 << 20, "cuda": 256 << 20}
 """Most bytes of a chunk's logits. The more rows, the less often the weight's gradient passes through memory to be added
 to; in bfloat16 with a large vocabulary those sums cost more than the products below some 500 rows."""
 CACHE_BYTES = 8 << 20
 """Bytes of the fp32 probabilities that are worked on at once on the CPU: the best of 1 to 32 MB."""
+
+_FEW_LOGITS = 1 << 17
+"""Logits up to which they are made whole: keeping them costs less than the calls that avoid it."""
 
 
 def linear_cross_entropy(
@@ -37,15 +41,22 @@ def linear_cross_entropy(
     Shapes: hidden [N, D], weight [V, D], labels int64 [N], bias [V] -> two fp32 scalars (loss, nll).
         Only the first has a gradient. Under autocast the products run in its dtype; softmax and sums in fp32.
     """
+    needed = (hidden, weight) if bias is None else (hidden, weight, bias)
     dtype = hidden.dtype
     if torch.is_autocast_enabled(hidden.device.type):
         dtype = torch.get_autocast_dtype(hidden.device.type)
-    needed = (hidden, weight) if bias is None else (hidden, weight, bias)
+    elif not label_smoothing and len(labels) * len(weight) <= _FEW_LOGITS and _are_float32(*needed):
+        whole = F.cross_entropy(linear(hidden, weight, bias), labels, reduction="sum")
+        return whole, whole.detach()
     with_gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in needed)
     loss, nll = _LinearCrossEntropy.apply(
         hidden, weight, bias, labels, label_smoothing, dtype, with_gradients
     )
     return loss, nll
+
+
+def _are_float32(*tensors: Tensor) -> bool:
+    return all(tensor.dtype == torch.float32 for tensor in tensors)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

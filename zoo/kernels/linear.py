@@ -1,4 +1,4 @@
-"""Linear maps through oneDNN where that beats what torch would take: float32 on the CPU, see zoo.hardware.
+"""Linear maps on the CPU: through oneDNN where that beats what torch would take, and several of one input at once.
 
 torch computes float32 products with MKL and bfloat16 ones with oneDNN. Both are true float32. The weight's gradient
 stays with MKL: its operands lie the wrong way for oneDNN, and turning them costs what is won.
@@ -6,6 +6,8 @@ stays with MKL: its operands lie the wrong way for oneDNN, and turning them cost
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -14,6 +16,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from zoo import hardware
+
+_LARGE = (
+    1 << 27
+)  # multiplications from which a gradient of x by oneDNN saves more than turning the weight costs
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class Linear(nn.Linear):
@@ -27,7 +34,60 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """torch.nn.functional.linear: x [..., K], weight [N, K], bias [N] -> [..., N]."""
     if not prefers_onednn(x, weight) or torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight, bias)
-    return _Linear.apply(x, weight, bias)
+    parameters = (weight,) if bias is None else (weight, bias)
+    (out,) = _Linear.apply(x, 1, *parameters)
+    return out
+
+
+def lay_together(*maps: nn.Linear) -> None:
+    """Lays the weights of maps of one input behind each other in memory, so that `linears` finds one matrix of them.
+
+    Each stays a parameter of its own, to read, write, save, decay or freeze.
+    """
+    for name in ("weight", "bias"):
+        parts = [getattr(each, name) for each in maps]
+        if any(part is None or part.is_meta for part in parts):
+            continue
+        whole = torch.cat([part.detach() for part in parts])
+        for part, piece in zip(parts, whole.split([len(part) for part in parts]), strict=True):
+            part.data = piece
+
+
+def linears(x: Tensor, *maps: nn.Linear) -> tuple[Tensor, ...]:
+    """What each map makes of x [..., K]: [..., N] for each, by one product on the CPU where they lie together.
+
+    They do from `lay_together` on until a weight gets other memory, as by `.to(device)` or a copy; then each is alone.
+    One product in place of three saves calls, the sums of three gradients of x, and reading x three times.
+    """
+    if not _multiply_as_one(x, maps):
+        return tuple(each(x) for each in maps)
+    biases = [each.bias for each in maps if each.bias is not None]
+    return _Linear.apply(x, len(maps), *(each.weight for each in maps), *biases)
+
+
+def _multiply_as_one(x: Tensor, maps: Sequence[nn.Linear]) -> bool:
+    return (
+        x.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+        and all(type(each) is Linear and each.weight.dtype == x.dtype for each in maps)
+        and not any(vars(each)[name] for each in maps for name in _HOOKS)
+        and _lie_together([each.weight for each in maps])
+        and (all(each.bias is None for each in maps) or _lie_together([each.bias for each in maps]))
+    )
+
+
+def _lie_together(parts: Sequence[Tensor | None]) -> bool:
+    """Whether each is a parameter that begins in memory where the one before ends, and all learn or none does."""
+    found = [part for part in parts if type(part) is nn.Parameter and part.is_contiguous()]
+    if len(found) < len(parts):
+        return False  # absent, or the stand-in of a transformation, which has no memory
+    return all(
+        one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+        and one.storage_offset() + one.numel() == other.storage_offset()
+        and one.requires_grad == other.requires_grad
+        for one, other in pairwise(found)
+    )
 
 
 def prefers_onednn(x: Tensor, weight: Tensor) -> bool:
@@ -35,8 +95,8 @@ def prefers_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
-        and not torch.compiler.is_compiling()
         and x.numel() > 0
+        and not torch.compiler.is_compiling()
         and hardware.onednn_pays(x.numel() // x.shape[-1], *weight.shape)
     )
 
@@ -47,19 +107,50 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
+    """x [..., K], n weights [N, K] that lie together, and n biases [N] or none -> n times [..., N], of one memory."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1]).contiguous()  # [M, K]
-        ctx.save_for_backward(rows, weight)
-        ctx.shape = x.shape
-        return product(rows, weight, bias).view(*x.shape[:-1], -1)
+    def forward(ctx: Any, x: Tensor, n: int, *parameters: Tensor) -> tuple[Tensor, ...]:
+        weights, biases = parameters[:n], parameters[n:]
+        weight, bias = _whole(weights), _whole(biases) if biases else None
+        rows = x.reshape(-1, x.shape[-1])  # [M, K]
+        if prefers_onednn(rows, weight):
+            rows = rows.contiguous()
+            out = product(rows, weight, bias)
+        else:
+            out = F.linear(rows, weight, bias)
+        ctx.save_for_backward(rows, *weights)
+        ctx.shape, ctx.has_biases = x.shape, bool(biases)
+        return out.view(*x.shape[:-1], len(weight)).split([len(each) for each in weights], dim=-1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        rows, weight = ctx.saved_tensors
-        grad = grad.reshape(rows.shape[0], -1).contiguous()  # [M, N]
-        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
-        d_x = product(grad, weight.t().contiguous()).view(ctx.shape) if needs_x else None
-        d_weight = grad.t() @ rows if needs_weight else None
-        return d_x, d_weight, grad.sum(0) if needs_bias else None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        rows, *weights = ctx.saved_tensors
+        grad = torch.cat(grads, dim=-1) if len(grads) > 1 else grads[0]
+        grad = grad.reshape(rows.shape[0], grad.shape[-1]).contiguous()  # [M, N]
+        needs_x, _, needs_weights = ctx.needs_input_grad[:3]
+        d_x = _back(grad, _whole(weights)).view(ctx.shape) if needs_x else None
+        sizes = [len(each) for each in weights]
+        nothing = (None,) * len(sizes)
+        d_weights = (grad.t() @ rows).split(sizes) if needs_weights else nothing
+        if not ctx.has_biases:
+            return d_x, None, *d_weights
+        d_biases = grad.sum(0).split(sizes) if ctx.needs_input_grad[-1] else nothing
+        return d_x, None, *d_weights, *d_biases
+
+
+def _back(grad: Tensor, weight: Tensor) -> Tensor:
+    """grad [M, N] · weight [N, K] -> [M, K]."""
+    is_large = grad.numel() * weight.shape[1] >= _LARGE
+    return (
+        product(grad, weight.t().contiguous()) if is_large and prefers_onednn(grad, weight) else grad @ weight
+    )
+
+
+def _whole(parts: Sequence[Tensor]) -> Tensor:
+    """Parts that lie together, as one."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    return first.as_strided((sum(len(part) for part in parts), *first.shape[1:]), first.stride())

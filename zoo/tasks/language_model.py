@@ -255,7 +255,9 @@ class LanguageModelling(Task):
         given = {mask_name(learner, learner.writes): batch.get("mask"), "documents": batch.get("documents")}
         given = {name: tensor for name, tensor in given.items() if tensor is not None}
         hidden, _ = learner.hidden(batch["tokens"], **given)  # [B, T, D]
-        hidden = hidden.flatten(0, 1).index_select(0, batch["places"])  # [N, D]
+        hidden = hidden.flatten(0, 1)
+        if len(batch["places"]) < len(hidden):  # ascending: as many as there are, they are all of them
+            hidden = hidden.index_select(0, batch["places"])  # [N, D]
         smoothing = self.label_smoothing if is_training else 0.0
         sums = learner.head.loss(hidden, batch["labels"], label_smoothing=smoothing)
         n_bytes = batch.get("bytes")

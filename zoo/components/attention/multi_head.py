@@ -155,14 +155,10 @@ class MultiHeadAttention(Heads):
         )  # [B, H, T, Kv]
         return self.output(join(unfold(out, q.shape[0])))
 
-    def queries(self, x: Tensor) -> Tensor:
-        """[B, T, D] -> [B, H, T, K], normalised where asked."""
-        q = super().queries(x)
+    def norm_queries(self, q: Tensor) -> Tensor:
         return q if self.query_norm is None else _by_head(self.query_norm, q)
 
-    def keys(self, x: Tensor) -> Tensor:
-        """[B, S, D] -> [B, G, S, K], normalised where asked."""
-        k = super().keys(x)
+    def norm_keys(self, k: Tensor) -> Tensor:
         return k if self.key_norm is None else _by_head(self.key_norm, k)
 
 
