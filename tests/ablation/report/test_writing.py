@@ -42,9 +42,9 @@ def test_every_file_is_written(report: Report, tmp_path: Path, monkeypatch: pyte
 
 def test_trainings_by_several_states_of_the_code_are_said(report: Report) -> None:
     assert not [each for each in reservations(report) if "commits" in each]
-    facts = {**report.environments.facts, "commit": ("1234567aa", "89abcdef0")}
+    facts = {**report.environments.facts, "commit": ("1234567aa", "89abcdef0", "89abcdef0+")}
     found = reservations(replace(report, environments=replace(report.environments, facts=facts)))
-    assert "by commits 1234567 and 89abcde: what changed between them" in found[-1]
+    assert "by commits 1234567, 89abcde and 89abcde with changes: what changed between them" in found[-1]
 
 
 def test_a_report_is_called_by_its_base_and_its_folder(report: Report, tmp_path: Path) -> None:

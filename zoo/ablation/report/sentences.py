@@ -133,7 +133,7 @@ def reservations(report: Report) -> list[str]:
             f"Not all trainings ran in one place: {_listed(differing)} differ, so times do not compare."
         )
     if len(commits := report.environments.facts.get("commit", ())) > 1:
-        states = _listed([each[:7] for each in commits])
+        states = _listed([each[:7] + " with changes" * each.endswith("+") for each in commits])
         found.append(
             f"Not all trainings were made by the same code, but by commits {states}: what changed between them may be "
             "part of a difference."
