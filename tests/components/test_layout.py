@@ -351,6 +351,47 @@ def test_every_layout_says_whether_it_norms_branches_as_it_does(name):
         assert torch.allclose(*outs, atol=1e-4) is spec.norms_branches, spec
 
 
+def as_wired(spec, x, sublayers, *, learned, gains):
+    """What a layout's wiring says that it computes; gains are those of each sublayer's norms."""
+    factors = {"× α": learned, "× gain": learned, "× √½": 0.5**0.5, "skipped at times": 1.0}
+    pairs = list(zip(sublayers, gains, strict=True))
+    if "parallel" in spec.wiring:
+        at, end = spec.wiring.index("parallel"), spec.wiring.index("add")
+        assert spec.wiring[0] == "fork"
+        shared = along(spec.wiring[1:at], x, None, gains[0], factors, None)
+        branch = spec.wiring[at + 1 : end]
+        return x + sum(along(branch, shared, *pair, factors, None) for pair in pairs)
+    for pair in pairs:
+        x = along(spec.wiring, x, *pair, factors, spec)
+    return x
+
+
+def along(wiring, x, sublayer, gain, factors, spec):
+    residual = None
+    for step in wiring:
+        if step.startswith("fork"):
+            residual = x * (spec.alpha if step == "fork × α" else 1.0)
+        elif step == "add":
+            x = residual + x
+        elif step == "norm":
+            x = gain * x / x.square().mean(-1, keepdim=True).sqrt()
+        else:
+            x = sublayer(x) if step == "sublayer" else x * factors[step]
+    return x
+
+
+@pytest.mark.parametrize("name", LAYOUT.names())
+def test_every_layout_computes_what_its_wiring_shows(name):
+    for spec in LAYOUT.examples(name):
+        norms = (RMSNormSpec(eps=1e-12),) * 2 if spec.uses_norms else ()
+        layout = LAYOUT.build(spec, d_model=D, norms=norms, dropout=0.0).eval()
+        for where, parameter in layout.named_parameters():
+            nn.init.constant_(parameter, 0.4 if "norms.1." in where else 0.7)
+        x = given()
+        expected = as_wired(spec, x, [torch.sin, torch.cos], learned=0.7, gains=(0.7, 0.4))
+        assert_close(layout(x, [torch.sin, torch.cos]), expected)
+
+
 def test_wrappers_end_as_the_layout_within():
     for inner, ends in (("pre_norm", False), ("post_norm", True)):
         spec = parse(StochasticDepthSpec, {"layout": {"type": "layer_scale", "layout": inner}})

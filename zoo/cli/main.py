@@ -15,7 +15,18 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli import ablation, attending, comparing, interop, ledger, looking, reaching, training, using
+from zoo.cli import (
+    ablation,
+    attending,
+    comparing,
+    drawing,
+    interop,
+    ledger,
+    looking,
+    reaching,
+    training,
+    using,
+)
 from zoo.cli.shell import Shell
 
 app = typer.Typer(
@@ -53,7 +64,7 @@ def shell(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(looking.list_, looking.describe, looking.show, looking.check, looking.schema),
-    *(comparing.cost, comparing.diff, comparing.bench, reaching.reach, ledger.ledger),
+    *(comparing.cost, comparing.diff, drawing.draw, comparing.bench, reaching.reach, ledger.ledger),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
     attending.attend,
     *(ablation.ablate, ablation.report, interop.import_, interop.export, interop.certify),

@@ -13,6 +13,8 @@ from zoo.drawing.shapes import (
     MUTED,
     N_SHADES,
     SMALL,
+    Arrow,
+    Box,
     Cells,
     Drawing,
     Link,
@@ -70,6 +72,10 @@ def _artist(axes: Any, shape: Shape) -> Any:
         return _path(axes, shape)
     if isinstance(shape, Cells):
         return _cells(axes, shape)
+    if isinstance(shape, Box):
+        return _box(axes, shape)
+    if isinstance(shape, Arrow):
+        return _arrow(axes, shape)
     if isinstance(shape, Link):
         xs, ys = zip(*shape.points, strict=True)
         width, alpha = link_width(shape.weight) * _SIZE, link_opacity(shape.weight)
@@ -93,6 +99,28 @@ def _cells(axes: Any, cells: Cells) -> Any:
     squares = collections.PatchCollection([square for square, _ in found], lw=0, antialiased=False)
     squares.set_facecolor([(*_rgb(ink), alpha) for _, alpha in found])
     return axes.add_collection(squares, autolim=False)
+
+
+def _box(axes: Any, box: Box) -> Any:
+    from matplotlib import patches
+
+    look: Any = {"fc": "none", "ec": MUTED, "lw": _SIZE, "ls": (0, (4, 3))}
+    if box.variant is not None:
+        ink = colour(box.variant)
+        look = {"fc": (*_rgb(ink), 0.13), "ec": ink, "lw": (3 if box.is_marked else 1) * _SIZE}
+    shape = patches.FancyBboxPatch(
+        box.at, box.width, box.height, boxstyle="round,pad=0,rounding_size=5", **look
+    )
+    return axes.add_patch(shape)
+
+
+def _arrow(axes: Any, arrow: Arrow) -> Any:
+    """The head in front of its line."""
+    from matplotlib import patches
+
+    xs, ys = zip(*arrow.points, strict=True)
+    axes.plot(xs, ys, color=INK, lw=1.2 * _SIZE, solid_capstyle="butt", zorder=1000)
+    return axes.add_patch(patches.Polygon(arrow.head(), closed=True, fc=INK, ec="none"))
 
 
 def _rgb(ink: str) -> tuple[float, float, float]:

@@ -117,7 +117,35 @@ class Link:
     """Those of the words."""
 
 
-Shape = Path | Mark | Words | Cells | Link
+@dataclass(frozen=True)
+class Box:
+    """A rectangle that stands for a thing, tinted with its variant's colour."""
+
+    at: Point
+    """The upper left corner."""
+    width: float
+    height: float
+    variant: int | None = None
+    """None: no tint, a dashed frame around others."""
+    is_marked: bool = False
+    """Whether its edge is broad."""
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A line through points, with a head where it ends."""
+
+    points: tuple[Point, ...]
+
+    def head(self, size: float = 4.0) -> tuple[Point, Point, Point]:
+        """The corners of the head, the tip first."""
+        (x, y), (x2, y2) = self.points[-2:]
+        length = math.hypot(x2 - x, y2 - y) or 1.0
+        dx, dy = (x2 - x) / length * size, (y2 - y) / length * size
+        return (x2, y2), (x2 - 1.6 * dx - dy, y2 - 1.6 * dy + dx), (x2 - 1.6 * dx + dy, y2 - 1.6 * dy - dx)
+
+
+Shape = Path | Mark | Words | Cells | Link | Box | Arrow
 N_SHADES = 20
 
 

@@ -13,6 +13,8 @@ from zoo.drawing.shapes import (
     MUTED,
     N_SHADES,
     SMALL,
+    Arrow,
+    Box,
     Cells,
     Drawing,
     Link,
@@ -48,7 +50,8 @@ def svg(drawing: Drawing, *, is_file: bool = False, is_to_scale: bool = False) -
         f"<title>{escape(drawing.title)}</title>{ground}",
     ]
     kinds = groupby(
-        drawing.shapes, key=lambda shape: (shape.variant, isinstance(shape, Path) and shape.is_clipped)
+        drawing.shapes,
+        key=lambda shape: (getattr(shape, "variant", None), isinstance(shape, Path) and shape.is_clipped),
     )
     for (variant, is_clipped), shapes in kinds:
         inner = "".join(_shape(shape, is_file) for shape in shapes)
@@ -104,6 +107,10 @@ def _shape(shape: Shape, is_file: bool) -> str:
         return _cells(shape)
     if isinstance(shape, Link):
         return _link(shape, is_file)
+    if isinstance(shape, Box):
+        return _box(shape)
+    if isinstance(shape, Arrow):
+        return _arrow(shape)
     return _words(shape, is_file)
 
 
@@ -135,6 +142,24 @@ def _link(link: Link, is_file: bool) -> str:
         f'<path class="link" d="M{_n(x)} {_n(y)}L{_n(x2)} {_n(y2)}" stroke="{colour(link.variant)}" fill="none" '
         f'stroke-width="{link_width(link.weight):.2f}" stroke-opacity="{link_opacity(link.weight):.2f}"{places}/>'
     )
+
+
+def _box(box: Box) -> str:
+    x, y = box.at
+    size = f'x="{_n(x)}" y="{_n(y)}" width="{_n(box.width)}" height="{_n(box.height)}" rx="5"'
+    if box.variant is None:
+        return f'<rect class="frame" {size} fill="none" stroke="{MUTED}" stroke-dasharray="4 3"/>'
+    ink, width = colour(box.variant), 3 if box.is_marked else 1
+    return (
+        f'<rect class="box" {size} fill="{ink}" fill-opacity="0.13" stroke="{ink}" stroke-width="{width}"/>'
+    )
+
+
+def _arrow(arrow: Arrow) -> str:
+    points = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in arrow.points)
+    head = " ".join(f"{_n(x)},{_n(y)}" for x, y in arrow.head())
+    line = f'<path class="wire" d="{points}" stroke="{INK}" fill="none" stroke-width="1.2" stroke-linejoin="round"/>'
+    return f'{line}<polygon class="head" points="{head}" fill="{INK}"/>'
 
 
 def _path(path: Path, is_file: bool) -> str:

@@ -44,6 +44,10 @@ class LayoutSpec(Spec):
     """Whether it learns a gain on what a sublayer gives."""
     uses_norms: ClassVar[bool] = True
     """Whether it normalises at all."""
+    wiring: ClassVar[tuple[str, ...]] = ()
+    """What a sublayer's input meets on its way, for pictures: "fork" (a second path begins, the residual), "norm",
+    "sublayer", "add" (the two paths meet) and further operations by their signs, such as "× α"; one on the second path
+    stands behind "fork". After "parallel" all sublayers stand side by side, up to "add". Empty: drawn without."""
 
     @property
     @abstractmethod
@@ -52,3 +56,8 @@ class LayoutSpec(Spec):
 
         A layout that always is, or never is, says so by `ends_normed: ClassVar[bool] = True`, or False.
         """
+
+
+def after_sublayer(wiring: tuple[str, ...], sign: str) -> tuple[str, ...]:
+    """A wiring with one operation more behind each sublayer."""
+    return tuple(step for each in wiring for step in ((each, sign) if each == "sublayer" else (each,)))

@@ -19,6 +19,7 @@ from zoo.sizes import Batch
 class DeepNormSpec(LayoutSpec):
     type: Literal["deep_norm"] = "deep_norm"
     ends_normed: ClassVar[bool] = True
+    wiring: ClassVar[tuple[str, ...]] = ("fork × α", "sublayer", "add", "norm")
     alpha: float = Field(gt=0, le=1000)
     """What the residual is multiplied by. A model of one stack of N layers: (2N)^¼; an encoder of N layers with a
     decoder of M: 0.81·(N⁴M)^(1/16) in the encoder and (3M)^¼ in the decoder. Goes with initialization deep_norm."""

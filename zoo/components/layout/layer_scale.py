@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from registry import Problem, Spec
 from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import LAYOUT, LayoutSpec
+from zoo.kinds.layout import after_sublayer
 from zoo.sizes import Batch, n_kept, n_parameters
 
 
@@ -37,6 +38,11 @@ class LayerScaleSpec(LayoutSpec):
     def uses_norms(self) -> bool:  # type: ignore[override]
         """As the layout within."""
         return self.layout.uses_norms
+
+    @property
+    def wiring(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The layout's within, with a gain behind each sublayer."""
+        return after_sublayer(self.layout.wiring, "× gain")
 
     def problems(self, path: str) -> list[Problem]:
         """Whether a gain does anything in the layout within."""

@@ -22,6 +22,13 @@ class ParallelSpec(LayoutSpec):
     shared_norm: bool = False
     """Whether all sublayers read one normalised input (GPT-J, PaLM) instead of each its own (GPT-NeoX)."""
 
+    @property
+    def wiring(self) -> tuple[str, ...]:  # type: ignore[override]
+        """One norm before the branches, or one on each."""
+        if self.shared_norm:
+            return ("fork", "norm", "parallel", "sublayer", "add")
+        return ("fork", "parallel", "norm", "sublayer", "add")
+
     def check(self, *, norms: Sequence[Spec]) -> None:
         if self.shared_norm and any(norm != norms[0] for norm in norms):
             given = " and ".join(norm.type for norm in norms)

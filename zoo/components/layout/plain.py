@@ -19,6 +19,7 @@ class PlainSpec(LayoutSpec):
     ends_normed: ClassVar[bool] = False
     leaves_out: ClassVar[bool] = True
     uses_norms: ClassVar[bool] = False
+    wiring: ClassVar[tuple[str, ...]] = ("sublayer",)
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return 0

@@ -18,6 +18,7 @@ from zoo.sizes import Batch
 class PostNormSpec(LayoutSpec):
     type: Literal["post_norm"] = "post_norm"
     ends_normed: ClassVar[bool] = True
+    wiring: ClassVar[tuple[str, ...]] = ("fork", "sublayer", "add", "norm")
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return n_of_norms(norms, d_model)

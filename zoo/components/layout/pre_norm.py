@@ -19,6 +19,7 @@ class PreNormSpec(LayoutSpec):
     type: Literal["pre_norm"] = "pre_norm"
     ends_normed: ClassVar[bool] = False
     leaves_out: ClassVar[bool] = True
+    wiring: ClassVar[tuple[str, ...]] = ("fork", "norm", "sublayer", "add")
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return n_of_norms(norms, d_model)

@@ -18,6 +18,7 @@ from zoo.sizes import Batch
 class ResidualAfterNormSpec(LayoutSpec):
     type: Literal["residual_after_norm"] = "residual_after_norm"
     ends_normed: ClassVar[bool] = False
+    wiring: ClassVar[tuple[str, ...]] = ("norm", "fork", "sublayer", "add")
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return n_of_norms(norms, d_model)

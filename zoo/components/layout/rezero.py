@@ -20,6 +20,7 @@ class ReZeroSpec(LayoutSpec):
     type: Literal["rezero"] = "rezero"
     ends_normed: ClassVar[bool] = False
     leaves_out: ClassVar[bool] = True
+    wiring: ClassVar[tuple[str, ...]] = ("fork", "norm", "sublayer", "× α", "add")
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return n_of_norms(norms, d_model) + 1

@@ -20,6 +20,7 @@ class SandwichSpec(LayoutSpec):
     ends_normed: ClassVar[bool] = False
     leaves_out: ClassVar[bool] = True
     norms_branches: ClassVar[bool] = True
+    wiring: ClassVar[tuple[str, ...]] = ("fork", "norm", "sublayer", "norm", "add")
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return 2 * n_of_norms(norms, d_model)

@@ -19,6 +19,7 @@ class ScaledResidualSpec(LayoutSpec):
     ends_normed: ClassVar[bool] = False
     leaves_out: ClassVar[bool] = True
     uses_norms: ClassVar[bool] = False
+    wiring: ClassVar[tuple[str, ...]] = ("fork", "sublayer", "add", "× √½")
 
     def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
         return 0

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from registry import Problem, Spec
 from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import LAYOUT, LayoutSpec
+from zoo.kinds.layout import after_sublayer
 from zoo.sizes import Batch, n_kept, n_parameters
 
 
@@ -41,6 +42,11 @@ class StochasticDepthSpec(LayoutSpec):
     def scales_branches(self) -> bool:  # type: ignore[override]
         """As the layout within."""
         return self.layout.scales_branches
+
+    @property
+    def wiring(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The layout's within, with a chance to be skipped behind each sublayer."""
+        return after_sublayer(self.layout.wiring, "skipped at times")
 
     def problems(self, path: str) -> list[Problem]:
         """Whether a sublayer can be skipped in the layout within."""
