@@ -28,14 +28,15 @@ class Problem:
 
 
 class SpecError(ValueError):
-    """A spec that cannot be used; its text is one line for each problem, shortest first."""
+    """A spec that cannot be used; its text is one line for each problem, shortest first, or in the order given."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = sorted(problems, key=lambda problem: (len(str(problem)), str(problem)))
+    def __init__(self, problems: Sequence[Problem], is_ordered: bool = False) -> None:
+        shortest_first = sorted(problems, key=lambda problem: (len(str(problem)), str(problem)))
+        self.problems, self.is_ordered = list(problems) if is_ordered else shortest_first, is_ordered
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
-    def __reduce__(self) -> tuple[type[SpecError], tuple[list[Problem]]]:
-        return type(self), (self.problems,)  # a worker process sends it back whole
+    def __reduce__(self) -> tuple[type[SpecError], tuple[list[Problem], bool]]:
+        return type(self), (self.problems, self.is_ordered)  # a worker process sends it back whole
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

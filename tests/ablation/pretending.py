@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.ablation.plan import Plan, Trial, make_plan
+from zoo.ablation.plan import Plan, Trial
+from zoo.ablation.planning import make_plan
 from zoo.ablation.spec import read
 from zoo.ablation.trial import Job, Outcome, outcome, write_outcome
 from zoo.errors import DivergedError

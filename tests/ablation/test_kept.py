@@ -9,7 +9,8 @@ import pytest
 from registry import SpecError
 from tests.ablation.pretending import Pretended, plan_of
 from zoo.ablation.kept import ABLATION_FILE, keep, kept_plan
-from zoo.ablation.plan import Plan, Trial, make_plan
+from zoo.ablation.plan import Plan, Trial
+from zoo.ablation.planning import make_plan
 from zoo.ablation.running import run_plan
 from zoo.ablation.spec import read
 from zoo.ablation.trial import Outcome

@@ -8,8 +8,8 @@ import pytest
 
 from registry import SpecError
 from tests.ablation.pretending import plan_of
+from zoo.ablation.metric import primary_metric
 from zoo.ablation.plan import TUNING_SEED, Trial, slug
-from zoo.ablation.results import primary_metric
 from zoo.ablation.spec import override_words
 from zoo.ablation.telling import plan_text, trial_text
 from zoo.ablation.trial import Outcome, record_of
@@ -97,10 +97,11 @@ def test_names_become_folders() -> None:
 
 
 def test_the_metric_is_one_that_the_task_gives() -> None:
-    assert primary_metric(plan_of()) == ("loss", "loss", False)
-    assert primary_metric(plan_of(metric="bits_per_byte"))[0] == "bits_per_byte"
+    plan, other = plan_of(), plan_of(metric="bits_per_byte")
+    assert primary_metric(plan.spec, plan.base.run) == ("loss", "loss", False)
+    assert primary_metric(other.spec, other.base.run)[0] == "bits_per_byte"
     with pytest.raises(SpecError, match=r"metric: .*'perplexity'"):
-        primary_metric(plan_of(metric="perplexty"))
+        plan_of(metric="perplexty")
 
 
 def test_a_training_that_has_ended_says_how_long_the_rest_will_take() -> None:

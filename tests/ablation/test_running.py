@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.ablation.pretending import Pretended, outcomes, plan_of, small
-from zoo.ablation.plan import Plan, Trial, make_plan
+from zoo.ablation.plan import Plan, Trial
+from zoo.ablation.planning import make_plan
 from zoo.ablation.running import NOTHING_TO_CHOOSE, run_plan, tuned
 from zoo.ablation.spec import read
 from zoo.ablation.trial import Outcome, outcome, record_of

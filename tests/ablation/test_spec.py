@@ -11,7 +11,8 @@ from presets import PresetError
 from registry import SpecError
 from tests.ablation.pretending import plan_of, small
 from zoo.ablation.ablating import plan_ablation
-from zoo.ablation.plan import make_plan, slug
+from zoo.ablation.plan import slug
+from zoo.ablation.planning import make_plan
 from zoo.ablation.spec import changes, read
 from zoo.ablation.telling import plan_text
 
@@ -101,6 +102,46 @@ def test_every_wrong_override_names_its_variant_and_its_line(tmp_path: Path) -> 
     assert "variant 'norm=layer_nrom'" in norm
 
 
+def test_mistakes_of_all_parts_of_the_file_come_at_once_and_grouped(tmp_path: Path) -> None:
+    text = (
+        "base: char_gpt\nscale: tiny\nseed: 3\noverrides:\n  model.decoder.n_layers: 2\n  training.seed: 3\n"
+        "variants:\n  odd: {model.decoder.layer.self_attention.n_heads: 3}\n  empty: {}\n"
+        "  strange: {model.decoder.n_layer: 1}\nmatch: parameters\nmetric: bleu\n"
+        "tune: {training.schedule.peak_lrr: [0.1, 0.2]}\nfactors: {model.d_model: 3}\n"
+    )
+    path = written(tmp_path, text)
+    found = mistakes(path)
+    numbers = [int(line.removeprefix(f"{path}:").partition(":")[0]) for line in found]
+    assert sorted(numbers[:5]) == [3, 6, 9, 11, 14]  # of the file itself
+    assert numbers[5:] == [8, 10, 13, 12]  # of variants, of what is tuned, of the score; each once
+
+
+def test_mistakes_of_variants_are_told_beside_those_of_their_base_but_not_for_it(tmp_path: Path) -> None:
+    text = (
+        f"{HEAD}overrides:\n  model.decoder.n_layers: 0\nvariants:\n  fine: {{model.d_model: 16}}\n"
+        "  strange: {model.decoder.n_layer: 1}\ntune: {training.schedule.peak_lrr: [0.1, 0.2]}\nmatch: nothing\n"
+    )
+    path = written(tmp_path, text)
+    match, base, variant, tuned = mistakes(path)
+    assert match.startswith(f"{path}:9: match: must be ")
+    assert base.startswith(f"{path}:4: model.decoder.n_layers: must be at least 1")
+    assert variant.startswith(f"{path}:7: model.decoder.n_layer: variant 'strange': unknown key")
+    assert tuned.startswith(f"{path}:8: training.schedule.peak_lrr: variant 'base': unknown key")
+
+
+def test_a_base_that_is_none_is_told_with_the_files_own_mistakes(tmp_path: Path) -> None:
+    path = written(tmp_path, f"base: char_gtp\nseeds: 0\n{SHALLOW}")
+    seeds, base = mistakes(path)[:2]
+    assert seeds.startswith(f"{path}:2: seeds: must be")
+    assert base.startswith(f"{path}:1: base: ")
+
+
+def test_a_width_that_is_no_key_is_told_once_for_all_variants(tmp_path: Path) -> None:
+    variants = "variants:\n  r: {model.position: rotary}\n  s: {model.decoder.n_layers: 1}\n"
+    path = written(tmp_path, f"{HEAD}{variants}match: parameters\nby: model.nope\n")
+    assert len(mistakes(path)) == 1
+
+
 def test_a_mistake_in_what_all_have_is_that_of_the_base_and_is_told_once(tmp_path: Path) -> None:
     path = written(tmp_path, f"{HEAD}overrides:\n  model.decoder.n_layers: 0\n{SHALLOW}")
     found = mistakes(path)
@@ -183,7 +224,7 @@ def test_the_base_may_be_a_file_beside_the_ablation_or_a_run_folder(
 )
 def test_seeds_are_given_as_seeds_alone(given: Any) -> None:
     with pytest.raises(SpecError, match=r"training\.seed: every variant is trained with each of `seeds`"):
-        read(small(**given))
+        make_plan(read(small(**given)))
 
 
 def test_seeds_are_no_override_of_the_command_line() -> None:
@@ -194,7 +235,7 @@ def test_seeds_are_no_override_of_the_command_line() -> None:
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[31m", "x" * 121])
 def test_a_name_that_cannot_be_shown_is_none(name: str) -> None:
     with pytest.raises(SpecError, match="is no name; it takes 1 to 120 characters, none of them"):
-        read(small(variants={name: {"model.d_model": 16}}))
+        make_plan(read(small(variants={name: {"model.d_model": 16}})))
 
 
 def test_a_long_name_has_a_folder_of_its_own() -> None:
@@ -206,7 +247,7 @@ def test_a_long_name_has_a_folder_of_its_own() -> None:
 @pytest.mark.parametrize("seeds", [0, -2, "abc", 2.5, True, 10**11])
 def test_what_is_no_number_of_seeds_says_what_would_be(seeds: Any) -> None:
     with pytest.raises(SpecError, match="seeds: must be how many seeds, from 1 to 1000, or a list of seeds"):
-        read(small(seeds=seeds))
+        make_plan(read(small(seeds=seeds)))
 
 
 def test_a_width_that_is_no_key_is_the_mistake_of_by(tmp_path: Path) -> None:

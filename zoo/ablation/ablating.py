@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from registry import SpecError, load_plugin
+from registry import load_plugin
 from zoo.ablation.engines import Engine, check_engine, make_engine
-from zoo.ablation.plan import Plan, Trial, make_plan
-from zoo.ablation.results import Results, collect, primary_metric, write_table
+from zoo.ablation.plan import Plan, Trial
+from zoo.ablation.planning import make_plan
+from zoo.ablation.results import Results, collect, write_table
 from zoo.ablation.running import run_plan
 from zoo.ablation.spec import Document, read
 from zoo.ablation.trial import Outcome
@@ -36,12 +36,7 @@ def plan_ablation(
     document = source if isinstance(source, Document) else read(source)
     for plugin in plugins:
         load_plugin(plugin)
-    plan = make_plan(document, given=overrides, force=force)
-    try:
-        primary_metric(plan)
-    except SpecError as error:
-        raise SpecError([replace(each, where=document.locate("metric")) for each in error.problems]) from None
-    return plan
+    return make_plan(document, given=overrides, force=force)
 
 
 def ablate(

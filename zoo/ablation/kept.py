@@ -9,7 +9,8 @@ from typing import Any
 import presets
 from presets.yaml12 import read_value
 from registry import SpecError, dump
-from zoo.ablation.plan import Plan, make_plan, slug
+from zoo.ablation.plan import Plan, slug
+from zoo.ablation.planning import make_plan
 from zoo.ablation.spec import read
 from zoo.errors import RunError
 from zoo.storage.files import write_text

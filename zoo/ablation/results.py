@@ -13,18 +13,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from registry import Problem, SpecError, suggest
+from zoo.ablation.metric import primary_metric
 from zoo.ablation.plan import Plan, Trial
 from zoo.ablation.running import chosen
 from zoo.ablation.trial import Status, outcome
-from zoo.kinds import METRIC
 from zoo.run.evaluating import evaluate, kept_results
 from zoo.storage.metrics import METRICS_FILE
 from zoo.storage.metrics import read as read_metrics
 
 TABLE = "results.sqlite"
-_ERRORS = frozenset({"loss", "perplexity", "bits_per_byte", "nll", "pseudo_perplexity"})
-"""Scores that count errors whatever the task: a task without a metric of its own is measured by its loss."""
 
 
 @dataclass(frozen=True)
@@ -100,32 +97,13 @@ class Results:
         return [each for each in self.trials if each.variant == variant]
 
 
-def primary_metric(plan: Plan) -> tuple[str, str, bool]:
-    """The score that variants are compared by, its title, and whether more of it is better. Raises: SpecError."""
-    spec: Any = getattr(plan.base.run.task, "metric", None)
-    wanted = plan.spec.metric
-    if spec is None:
-        name = wanted or "loss"
-        if name not in _ERRORS:
-            guess = suggest(name, _ERRORS, listed=True)
-            message = f"'{name}' is no score of this task, which is measured by its loss; {guess}"
-            raise SpecError([Problem("metric", message)])
-        return name, name.replace("_", " "), False
-    metric: Any = METRIC.entry(spec.type).builder
-    name = wanted or spec.score
-    if name not in spec.report:
-        message = f"'{name}' is no score that task.metric reports; {suggest(name, spec.report, listed=True)}"
-        raise SpecError([Problem("metric", message)])
-    return name, metric.titles[name], name not in metric.lower_is_better
-
-
 def collect(plan: Plan, folder: Path) -> Results:
     """Reads the run folders of a plan; runs that are done but not scored on the split are scored now.
 
     The same from the same folders, however often and wherever it is asked.
     Raises: RunError for records that are damaged.
     """
-    name, title, is_higher_better = primary_metric(plan)
+    name, title, is_higher_better = primary_metric(plan.spec, plan.base.run)
     found = tuple(_found(plan, folder, trial) for trial in plan.trials)
     tuned = {each.name: chosen(plan, folder, each.name) for each in plan.variants}
     return Results(name, title, is_higher_better, found, plan, tuned)

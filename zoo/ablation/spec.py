@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from unicodedata import category
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from presets import PresetError
 from presets.yaml12 import MAX_BYTES, read_text
@@ -23,6 +23,7 @@ BASE = "base"
 SEED = "training.seed"
 """The key that each of the seeds sets."""
 _LONGEST_NAME = 120
+_VARYING = ("variants", "factors", "grid")
 
 
 class AblationSpec(Spec):
@@ -134,21 +135,25 @@ class Document:
     """An ablation as it was read."""
 
     spec: AblationSpec
+    """What it asks for; where there are mistakes, without the keys that they are in."""
     folder: Path
     """What paths in it start from."""
     name: str
     """The file's without its ending."""
     locate: Callable[[str], str]
     """`file:line` of a dotted path in it, or of what is nearest above; "" where it is no file."""
+    mistakes: tuple[Problem, ...] = ()
+    """What is wrong with the file as a whole; `make_plan` tells it with what is wrong with the base and variants."""
 
 
 def read(source: str | Path | Mapping[str, Any]) -> Document:
     """Reads an ablation: a YAML file, or a mapping of the same keys, whose paths start from the working directory.
 
+    Mistakes that leave a base to read are the document's.
     Raises: PresetError, SpecError naming file and line.
     """
     if isinstance(source, Mapping):
-        return Document(parse(AblationSpec, dict(source)), Path(), "ablation", lambda key: "")
+        return _document(source, Path(), "ablation", lambda key: "")
     path = Path(source)
     try:
         with path.open("rb") as stream:
@@ -167,7 +172,45 @@ def read(source: str | Path | Mapping[str, Any]) -> Document:
             key = key.rpartition(".")[0]
         return f"{path}:{lines.get(key, 1)}"
 
-    return Document(parse(AblationSpec, text.data, locate=locate), path.parent, path.stem, locate)
+    return _document(text.data, path.parent, path.stem, locate)
+
+
+def _document(data: Mapping[str, Any], folder: Path, name: str, locate: Callable[[str], str]) -> Document:
+    try:
+        return Document(parse(AblationSpec, dict(data), locate=locate), folder, name, locate)
+    except SpecError as error:
+        found = list(error.problems)
+    rest = _without(data, found)
+    if rest is None:
+        raise SpecError(found)
+    told = {(each.path, each.message) for each in found}
+    is_cut = any(each.path.partition(".")[0] in _VARYING for each in found)
+    found += [
+        replace(each, where=locate(each.path))
+        for each in rest.problems("")
+        if (each.path, each.message) not in told and not (is_cut and not each.path)
+    ]
+    rest = _without(data, found)
+    assert rest is not None  # as before, for no limit is one of the base
+    return Document(rest, folder, name, locate, tuple(found))
+
+
+def _without(data: Mapping[str, Any], mistakes: Iterable[Problem]) -> AblationSpec | None:
+    """What data asks for without the keys that are wrong; None where no base is left."""
+    rest = {key: dict(value) if isinstance(value, Mapping) else value for key, value in data.items()}
+    for mistake in mistakes:
+        field = mistake.path.partition(".")[0]
+        held = rest.get(field)
+        keys = list(held) if isinstance(held, dict) else []
+        wrong = [key for key in keys if f"{mistake.path}.".startswith(f"{field}.{key}.")]
+        if wrong:
+            rest[field] = {key: value for key, value in rest[field].items() if key not in wrong}
+        for key in () if wrong else ("match", "by") if field in ("match", "by") else (field,):
+            rest.pop(key, None)
+    try:
+        return AblationSpec.model_validate(rest)
+    except ValidationError:
+        return None
 
 
 def base_source(spec: AblationSpec, folder: Path) -> str:

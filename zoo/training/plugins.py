@@ -22,8 +22,8 @@ class MissingPluginError(SpecError):
         super().__init__(problems)
         self.paths = paths
 
-    def __reduce__(self) -> tuple[type[SpecError], tuple[list[Problem]]]:
-        return SpecError, (self.problems,)
+    def __reduce__(self) -> tuple[type[SpecError], tuple[list[Problem], bool]]:
+        return SpecError, (self.problems, self.is_ordered)
 
 
 def record_plugins(folder: Path, spec: Any) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from zoo.ablation.kept import keep
-from zoo.ablation.plan import Plan, make_plan
+from zoo.ablation.plan import Plan
+from zoo.ablation.planning import make_plan
 from zoo.ablation.report.gathering import Report, gather
 from zoo.ablation.results import Found, Point, Results
 from zoo.ablation.spec import read

@@ -10,7 +10,8 @@ import sacrebleu
 
 from tests.ablation.report.conftest import HOSTILE
 from zoo.ablation.corpus_tests import CorpusTest, compare_corpora
-from zoo.ablation.plan import Plan, make_plan
+from zoo.ablation.plan import Plan
+from zoo.ablation.planning import make_plan
 from zoo.ablation.report.texts import SeedTest, Texts, _given, outcomes, output_tests, side_by_side
 from zoo.ablation.results import Results
 from zoo.ablation.spec import read
