@@ -155,12 +155,12 @@ def test_a_sequence_that_the_model_cannot_take_is_refused(tmp_path: Path, tokens
         (
             [3, 4, 2],
             [-1, -1, 15],
-            "labels are ids below 15, or -1 where nothing is asked, and here they go from -1 to 15",
+            "labels are ids below 15, or -1 (or -100) where nothing is asked, and here they go from -1 to 15",
         ),
         (
             [3, 4, 2],
             [-1, -2, 3],
-            "labels are ids below 15, or -1 where nothing is asked, and here they go from -2 to 3",
+            "labels are ids below 15, or -1 (or -100) where nothing is asked, and here they go from -2 to 3",
         ),
         ([3, 4, 2], [-1, -1, -1], "nothing is asked in it"),
         ([3, 4, 2], [0.5, 1.5, 2.5], "it is no list of whole numbers"),
@@ -173,6 +173,34 @@ def test_a_row_that_cannot_be_learnt_from_is_bad(
     task, _, _ = made(parts(), tmp_path)
     (found,) = task.encode([{"tokens": tokens, "labels": labels}], is_scored=False)
     assert found == Rejected("unusable sequence", why, is_bad=True)
+
+
+def test_labels_of_minus_100_ask_nothing_as_in_torch(tmp_path: Path) -> None:
+    task, _, _ = made(parts(), tmp_path)
+    ours, theirs = ({"tokens": [3, 4, 1, 2, 2], "labels": [label] * 3 + [3, 4]} for label in (-1, -100))
+    encoded = [task.encode([row], is_scored=False)[0]["labels"].tolist() for row in (ours, theirs)]  # type: ignore[index]
+    assert encoded[0] == encoded[1] == [-1, -1, -1, 3, 4]
+    assert task.compared(theirs)["labels"].tolist() == [-1, -1, -1, 3, 4]
+    assert task.shown(theirs) == task.shown(ours) == "3 4 1 2 2 → 3 4"
+    assert task.sample(theirs, Answered([9, 9, 9, 3, 7])) == task.sample(ours, Answered([9, 9, 9, 3, 7]))
+
+
+def test_labels_that_are_no_numbers_refuse_the_row_that_is_asked_about(tmp_path: Path) -> None:
+    task, _, model = made(parts(), tmp_path)
+    (found,) = task.read([{"tokens": [3, 4], "labels": [0.5, 1.5]}], model)
+    assert found == Refusal("it is no list of whole numbers")
+
+
+@pytest.mark.parametrize("kind", ["json_lines", "parquet"])
+def test_own_files_have_the_fields_of_the_task_under_their_own_names(tmp_path: Path, kind: str) -> None:
+    data = {"type": kind, "train": "a.jsonl", "dev": "b.jsonl"}
+    named = {"tokens": "tokens", "labels": "labels"}
+    run = zoo.load("long_range", f"task.data={json.dumps(data)}", scale="tiny")
+    assert run.task is not None
+    assert zoo.load("long_range", f"task.data={json.dumps({**data, 'columns': named})}", scale="tiny") == run
+    assert run.task.data.columns == named  # type: ignore[attr-defined]
+    with pytest.raises(SpecError, match="rows of text are given, and this task reads tokens, labels"):
+        zoo.load("long_range", f"task.data={json.dumps({**data, 'columns': {'text': 'text'}})}", scale="tiny")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from registry import Kind, Spec
 
@@ -22,6 +22,10 @@ class CorpusSpec(Spec):
 
         A corpus whose rows always have the same says so by a ClassVar.
         """
+
+    def read_by(self, fields: tuple[str, ...]) -> Self:
+        """The corpus for a task that reads these fields, where its spec leaves to the task which there are."""
+        return self
 
 
 class Corpus(Protocol):

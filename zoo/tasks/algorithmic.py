@@ -24,6 +24,8 @@ from zoo.special_ids import NOT_ASKED, PAD
 from zoo.tasks.task import Batch, Loss, Refusal, Rows, Task, TaskSpec, ids, require, shortened, total
 
 UNUSABLE = "unusable sequence"
+IGNORED = -100
+"""What also says that nothing is asked: torch's cross-entropy leaves this label out, and many files hold it."""
 
 
 class AlgorithmicSpec(TaskSpec):
@@ -77,8 +79,9 @@ class Answered:
 class Algorithmic(Task):
     """Learns what is asked at some places of a sequence, in one pass, with a model of one input.
 
-    Rows have `tokens`, ids [T], and `labels` [T]: the id that is asked for at a place, or -1. Only those are learnt and
-    scored. Nothing that is asked for is read, so an answer cannot lean on those before it.
+    Rows have `tokens`, ids [T], and `labels` [T]: the id that is asked for at a place, or -1 (or -100, as torch has it)
+    where nothing is. Only what is asked for is learnt and scored. Nothing that is asked for is read, so an answer
+    cannot lean on those before it.
     Source: Graves et al. 2014 (copy, recall, sorting); answers where they are asked for: Arjovsky et al. 2016, Arora et
         al. 2023.
     Shapes: of a batch, by the name of the model's input, ids int64 [B, T]; mask bool [B, T] or None where nothing is
@@ -119,15 +122,15 @@ class Algorithmic(Task):
 
     def _example(self, row: Row) -> Example | Rejected:
         try:
-            tokens, labels = self._tokens(row["tokens"]), _whole(row["labels"])
+            tokens, labels = self._tokens(row["tokens"]), _labels(row["labels"])
         except ValueError as error:
             return Rejected(UNUSABLE, str(error), is_bad=True)
         if len(tokens) != len(labels):
             return Rejected(UNUSABLE, f"{len(tokens)} tokens, but {len(labels)} labels", is_bad=True)
         if labels.min() < NOT_ASKED or labels.max() >= self.vocab_size:
             why = (
-                f"labels are ids below {self.vocab_size}, or {NOT_ASKED} where nothing is asked, and here they go from "
-                f"{labels.min()} to {labels.max()}"
+                f"labels are ids below {self.vocab_size}, or {NOT_ASKED} (or {IGNORED}) where nothing is asked, and "
+                f"here they go from {labels.min()} to {labels.max()}"
             )
             return Rejected(UNUSABLE, why, is_bad=True)
         if labels.max() == NOT_ASKED:
@@ -146,7 +149,7 @@ class Algorithmic(Task):
         return tokens
 
     def compared(self, row: Row) -> Example:
-        return {"labels": _whole(row["labels"]).astype(np.int32)}
+        return {"labels": _labels(row["labels"]).astype(np.int32)}
 
     def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:
         longest = n_positions(model)
@@ -155,12 +158,12 @@ class Algorithmic(Task):
     def _readable(self, row: Row, longest: int | None) -> Example | Refusal:
         try:
             tokens = self._tokens(row["tokens"])
+            asked = self.compared(row) if "labels" in row else {}
         except ValueError as error:
             return Refusal(str(error))
         if longest is not None and len(tokens) > longest:
             return Refusal(f"{len(tokens)} tokens, but the model has positions for {longest}")
-        example = {"tokens": ids(tokens.tolist(), self.vocab_size)}
-        return {**example, **(self.compared(row) if "labels" in row else {})}
+        return {"tokens": ids(tokens.tolist(), self.vocab_size), **asked}
 
     def row_of_numbers(self, row: Row) -> Row:
         return {**row, "tokens": _whole(row["tokens"])}
@@ -201,17 +204,24 @@ class Algorithmic(Task):
         return {"tokens": answer.tokens}
 
     def sample(self, row: Row, answer: Any) -> dict[str, Any]:
-        asked = np.flatnonzero(np.asarray(row["labels"]) != NOT_ASKED)
+        labels = _labels(row["labels"])
+        asked = np.flatnonzero(labels != NOT_ASKED)
         found = answer.why if isinstance(answer, Refusal) else _text(np.asarray(answer.tokens)[asked])
         return {
             "tokens": _text(row["tokens"]),
             "answer": found,
-            "label": _text(np.asarray(row["labels"])[asked]),
+            "label": _text(labels[asked]),
         }
 
     def shown(self, row: Row) -> str:
-        labels = np.asarray(row["labels"])
+        labels = _labels(row["labels"])
         return f"{_text(row['tokens'])} → {_text(labels[labels != NOT_ASKED])}"
+
+
+def _labels(value: Any) -> NDArray[np.integer]:
+    """As `_whole`, each place at which nothing is asked NOT_ASKED."""
+    found = _whole(value)
+    return np.where(found == IGNORED, NOT_ASKED, found)
 
 
 def _whole(value: Any) -> NDArray[np.integer]:

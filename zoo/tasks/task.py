@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import field_validator
 from torch import Tensor, nn
 
 from registry import Problem, Spec
@@ -66,6 +67,11 @@ class TaskSpec(Spec):
     def longest(self) -> int:
         """Most tokens of an input; 0 where the spec bounds it by nothing."""
         return 0
+
+    @field_validator("data")
+    @classmethod
+    def _named(cls, data: Spec) -> Spec:
+        return data.read_by(cls.reads) if isinstance(data, CorpusSpec) else data
 
     def problems(self, path: str) -> list[Problem]:
         given = self.data.fields if isinstance(self.data, CorpusSpec) else self.reads

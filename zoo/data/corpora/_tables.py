@@ -10,9 +10,10 @@ from pydantic import Field
 
 from registry import suggest
 from zoo.data.bad_lines import BadLines
+from zoo.data.corpora._named import NamedFieldsSpec
 from zoo.data.images import Colours, Side, fitted, size_of
 from zoo.errors import DataError
-from zoo.kinds import CorpusSpec, Row
+from zoo.kinds import Row
 
 BATCH = 1_000
 """Rows that are in memory at a time."""
@@ -22,10 +23,11 @@ WORDS = frozenset({"tokens", "tags"})
 _Name = Annotated[str, Field(min_length=1)]
 
 
-class TableSpec(CorpusSpec):
+class TableSpec(NamedFieldsSpec):
     columns: dict[_Name, _Name] = Field({"text": "text"}, min_length=1)
     """The column that each field of a row is read from, such as `{text: review, label: stars}`; of a column that has
-    parts, one of them behind a point: `{source: translation.en, target: translation.de}`. Others are not read."""
+    parts, one of them behind a point: `{source: translation.en, target: translation.de}`. Others are not read.
+    By default the fields that the task reads, each under its own name."""
     image_size: Side | tuple[Side, Side] | None = None
     """Of a field `image`, height and width that images are brought to: scaled until they fill it, and cut at the longer
     side's ends; null where none is read."""
@@ -37,10 +39,6 @@ class TableSpec(CorpusSpec):
             raise ValueError("the field image needs image_size, the height and width that the model reads")
         if "image" not in self.columns and self.image_size is not None:
             raise ValueError("image_size is of a field image, which columns does not name")
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        return tuple(self.columns)
 
 
 class _Broken(NamedTuple):

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from registry import suggest
 from zoo.data.bad_lines import BadLines
+from zoo.data.corpora._named import NamedFieldsSpec
 from zoo.data.corpora.text import TextFilesSpec
 from zoo.data.lines import hash_files, read_lines
 from zoo.errors import DataError
@@ -19,7 +20,7 @@ from zoo.kinds import CORPUS, Row
 _Name = Annotated[str, Field(min_length=1)]
 
 
-class JsonLinesSpec(TextFilesSpec):
+class JsonLinesSpec(NamedFieldsSpec, TextFilesSpec):
     type: Literal["json_lines"] = "json_lines"
     train: str
     """File to train on, plain or gzipped: an object on each line."""
@@ -28,11 +29,8 @@ class JsonLinesSpec(TextFilesSpec):
     test: str | None = None
     """File to test on; null for none."""
     columns: dict[_Name, _Name] = Field({"text": "text"}, min_length=1)
-    """The key of the objects that each field of a row is read from, such as `{text: content}`; other keys are left."""
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        return tuple(self.columns)
+    """The key of the objects that each field of a row is read from, such as `{text: content}`; other keys are left.
+    By default the fields that the task reads, each under its own name."""
 
 
 @CORPUS.register(
