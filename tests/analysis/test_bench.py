@@ -7,7 +7,7 @@ import pytest
 import zoo
 from registry import SpecError
 from zoo.analysis import bench as benches
-from zoo.analysis.bench import Measured, Spread, bench, exponent
+from zoo.analysis.bench import Measured, Spread, bench, doubt, exponent
 
 
 def tiny(name):
@@ -79,3 +79,9 @@ def test_time_that_grows_as_the_square_of_the_length_has_exponent_two():
 
     assert exponent([measured(n) for n in (10, 20, 80)]) == pytest.approx(2)
     assert exponent([measured(10)]) is None
+
+
+def test_an_exponent_of_three_lengths_and_two_turns_has_no_such_doubt():
+    assert doubt(n_lengths=3, n_turns=2) == ""
+    assert doubt(n_lengths=2, n_turns=5) == "of two lengths only, which a power law always fits"
+    assert doubt(n_lengths=5, n_turns=1) == "of one turn, so nobody knows how much it varies"

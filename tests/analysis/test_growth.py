@@ -49,7 +49,7 @@ def test_times_are_drawn_with_their_power_law_and_the_operations_scaled_to_the_l
     models = {title: table_1_models()[title] for title in ("Self-Attention", "Recurrent")}
     found = [measured("Recurrent", n, 1e-7 * n**1.5) for n in LENGTHS]
     found += [measured("Self-Attention", n, 2e-9 * n**2) for n in reversed(LENGTHS)]
-    time_chart(models, found, what="a step", how="by hand")
+    time_chart(models, found, what="a step", how="by hand", n_turns=5)
     ((lines, rest),) = drawn
     assert lines[0].name == "Self-Attention: n^2.00 measured, n^1.37 by formula"
     assert lines[1].name == "Recurrent: n^1.50 measured, n^1.00 by formula"
@@ -63,10 +63,24 @@ def test_times_are_drawn_with_their_power_law_and_the_operations_scaled_to_the_l
         assert at_512 == pytest.approx(line.marks[-1][1] * share)
     assert "scaled to the time measured at n = 4,096" in rest["caption"]
     assert "by hand" in rest["caption"]
+    assert "the power laws that fit them best. Thin" in rest["caption"]
 
 
 def test_of_a_single_length_no_growth_is_told(drawn):
     (spec,) = (zoo.load("vit_base", scale="tiny").model,)
-    time_chart({"vit": spec}, [measured("vit", 5, 0.1), measured("vit", 5, 0.2)], what="a step", how="so")
+    found = [measured("vit", 5, 0.1), measured("vit", 5, 0.2)]
+    time_chart({"vit": spec}, found, what="a step", how="so", n_turns=1)
     ((lines, _),) = drawn
     assert (lines[0].name, lines[0].points) == ("vit", ())
+
+
+def test_a_power_law_of_two_lengths_or_one_turn_says_so(drawn):
+    models = {"Recurrent": table_1_models()["Recurrent"]}
+    found = [measured("Recurrent", n, 1e-7 * n) for n in (64, 512)]
+    time_chart(models, found, what="a step", how="by hand", n_turns=1)
+    operations_chart(models, (64, 512))
+    assert (
+        "(of two lengths only, which a power law always fits; of one turn, so nobody knows"
+        in drawn[0][1]["caption"]
+    )
+    assert "the power law through the two lengths" in drawn[1][1]["caption"]

@@ -222,6 +222,8 @@ def test_bench_measures_and_tells_how_time_grows(zoo):
     assert lines[-1].startswith(
         "tagger_small: from length 5 to 11 the time of a training step grows as length ** "
     )
+    doubt = "(of two lengths only, which a power law always fits; of one turn, so nobody knows how much it varies)"
+    assert lines[-1].endswith(doubt)
     found = json.loads(zoo(*words, "--length", "5", "--json").stdout)
     assert [each["title"] for each in found] == ["quickstart", "tagger_small"]
     assert zoo(*words, "--length", "5", "--precision", "fp8").exit_code == 2

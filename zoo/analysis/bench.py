@@ -101,6 +101,15 @@ def exponent(measured: Sequence[Measured]) -> float | None:
     return None if law is None else law[0]
 
 
+def doubt(*, n_lengths: int, n_turns: int) -> str:
+    """What speaks against an exponent of so many lengths, each measured in so many turns; "" where nothing does."""
+    doubts = [
+        *(["of two lengths only, which a power law always fits"] if n_lengths == 2 else []),
+        *(["of one turn, so nobody knows how much it varies"] if n_turns == 1 else []),
+    ]
+    return "; ".join(doubts)
+
+
 def power_law(points: Iterable[tuple[float, float]]) -> tuple[float, float] | None:
     """The p and c of y = c · x ** p that fits points best, by least squares of logarithms; None for a single x."""
     logs = [(math.log(x), math.log(y)) for x, y in points]

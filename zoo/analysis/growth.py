@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from registry import Spec
-from zoo.analysis.bench import Measured, power_law
+from zoo.analysis.bench import Measured, doubt, power_law
 from zoo.analysis.cost import cost
 from zoo.drawing.line_chart import Axis, Line, line_chart
 from zoo.drawing.shapes import FIGURE_WIDTH, Drawing, Point, cut, text_width
@@ -26,22 +26,25 @@ def operations_chart(models: Mapping[str, Spec], lengths: Sequence[int]) -> Draw
             tuple((n, cost(model, length=n).forward) for n in some) for some in (lengths, _between(lengths))
         )
         lines.append(Line(_named(title, _grown(marks)), points, marks=marks))
+    law = "that fits them best at the" if len(set(lengths)) > 2 else "through the two"
     return line_chart(
         lines,
         title="Operations against the length of a sequence",
         x=_lengths_axis(lengths),
         y=Axis("Operations of a forward pass (FLOPs)", is_log=True),
         caption="By formula (zoo cost), of one sequence: products, a multiplication with its addition being two. "
-        "n^p is the power law that fits them best at the lengths with a symbol.",
+        f"n^p is the power law {law} lengths with a symbol.",
     )
 
 
-def time_chart(models: Mapping[str, Spec], measured: Sequence[Measured], *, what: str, how: str) -> Drawing:
+def time_chart(
+    models: Mapping[str, Spec], measured: Sequence[Measured], *, what: str, how: str, n_turns: int
+) -> Drawing:
     """What `bench` has measured of models at several lengths, beside the formulas of zoo.cost, on logarithmic axes.
 
     A line is the power law of the medians. Beside it stand the operations of a training step, scaled to the time of the
     longest sequences, where all else that a step takes weighs least. what has been timed, and how, are words for the
-    reader.
+    reader, who is also told what speaks against the power laws.
     """
     lines = []
     for title, model in models.items():
@@ -66,13 +69,15 @@ def time_chart(models: Mapping[str, Spec], measured: Sequence[Measured], *, what
             )
         )
     found = sorted({each.length for each in measured})
+    but = doubt(n_lengths=len(found), n_turns=n_turns)
     return line_chart(
         lines,
         title=f"Time of {what} against the length of a sequence, beside the operations",
         x=_lengths_axis(found),
         y=Axis(f"Time of {what} (ms)", is_log=True),
         caption=f"Symbols: medians, with the least and the most; {how}. Thick lines: the power laws that fit them "
-        f"best. Thin lines: operations by formula (zoo cost), scaled to the time measured at n = {found[-1]:,}.",
+        f"best{f' ({but})' if but else ''}. Thin lines: operations by formula (zoo cost), scaled to the time measured "
+        f"at n = {found[-1]:,}.",
     )
 
 

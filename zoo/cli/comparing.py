@@ -159,8 +159,8 @@ def bench(
 
         what = "a training step of one layer" if table1 else "a training step"
         how = f"{amount(repeats, 'turn')} of batches of {amount(batch, 'sequence')} on {where} in {precision}"
-        write_figure(output, time_chart(models, found, what=what, how=how))
-    print_json([each.as_dict() for each in found]) if as_json else print(bench_text(found))
+        write_figure(output, time_chart(models, found, what=what, how=how, n_turns=repeats))
+    print_json([each.as_dict() for each in found]) if as_json else print(bench_text(found, n_turns=repeats))
 
 
 def specs(words: Sequence[str], scale: str | None, plugins: Plugins) -> list[tuple[str, RunSpec]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from zoo.amounts import aligned
-from zoo.analysis.bench import Measured, Spread, exponent
+from zoo.analysis.bench import Measured, Spread, doubt, exponent
 from zoo.analysis.cost import ModelCost, PartCost
 from zoo.cli.text import numbered
 
@@ -187,8 +187,9 @@ def table_1_text(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*aligned(cells, n_left=1), *notes])
 
 
-def bench_text(measured: Sequence[Measured]) -> str:
-    """Medians of what was measured, each with the least and the most, and how the time grows with the length."""
+def bench_text(measured: Sequence[Measured], *, n_turns: int) -> str:
+    """Medians of what was measured in so many turns, each with the least and the most, and how the time grows with the
+    length."""
     rows = [["", "length", "training tok/s", "", "FLOP/s", "decoding tok/s", "", "memory"]]
     for each in measured:
         rows.append(
@@ -210,8 +211,13 @@ def bench_text(measured: Sequence[Measured]) -> str:
     for title in dict.fromkeys(each.title for each in measured):
         own = [each for each in measured if each.title == title]
         if (grown := exponent(own)) is not None:
-            ends = f"from length {own[0].length:,} to {own[-1].length:,}"
-            lines.append(f"{title}: {ends} the time of a training step grows as length ** {grown:.2f}")
+            lengths = sorted({each.length for each in own})
+            ends = f"from length {lengths[0]:,} to {lengths[-1]:,}"
+            but = doubt(n_lengths=len(lengths), n_turns=n_turns)
+            lines.append(
+                f"{title}: {ends} the time of a training step grows as length ** {grown:.2f}"
+                + (f" ({but})" if but else "")
+            )
     return "\n".join(lines)
 
 
