@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ _OVERRIDE = re.compile(r"(?:generation|task)(?:\.\w+)*=\S.*", re.DOTALL)
 
 
 def attend(
-    words: Annotated[list[str], typer.Argument(metavar="RUN SENTENCE... [KEY=VALUE]...", show_default=False)],
+    words: Annotated[list[str], typer.Argument(metavar="RUN SENTENCE [KEY=VALUE]...", show_default=False)],
     target: Annotated[
         str | None,
         typer.Option("--target", metavar="TEXT", help="An output to look at, instead of the model's own."),
@@ -48,10 +49,8 @@ def attend(
     """
     load_plugins(plugin)
     run, *rest = words
-    sentence = " ".join(word for word in rest if not _OVERRIDE.fullmatch(word))
     overrides = [word for word in rest if _OVERRIDE.fullmatch(word)]
-    if not rest or (overrides and not sentence):
-        raise usage_error(f"a sentence is needed: zoo attend {run} 'SENTENCE'")
+    sentence = _sentence(run, [word for word in rest if not _OVERRIDE.fullmatch(word)], overrides)
     check_output(output, SUFFIXES)
     from zoo.cli.attention_text import head_text, last_of_each, maps_text
     from zoo.run.attending import attention_maps
@@ -76,6 +75,16 @@ def attend(
         print(f"{head_text(found)}\n{output}")
     if found.unconfirmed:
         print(found.checked, file=sys.stderr)
+
+
+def _sentence(run: str, words: list[str], overrides: list[str]) -> str:
+    """The one word that is the sentence. Raises: SpecError for none, and for several, between which spaces are lost."""
+    if not words:
+        raise usage_error(f"a sentence is needed: zoo attend {shlex.quote(run)} 'SENTENCE'")
+    if len(words) > 1:
+        whole = shlex.join([run, " ".join(words), *overrides])
+        raise usage_error(f"the sentence is in {len(words)} words and wants quotes: zoo attend {whole}")
+    return words[0]
 
 
 def _numbers(option: str, text: str | None) -> list[int] | None:
