@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from tests.analysis.attention_examples import example
 from tests.checkpoints import write_bert, write_gpt2
 from tests.cli.conftest import Zoo
-from zoo.cli.attention_text import map_lines
+from zoo.cli.attention_text import map_lines, maps_text
 from zoo.cli.main import app
 from zoo.drawing import pixels
 
@@ -43,12 +44,43 @@ def test_the_keys_with_most_weight_are_printed(zoo: Zoo, trained: tuple[Path, st
 def test_keys_of_little_weight_are_left_out_but_the_greatest_stays() -> None:
     weights = np.array([[[0.0, 0.06, 0.04, 0.3, 0.6], [0.2] * 5, [0.04, 0.0, 0.0, 0.0, 0.0]]], np.float32)
     shown = replace(example().maps[3], weights=weights, heads=(2,), keys=("a", "b", "c", "d", "e"))
-    assert map_lines(shown) == [
+    assert map_lines(shown, columns=100, n_queries=None) == [
         "Decoder to source, layer 0 (additive), head 2:",
         "  das   e 60%  d 30%  b 6%",
         "  Haus  a 20%  b 20%  c 20%",
         "  </s>  a 4%",
     ]
+
+
+def test_a_map_is_cut_to_the_terminal_and_says_so() -> None:
+    long, wide = "Donaudampfschifffahrtsgesellschaft", "漢字" * 9
+    keys = (long, wide, "c", "d", "e")
+    weights = np.array([[[0.3, 0.3, 0.2, 0.1, 0.1]] * 3], np.float32)
+    shown = replace(example().maps[3], weights=weights, heads=(2,), keys=keys, writes=(wide, long, "x"))
+    found = replace(example(), maps=(shown,))
+    assert map_lines(shown, columns=63, n_queries=2) == [  # ten columns a word
+        "Decoder to source, layer 0 (additive), head 2:",
+        "  漢字漢字…   Donaudamp… 30%  漢字漢字… 30%  c 20%",
+        "  Donaudamp…  Donaudamp… 30%  漢字漢字… 30%  c 20%",
+        "  … and 1 more",
+    ]
+    cut, whole = "Cut to fit here: -o FILE.html draws the whole", "Donaudampfschifffahrtsgesellschaft 30%"
+    assert cut in maps_text(found, found.maps, columns=63, n_queries=None)
+    assert cut in maps_text(found, found.maps, columns=1000, n_queries=2)
+    text = maps_text(found, found.maps, columns=1000, n_queries=3)
+    assert (cut in text, whole in text) == (False, True)
+
+
+def test_the_terminal_bounds_what_is_printed(
+    zoo: Zoo, trained: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for columns, lines in ((60, 8), (30, 7)):
+        monkeypatch.setattr(shutil, "get_terminal_size", lambda fallback, size=(columns, lines): size)
+        result = zoo("attend", trained[0], LINE)
+        maps = result.stdout.split("\n\n")[1:4]
+        assert len(maps[0].splitlines()) == lines - 2
+        assert all(len(line) <= columns for each in maps for line in each.splitlines()[1:])
+    assert "Cut to fit here" in result.stdout
 
 
 def test_layers_heads_and_a_target_are_chosen(zoo: Zoo, trained: tuple[Path, str]) -> None:

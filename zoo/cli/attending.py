@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,10 @@ import typer
 from zoo.cli.arguments import Checkpoint, Device, Plugins, load_plugins, usage_error
 from zoo.cli.figures import check_output
 
+_COLUMNS = 100
+"""Of lines that go to no terminal."""
+_BESIDE_QUERIES = 4
+"""Lines of a screen that a map has besides its queries: its heading, what is left out, a blank and a prompt."""
 SUFFIXES = (".html", ".svg", ".png", ".npz")
 _OVERRIDE = re.compile(r"(?:generation|task)(?:\.\w+)*=\S.*", re.DOTALL)
 
@@ -45,7 +50,7 @@ def attend(
 ) -> None:
     """Show what a model attends to when it reads a sentence, and writes for it: attention maps of its layers and heads.
 
-    Without -o: for each query the keys with most weight, in the last layers.
+    Without -o: for each query the keys with most weight, in the last layers, as much as fits the terminal.
     """
     load_plugins(plugin)
     run, *rest = words
@@ -67,7 +72,10 @@ def attend(
         device=device,
     )
     if output is None:
-        print(maps_text(found, found.maps if chosen else last_of_each(found.maps)))
+        columns, lines = shutil.get_terminal_size((_COLUMNS, 0))  # 0: no terminal, nothing to scroll away
+        n_queries = max(lines - _BESIDE_QUERIES, 1) if lines else None
+        maps = found.maps if chosen else last_of_each(found.maps)
+        print(maps_text(found, maps, columns=columns, n_queries=n_queries))
     else:
         from zoo.analysis.attention_files import write_maps
 
