@@ -119,7 +119,7 @@ class Kind:
         """
         self._load()
         if name not in self._entries:
-            nearby = suggest(name, self._entries, listed=True)
+            nearby = suggest(name, self._entries, listed=True, listing=f"zoo list {self.name}")
             raise SpecError([Problem("", f"no {self.name} is registered as {clip(name)}", nearby)])
         return self._entries[name]
 

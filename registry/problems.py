@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from registry.synonyms import meant_value
 
+_MOST_LISTED = 10  # names that are told beside a guess
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -54,14 +56,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{guess}'?" if guess else ""
 
 
-def suggest(name: str, known: Iterable[str], *, listed: bool = False) -> str:
+def suggest(name: str, known: Iterable[str], *, listed: bool = False, listing: str = "") -> str:
     """What an unknown name may have meant: "did you mean 'x'?", or "known: x, y" where nothing is near.
 
-    listed adds the known names to a guess too.
+    listed adds the known names to a guess too; where they are many, and listing is a command that shows them, all the
+    near ones, how many others there are, and the command.
     """
     names = sorted(known)
     guess = did_you_mean(name, names)
     everything = f"known: {', '.join(names) or 'none'}"
+    if guess and listed and listing and len(names) > _MOST_LISTED:
+        near = difflib.get_close_matches(name, names)
+        if guess != f"did you mean '{nearest(name, names)}'?":
+            near = []  # its meaning is known, so that letters do not count
+        *first, last = map(repr, near or [""])
+        guess = f"did you mean {', '.join(first)} or {last}?" if first else guess
+        everything = f"{len(names) - max(len(near), 1)} others: {listing}"
     return f"{guess} ({everything})" if guess and listed else guess or everything
 
 

@@ -33,3 +33,17 @@ def test_a_value_is_meant_only_where_it_is_known() -> None:
 def test_names_without_a_letter_or_of_other_alphabets_mean_nothing_else() -> None:
     assert meant_value("__", ["--"]) is None
     assert meant_value("日本.de", ["中国.de"]) is None
+
+
+def test_beside_a_guess_many_names_are_only_counted_and_the_near_ones_told() -> None:
+    many = ["windows", "winds", "silu", *(f"part_{letter}" for letter in "abcdefgh")]
+
+    def told(name: str, known: list[str]) -> str:
+        return suggest(name, known, listed=True, listing="zoo list part")
+
+    assert told("windos", many) == "did you mean 'windows' or 'winds'? (9 others: zoo list part)"
+    assert told("swish", many) == "did you mean 'silu'? (10 others: zoo list part)"  # by its meaning
+    assert told("swiglu", [*many, "glu"]).endswith("silu}? (11 others: zoo list part)")
+    assert told("windos", many[1:]).startswith("did you mean 'winds'? (known: part_a, ")  # ten
+    assert told("qqq", many).startswith("known: part_a, ")
+    assert suggest("windos", many, listed=True).startswith("did you mean 'windows'? (known: part_a, ")

@@ -159,7 +159,9 @@ def inner_spec(name: str, plugins: Sequence[Path] | None) -> type[Spec] | None:
     if found is None and is_said and not wanted:
         raise usage_error(f"which spec? say spec/NAME (known: {', '.join(known)})")
     if found is None and is_said:
-        raise usage_error(f"no spec is called '{wanted}'; {suggest(wanted, known, listed=True)}")
+        raise usage_error(
+            f"no spec is called '{wanted}'; {suggest(wanted, known, listed=True, listing='zoo list spec')}"
+        )
     return None if not is_said and any(kind.name == name for kind in kinds(plugins)) else found
 
 
@@ -187,5 +189,7 @@ def kind_named(
     found = next((kind for kind in known if kind.name == name), None)
     if found is None:
         names = sorted([*(kind.name for kind in known), *further])
-        raise usage_error(f"no kind is called '{name}'; {suggest(name, names, listed=True)}")
+        raise usage_error(
+            f"no kind is called '{name}'; {suggest(name, names, listed=True, listing='zoo list')}"
+        )
     return found
