@@ -42,7 +42,7 @@ def example(**given: object) -> AttentionMaps:
         "model": "runs/first",
         "given": " ".join(SOURCE[:-1]),
         "written": "das Haus",
-        "is_target_given": False,
+        "target": None,
         "maps": maps,
         "without": (("encoder.layers.2.mixer", "lstm"),),
         **given,

@@ -18,6 +18,7 @@ from zoo.analysis import attention_files
 from zoo.analysis.attention_figures import heat_map, line_drawing, sheet
 from zoo.analysis.attention_files import write_maps
 from zoo.analysis.attention_page import page
+from zoo.cli.attention_text import head_text
 from zoo.drawing.pixels import can_draw
 from zoo.drawing.shapes import N_SHADES, Cells, Drawing, Link, Words, shade, text_width
 from zoo.drawing.shapes import Path as Line
@@ -174,6 +175,15 @@ def test_what_is_wrong_stands_at_the_head_of_the_page() -> None:
     assert read(page(example())).all("p", "wrong") == []
 
 
+def test_a_target_that_the_tokenizer_alters_is_told_as_it_was_read() -> None:
+    same, other = example(target=" das Haus"), example(target="Das Haus")
+    told = "Of the target 'Das Haus' the model's tokenizer makes 'das Haus', which was read."
+    assert (same.altered, other.altered, example().altered) == ("", told, "")
+    assert other.outcome.endswith(" → das Haus (given)")
+    for found, is_told in ((same, False), (other, True)):
+        assert (told in read(page(found)).text) == (told in head_text(found)) == is_told
+
+
 def test_files_are_written_by_their_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = example()
     for name in ("a.html", "a.svg", "a.npz"):
@@ -281,6 +291,24 @@ class TestBrowser:
         )
         weight = float(example().maps[0].weights[1, 1, 3])
         assert told == f"old → house: {round(round(weight * 255) / 255 * 100)} %"
+
+    @pytest.mark.parametrize("width", [390, 1280])
+    def test_heat_maps_stand_beside_the_lines_where_there_is_room(self, tmp_path: Path, width: int) -> None:
+        lines, heats = ask_browser(
+            page(example()),
+            """
+            const layer = document.querySelector('figure:not([hidden]) .layer');
+            return ['.lines', '.heat'].map((name) => {
+              const at = layer.querySelector(name).getBoundingClientRect();
+              return [at.left, at.right, at.top, at.bottom];
+            });
+            """,
+            tmp_path,
+            width=width,
+        )
+        is_beside = heats[0] >= lines[1] and heats[2] < lines[3]
+        is_below = heats[2] >= lines[3]
+        assert (is_beside, is_below) == (width == 1280, width == 390)
 
     @pytest.mark.parametrize("width", [390, 1280])
     def test_the_page_is_no_wider_than_its_window_and_words_do_not_overlap(

@@ -33,6 +33,15 @@ def test_a_tokenizer_json_gives_its_own_ids_and_special_ids(tmp_path: Path) -> N
     assert ours.decode([[ours.vocab_size, -1]]) == ["[UNK] [UNK]"]
 
 
+def test_pieces_are_those_of_the_text_before_it_was_lower_cased(tmp_path: Path) -> None:
+    write_bert(tmp_path)
+    tokenizer = hugging_face.read_folder(tmp_path, ids={})
+    assert tokenizer is not None
+    text = "The OLD 漢 house"
+    assert tokenizer.pieces(text) == ["The", "OLD", "漢", "house"]
+    assert [number == tokenizer.unk for number in tokenizer.encode([text])[0]] == [False, False, True, False]
+
+
 def test_ids_that_the_model_names_go_before_those_of_the_tokenizer(tmp_path: Path) -> None:
     write_bert(tmp_path)
     ours = hugging_face.read_folder(tmp_path, ids={"start": 3})

@@ -88,6 +88,19 @@ def test_a_place_of_a_sentencepiece_vocabulary_that_is_not_in_use_holds_no_token
     assert holed.decode([[600]]) == [UNKNOWN_TEXT] != whole.decode([[600]])
 
 
+def test_pieces_are_the_text_that_each_id_stands_for(trained: Tokenizer) -> None:
+    text = "Der 漢字 Hund"
+    pieces, ids = trained.pieces(text), trained.encode([text])[0]
+    assert len(pieces) == len(ids)
+    if any(pieces):
+        unknown = [piece.strip() for piece, number in zip(pieces, ids, strict=True) if number == trained.unk]
+        assert "".join(unknown) in ("漢字", "")
+        if unknown:  # else tokens may be bytes of it
+            assert "".join(pieces).replace(" ", "") == text.replace(" ", "")
+    else:
+        assert trained.type == "bytes"
+
+
 def test_texts_encode_alone_as_they_do_together(trained: Tokenizer) -> None:
     assert [trained.encode([text])[0] for text in LINES[:9]] == trained.encode(LINES[:9])
     assert trained.encode([]) == []

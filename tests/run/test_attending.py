@@ -15,8 +15,10 @@ from numpy.testing import assert_allclose
 import zoo
 from registry import SpecError
 from zoo.errors import DataError
+from zoo.run.attending import _token_names
+from zoo.special_ids import UNK
 
-LINE = "the old house is small"
+LINE = "The dog and the cat"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def test_what_a_translator_reads_and_writes_has_its_texts(used: zoo.TrainedRun) 
     written = tuple(tokenizer.shown(answer[0].tokens))
     source = (*tokenizer.shown(tokenizer.encode([LINE])[0]), "</s>")
     assert len(source) > 2
-    assert (found.given, found.written, found.is_target_given) == (LINE, answer[0].text, False)
+    assert (found.given, found.written, found.target) == (LINE, answer[0].text, None)
     assert [each.name for each in found.maps] == [
         "encoder.layers.0.self_attention",
         "decoder.layers.0.self_attention",
@@ -53,18 +55,41 @@ def test_what_a_translator_reads_and_writes_has_its_texts(used: zoo.TrainedRun) 
 
 
 def test_the_weights_are_those_of_the_model_called_with_the_same_ids(used: zoo.TrainedRun) -> None:
-    found = zoo.attention_maps(used, LINE, target="das alte haus")
+    found = zoo.attention_maps(used, LINE, target="Der Hund ist müde")
     tokenizer: Any = used.tokenizer
     source = torch.tensor([tokenizer.whole(tokenizer.encode([LINE])[0])])
-    target = torch.tensor([[tokenizer.start, *tokenizer.encode(["das alte haus"])[0]]])
+    target = torch.tensor([[tokenizer.start, *tokenizer.encode(["Der Hund ist müde"])[0]]])
     expected = zoo.attention_weights(used.model, source, target).found
     for ours, other in zip(found.maps, expected, strict=True):
         assert_allclose(ours.weights, other.weights[0].numpy(), atol=1e-6)
-    assert found.is_target_given
+    assert found.target == "Der Hund ist müde"
     assert found["decoder.layers.0.cross_attention"].queries == (
         "<s>",
         *tokenizer.shown(target[0, 1:].tolist()),
     )
+
+
+def test_what_the_vocabulary_does_not_know_is_named_by_the_text_or_by_its_place(used: zoo.TrainedRun) -> None:
+    encoder, _, cross = zoo.attention_maps(used, "The 漢 dog 字", target="Der 字 Hund").maps
+    assert [name for name in encoder.keys if "⁇" in name] == ["漢 ⁇", "字 ⁇"]
+    assert [name for name in cross.rows if "⁇" in name] == ["字 ⁇"]
+    assert [name for name in cross.queries if "⁇" in name] == ["字 ⁇"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "text", "names"),
+    [
+        ([5, UNK, 3], "ax", ["a", "x ⁇", "</s>"]),
+        ([2, 5, UNK, 3], None, ["<s>", "a", "⁇3", "</s>"]),  # written by the model
+        ([5, UNK, UNK], "axyz", ["a", "⁇2", "⁇3"]),  # cut
+        ([5, 6], "ab", ["a", "b"]),
+    ],
+)
+def test_tokens_are_named_by_their_texts(ids: list[int], text: str | None, names: list[str]) -> None:
+    from zoo.data.tokenizers.characters import TrainedCharacters
+
+    tokenizer = TrainedCharacters.of(["_", "a", "b"])
+    assert _token_names(tokenizer, ids, text) == names
 
 
 def test_a_target_changes_what_the_decoder_attends_to_alone(used: zoo.TrainedRun) -> None:

@@ -89,7 +89,6 @@ def line_drawing(shown: AttentionMap) -> Drawing:
 def sheet(found: AttentionMaps) -> Drawing:
     """Every head of every map on one sheet: a row a map, a column a head."""
     drawing = Drawing(0.0, 62.0, f"Attention of {found.model}")
-    told = found.given if found.written is None else f"{found.given} → {found.written.strip()}"
     gap, edge = 14.0, 14.0
     for shown in found.by_kind:
         left, top = words_width(shown.rows) + 8, words_width(shown.keys) + 8
@@ -105,7 +104,9 @@ def sheet(found: AttentionMaps) -> Drawing:
         drawing.width = max(drawing.width, edge + left + len(shown.heads) * step)
         drawing.height = y + _SHEET_CELL * len(shown.rows) + 20
     drawing.width = max(drawing.width, 560.0)
-    drawing.shapes.append(Words((edge, 18), cut(told, drawing.width - 2 * edge, is_bold=True), "name"))
+    drawing.shapes.append(
+        Words((edge, 18), cut(found.outcome, drawing.width - 2 * edge, is_bold=True), "name")
+    )
     drawing.shapes.append(Words((edge, 38), "Rows: queries; columns: keys; weights:", "tick"))
     _add_scale(drawing, (edge + 226, 32))
     return drawing

@@ -55,8 +55,8 @@ class AttentionMaps:
     """The input."""
     written: str | None
     """The output that the maps of a decoder with a source are for; None where there is none."""
-    is_target_given: bool
-    """Whether that was given rather than written by the model."""
+    target: str | None
+    """The output as it was given; None where the model wrote it."""
     maps: tuple[AttentionMap, ...]
     without: tuple[tuple[str, str], ...]
     """What mixes positions in the chosen layers without weights of a softmax: the module's name and the part's."""
@@ -67,6 +67,20 @@ class AttentionMaps:
             if each.name == name:
                 return each
         raise KeyError(f"{name!r}; there are {', '.join(each.name for each in self.maps)}")
+
+    @property
+    def outcome(self) -> str:
+        """The input, and what was written for it."""
+        how = "" if self.target is None else " (given)"
+        return self.given if self.written is None else f"{self.given} → {self.written.strip()}{how}"
+
+    @property
+    def altered(self) -> str:
+        """A sentence where the tokenizer has made something else of the output that was given; else ""."""
+        read = (self.written or "").strip()
+        if self.target is None or self.target.strip() == read:
+            return ""
+        return f"Of the target {self.target.strip()!r} the model's tokenizer makes {read!r}, which was read."
 
     @property
     def by_kind(self) -> tuple[AttentionMap, ...]:

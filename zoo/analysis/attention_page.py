@@ -52,8 +52,10 @@ def _lead(found: AttentionMaps) -> str:
     """What was read and written, and whether the weights are the model's."""
     lines = [f'<p class="sentence"><bdi>{escape(found.given)}</bdi></p>']
     if found.written is not None:
-        how = " (given)" if found.is_target_given else ""
+        how = " (given)" if found.target is not None else ""
         lines.append(f'<p class="sentence">→ <bdi>{escape(found.written.strip())}</bdi>{how}</p>')
+    if found.altered:
+        lines.append(f"<p>{escape(found.altered)}</p>")
     if found.unconfirmed:
         lines.append(f'<p class="wrong">{escape(found.checked)}</p>')
     else:

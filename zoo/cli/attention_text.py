@@ -45,8 +45,9 @@ def maps_text(
 
 def head_text(found: AttentionMaps) -> str:
     """What was read and written, whether the weights are the model's, and what has none."""
-    how = " (given)" if found.is_target_given else ""
-    lines = [found.given if found.written is None else f"{found.given} → {found.written.strip()}{how}"]
+    lines = [found.outcome]
+    if found.altered:
+        lines.append(found.altered)
     if not found.unconfirmed:
         lines.append(f"Checked: {found.checked}.")
     if found.without:

@@ -44,6 +44,10 @@ class ListedTokenizer(Tokenizer):
         """The ids of each text, without BOS and EOS."""
         return [[self._ids.get(token, UNK) for token in self.split(text)] for text in texts]
 
+    def pieces(self, text: str) -> list[str]:
+        """The tokens, as they are split."""
+        return self.split(text)
+
     def _texts(self, rows: list[list[int]]) -> list[str]:
         return ["".join([self._shown[number] for number in row]) for row in rows]
 

@@ -63,6 +63,10 @@ class Tokenizer(Coder, ABC):
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without what stands before and after it."""
 
+    def pieces(self, text: str) -> list[str]:
+        """What of a text each id of `encode` stands for, unknown ones too; "" where that cannot be told."""
+        return ["" for _ in self.encode([text])[0]]
+
     def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
         """The ids of each word of each sentence, each word cut by itself; none of a word that is left out."""
         pieces = iter(self.encode([word for words in sentences for word in words]))

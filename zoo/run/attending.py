@@ -18,7 +18,7 @@ from zoo.errors import DataError
 from zoo.kinds import Row, mask_name, read_slots
 from zoo.run.inputs import asked_row
 from zoo.run.using import TrainedRun
-from zoo.special_ids import SpecialIds
+from zoo.special_ids import UNKNOWN_TEXT, SpecialIds
 from zoo.tasks.task import Batch, Refusal, Searched, random_of
 
 
@@ -73,13 +73,15 @@ def attention_maps(
 
     with _places(built) as places:
         found = attentions_in(built, call, layers=layers, heads=heads)
+    texts = (_text(trained, given), target)
     names = [
-        _names(embedding, inputs, _tokenizer(trained, i)) for i, (embedding, inputs) in enumerate(places)
+        _names(embedding, inputs, _tokenizer(trained, i), texts[min(i, 1)])
+        for i, (embedding, inputs) in enumerate(places)
     ]
     writes = None
     if searched is not None and tokens is not None:
         ids = _ids(searched)
-        writes = searched.tokenizer.shown([*ids.first, *tokens, ids.ends[0]])
+        writes = _token_names(searched.tokenizer, [*ids.first, *tokens, ids.ends[0]], target)
     if any(each.weights.shape[0] != 1 for each in found.found):
         raise SpecError(
             [Problem("task", "its model reads several sequences for one input, which no map shows")]
@@ -94,7 +96,7 @@ def attention_maps(
         model=str(trained.folder),
         given=_told(given),
         written=written,
-        is_target_given=target is not None,
+        target=target,
         maps=tuple(maps),
         without=found.without,
     )
@@ -161,13 +163,38 @@ def _places(model: Any) -> Iterator[list[tuple[nn.Module, Tensor]]]:
             handle.remove()
 
 
-def _names(embedding: nn.Module, inputs: Tensor, tokenizer: Tokenizer | None) -> list[str]:
-    """What each place stands for: a token's text, or what the embedding says; nothing where neither is known."""
+def _names(embedding: nn.Module, inputs: Tensor, tokenizer: Tokenizer | None, text: str | None) -> list[str]:
+    """What each place stands for: a token's text, or what the embedding says; nothing where neither is known.
+
+    text is what the tokens were made of, if it is known.
+    """
     if tokenizer is not None and not inputs.is_floating_point():
-        return tokenizer.shown(inputs[0].tolist())
+        return _token_names(tokenizer, inputs[0].tolist(), text)
     own: Any = getattr(embedding, "place_names", list)
     names: list[str] = own()
     return names
+
+
+def _token_names(tokenizer: Tokenizer, ids: Sequence[int], text: str | None) -> list[str]:
+    """The texts of tokens; of one that the vocabulary does not know what stands for it in the text, marked as unknown,
+    else its place, counted from 1."""
+    names = tokenizer.shown(ids)
+    unknown = [i for i, number in enumerate(ids) if number == tokenizer.unk]
+    if not unknown:
+        return names
+    own = tokenizer.encode([text])[0] if text else []
+    start = next((i for i in range(len(ids)) if own and list(ids[i : i + len(own)]) == own), None)
+    pieces = {} if start is None or not text else dict(enumerate(tokenizer.pieces(text), start))
+    for i in unknown:
+        piece = pieces.get(i, "").strip()
+        names[i] = f"{piece} {UNKNOWN_TEXT}" if piece else f"{UNKNOWN_TEXT}{i + 1}"
+    return names
+
+
+def _text(trained: TrainedRun, given: str | Path | Row) -> str | None:
+    """The text that is asked about; None where it is none."""
+    value = given.get(trained.reads[0]) if isinstance(given, Mapping) else given
+    return value if isinstance(value, str) else None
 
 
 def _tokenizer(trained: TrainedRun, side: int) -> Tokenizer | None:

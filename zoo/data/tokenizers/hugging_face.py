@@ -156,6 +156,11 @@ class TrainedHuggingFace(Tokenizer):
             raise DataError("text with a lone surrogate cannot be encoded; it is no valid Unicode") from None
         return [each.ids for each in found]
 
+    def pieces(self, text: str) -> list[str]:
+        """What of the text each id was made of, before anything in it was lower-cased or normalised."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return [text[start:end] for start, end in encoding.offsets]
+
     def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
         """The ids of each word, as of text whose words have spaces between them, each word cut by itself."""
         if self._needs_spaces:

@@ -90,6 +90,10 @@ class TrainedMarian(Tokenizer):
         except TypeError:
             raise DataError("text with a lone surrogate cannot be encoded; it is no valid Unicode") from None
 
+    def pieces(self, text: str) -> list[str]:
+        """What of the normalised text each id stands for."""
+        return [piece.replace(SPACE, " ") for piece in self._split(text)]
+
     def _split(self, text: str) -> list[str]:
         code = _LANGUAGE.match(text)
         rest = text[code.end() :] if code else text

@@ -121,6 +121,11 @@ class TrainedSentencePiece(Tokenizer):
             raise DataError("text with a lone surrogate cannot be encoded; it is no valid Unicode") from None
         return rows
 
+    def pieces(self, text: str) -> list[str]:
+        """What of the normalised text each id stands for; a byte of a character as <0xE6>."""
+        pieces: list[str] = self._processor.encode(text, out_type=str)
+        return [piece.replace(SPACE, " ") for piece in pieces]
+
     def _texts(self, rows: list[list[int]]) -> list[str]:
         texts: list[str] = self._processor.decode(rows)
         return texts
