@@ -66,7 +66,7 @@ class Certificate:
     logits_error: float = 0.0
     gradient_error: float = 0.0
     parameters: dict[str, int] = field(default_factory=dict)
-    """Of each published model, by its preset."""
+    """Of each published model, by its preset or its own name."""
     failures: list[str] = field(default_factory=list)
 
     def text(self) -> str:
@@ -383,18 +383,11 @@ def _unequal(one: nn.Module, other: nn.Module) -> str:
 
 
 def _compare_published(family: Family, published: Published, found: Certificate) -> None:
-    """The preset is the published config, and has the reference's number of parameters."""
+    """The published config has the reference's number of parameters, and the preset, where there is one, is it."""
     transformers = imported_transformers()
-    config = {"model_type": family.name, **published.config}
-    spec = spec_of(family, config)
-    data = presets.read(published.preset).data["model"]
-    preset: Any = parse(MODEL.entry(data["type"]).spec, data, path="model")
-    mine, theirs = canonical(preset), canonical(spec)
-    if mine != theirs or preset.initialization != spec.initialization:
-        where = _first_difference(mine, theirs) or "initialization"
-        found.failures.append(f"preset {published.preset} is not {published.source}: {where}")
-    if config_of(preset, family.name)[0] is not family:
-        found.failures.append(f"preset {published.preset} is not written as {family.name}")
+    spec = spec_of(family, {"model_type": family.name, **published.config})
+    if published.preset is not None:
+        _compare_preset(family, published, published.preset, spec, found)
     architecture = (published.config.get("architectures") or family.architectures)[0]
     with torch.device("meta"):
         reference = getattr(transformers, architecture)(reference_config(family, published.config))
@@ -402,12 +395,24 @@ def _compare_published(family: Family, published: Published, found: Certificate)
             family.prepare(reference, published.config)
     tables = _tables(family, spec)
     theirs_count = sum(p.numel() for name, p in reference.named_parameters() if name not in tables)
-    ours_count = n_parameters(build(preset, device="meta"))
-    found.parameters[published.preset] = ours_count
+    ours_count = n_parameters(build(spec, device="meta"))
+    found.parameters[published.name] = ours_count
     if ours_count != theirs_count:
         found.failures.append(
-            f"preset {published.preset}: {ours_count:,} parameters, the reference has {theirs_count:,}"
+            f"{published.name}: {ours_count:,} parameters, the reference has {theirs_count:,}"
         )
+
+
+def _compare_preset(family: Family, published: Published, name: str, spec: Any, found: Certificate) -> None:
+    """A preset is what a published config gives, and is written as its family."""
+    data = presets.read(name).data["model"]
+    preset: Any = parse(MODEL.entry(data["type"]).spec, data, path="model")
+    mine, theirs = canonical(preset), canonical(spec)
+    if mine != theirs or preset.initialization != spec.initialization:
+        where = _first_difference(mine, theirs) or "initialization"
+        found.failures.append(f"preset {name} is not {published.source}: {where}")
+    if config_of(preset, family.name)[0] is not family:
+        found.failures.append(f"preset {name} is not written as {family.name}")
 
 
 def _first_difference(one: Any, other: Any) -> str:

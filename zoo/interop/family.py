@@ -18,14 +18,19 @@ from zoo.interop.writing import Writing
 
 @dataclass(frozen=True)
 class Published:
-    """A published model whose config a preset must give."""
+    """A published model, whose parameters are counted, and whose config a preset, where there is one, must give."""
 
-    preset: str
-    """Name of the preset that is this model."""
     source: str
     """Where the config is from."""
     config: Mapping[str, Any]
     """Its config.json, `model_type` left out."""
+    preset: str | None = None
+    """Name of the preset that is this model; None: there is none."""
+
+    @property
+    def name(self) -> str:
+        """The preset's name, or the model's own."""
+        return self.preset or self.source.rpartition("/")[2]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 from zoo.interop.config import Config, activation_name, labels_config
 from zoo.interop.rotary import rotary_config, rotary_spec
-from zoo.interop.rules import Rules, for_each, module, tensor
+from zoo.interop.rules import Rules, Split, for_each, module, tensor
+from zoo.interop.table import Field, Head, Layers, PaddingId, Rotary, Table
 
 PREFIX = "model."
 """What the names of a model with a head begin with."""
@@ -18,6 +19,87 @@ _SUFFIXES = {
     "none": "Model",
     "pooled_classifier": "ForSequenceClassification",
 }
+
+SMALL = {
+    "vocab_size": 31,
+    "hidden_size": 12,
+    "intermediate_size": 19,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+}
+"""A config for certification, all sizes different."""
+QKV = ("layer.self_attention.query", "layer.self_attention.key", "layer.self_attention.value")
+GATE_UP = ("layer.ffn.gate", "layer.ffn.inner")
+GATED_DECODER = Table(
+    parts={
+        "type": "decoder_only",
+        "tokens": {"type": "tokens", "scale": "none"},
+        "position": {"type": "rotary"},
+        "decoder": {
+            "layer": {
+                "layout": "pre_norm",
+                "norm": {"type": "rms_norm", "casts_before_gain": True},
+                "self_attention": {"type": "multi_head"},
+                "ffn": {"type": "glu"},
+                "dropout": 0.0,
+            }
+        },
+        "head": {},
+        "initialization": {"type": "normal"},
+    },
+    fields={
+        "head": Head("Llama"),
+        "vocab_size": Field("tokens.vocab_size", "vocab_size", 32000),
+        "padding_id": PaddingId(),
+        "d_model": Field("d_model", "hidden_size", 4096),
+        "n_layers": Layers("num_hidden_layers", 32),
+        "n_heads": Field("layer.self_attention.n_heads", "num_attention_heads", 32),
+        "n_kv_heads": Field(
+            "layer.self_attention.n_kv_heads",
+            "num_key_value_heads",
+            None,
+            otherwise=lambda at: at("layer.self_attention.n_heads"),
+        ),
+        "d_k": Field(
+            "layer.self_attention.d_k",
+            "head_dim",
+            None,
+            otherwise=lambda at: at("d_model") // at("layer.self_attention.n_heads"),
+        ),
+        "attention_dropout": Field("layer.self_attention.dropout", "attention_dropout", 0.0),
+        "d_ff": Field("layer.ffn.d_ff", "intermediate_size", 11008),
+        "activation": Field("layer.ffn.activation", "hidden_act", "silu"),
+        "eps": Field("layer.norm.eps", "rms_norm_eps", 1e-6, also=("layer.self_attention.qk_norm.eps",)),
+        "position": Rotary(),
+        "std": Field("initialization.std", "initializer_range", 0.02),
+    },
+    tensors={
+        "tokens": "embed_tokens",
+        "layer.layout.norms.0": "input_layernorm",
+        "layer.self_attention.query": "self_attn.q_proj",
+        "layer.self_attention.key": "self_attn.k_proj",
+        "layer.self_attention.value": "self_attn.v_proj",
+        "layer.self_attention.output": "self_attn.o_proj",
+        "layer.self_attention.query_norm": "self_attn.q_norm",
+        "layer.self_attention.key_norm": "self_attn.k_norm",
+        "layer.layout.norms.1": "post_attention_layernorm",
+        "layer.ffn.gate": "mlp.gate_proj",
+        "layer.ffn.inner": "mlp.up_proj",
+        "layer.ffn.outer": "mlp.down_proj",
+        "decoder.final_norm": "norm",
+        "head": "lm_head",
+        "head.output": "score",
+    },
+)
+
+
+def by_projection(spec: Any) -> Split:
+    """One matrix of the queries, then the keys, then the values of all heads."""
+    attention = spec.decoder.each_layer()[0].self_attention
+    d_k = attention.d_k or spec.d_model // attention.n_heads
+    n_kv_heads = attention.n_kv_heads or attention.n_heads
+    return Split((attention.n_heads * d_k, n_kv_heads * d_k, n_kv_heads * d_k))
 
 
 @dataclass(frozen=True)
@@ -171,12 +253,6 @@ def gated_decoder_config(spec: Any, architecture: str) -> dict[str, Any]:
         "initializer_range": getattr(spec.initialization, "std", 0.02),
         **rotary_config(spec.position),
     }
-
-
-def windows_of(spec: Any) -> list[int | None]:
-    """For each layer how many tokens a query sees; None: all before it."""
-    radii = [getattr(layer.self_attention, "radius", None) for layer in spec.decoder.each_layer()]
-    return [None if radius is None else radius + 1 for radius in radii]
 
 
 def gated_decoder_weights(spec: Any, *ffn: Rules) -> Rules:

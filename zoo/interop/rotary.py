@@ -7,13 +7,22 @@ from typing import Any
 from zoo.interop.config import Config
 
 
-def rotary_spec(config: Config, *, base: float, max_len: int, fraction: float = 1.0) -> dict[str, Any]:
+def rotary_spec(
+    config: Config, *, base: float, max_len: int, fraction: float = 1.0, is_partial: bool = False
+) -> dict[str, Any]:
     """The rotary positions of a config; base and max_len are transformers' defaults of rope_theta and of
-    max_position_embeddings. fraction is the share of a head that turns."""
+    max_position_embeddings. fraction is the share of a head that turns, is_partial whether the field
+    partial_rotary_factor may say another one."""
     length = config.integer("max_position_embeddings", max_len)
     theta = config.number("rope_theta", base)
+    if is_partial:
+        fraction = config.number("partial_rotary_factor", fraction)
     parts = [config.part(name) for name in ("rope_scaling", "rope_parameters")]
-    found = [_part_spec(part, theta, length, fraction) for part in parts if part is not None and part.data]
+    found = [
+        _part_spec(part, theta, length, fraction, is_partial)
+        for part in parts
+        if part is not None and part.data
+    ]
     if not found:
         return {"type": "rotary", "base": theta, "fraction": fraction}
     if any(each != found[-1] for each in found):
@@ -21,7 +30,9 @@ def rotary_spec(config: Config, *, base: float, max_len: int, fraction: float = 
     return found[-1]
 
 
-def _part_spec(part: Config, theta: float, length: int, fraction: float) -> dict[str, Any]:
+def _part_spec(part: Config, theta: float, length: int, fraction: float, is_partial: bool) -> dict[str, Any]:
+    if is_partial:
+        fraction = part.number("partial_rotary_factor", fraction)
     spec: dict[str, Any] = {
         "type": "rotary",
         "base": part.number("rope_theta", theta),

@@ -12,9 +12,9 @@ from zoo.interop.gated_decoder import (
     gated_decoder_spec,
     gated_network,
     layer_count,
-    windows_of,
 )
 from zoo.interop.rules import Rules, for_each, module, tensor
+from zoo.interop.table import windows_of
 from zoo.interop.writing import Writing
 
 _DEFAULTS = Defaults(

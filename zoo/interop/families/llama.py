@@ -2,73 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from zoo.interop.config import Config
-from zoo.interop.family import Family, Published
-from zoo.interop.gated_decoder import (
-    PREFIX,
-    Defaults,
-    architectures,
-    gated_decoder_config,
-    gated_decoder_spec,
-    gated_decoder_weights,
-    without_words,
-)
-from zoo.interop.trial import last_token_trial
+from zoo.interop.family import Published
+from zoo.interop.gated_decoder import GATED_DECODER, SMALL
+from zoo.interop.table import Field, decoder_family
 from zoo.interop.writing import Writing
 
-_DEFAULTS = Defaults(vocab_size=32000, d_model=4096, d_ff=11008, n_layers=32, n_heads=32, n_kv_heads=None)
-
-
-def to_spec(config: Config) -> dict[str, Any]:
-    """A config -> the model's spec as plain data."""
-    return gated_decoder_spec(
-        config,
-        _DEFAULTS,
-        attention={"bias": config.boolean("attention_bias", False)},
-        ffn={"bias": config.boolean("mlp_bias", False)},
-    )
-
-
-def to_config(spec: Any) -> dict[str, Any]:
-    """The model's spec -> a config."""
-    layer = spec.decoder.each_layer()[0]
-    return {
-        **gated_decoder_config(spec, "LlamaForCausalLM"),
-        "attention_bias": layer.self_attention.bias is True,
-        "mlp_bias": layer.ffn.bias,
+LLAMA = GATED_DECODER.sibling(
+    fields={
+        "attention_bias": Field("layer.self_attention.bias", "attention_bias", False),
+        "ffn_bias": Field("layer.ffn.bias", "mlp_bias", False),
     }
+)
 
-
-_SMALL = {
-    "vocab_size": 31,
-    "hidden_size": 12,
-    "intermediate_size": 19,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "head_dim": 4,
-    "pad_token_id": None,
-}
-
-FAMILY = Family(
-    name="llama",
-    architectures=architectures("Llama"),
-    to_spec=to_spec,
-    to_config=to_config,
-    weights=gated_decoder_weights,
+FAMILY = decoder_family(
+    "llama",
+    "Llama",
+    LLAMA,
     fixed={"rope_interleaved": False},
     bookkeeping=("is_llama_config", "max_sequence_length", "pretraining_tp"),
-    prefix=PREFIX,
     read_as={"LLaMAForCausalLM": "LlamaForCausalLM"},
-    trial=last_token_trial,
-    ignored=(r"rotary_emb\.inv_freq$",),
     writing=Writing(end=2, start=1),
+    small={**SMALL, "head_dim": 4},
     examples=(
-        {**_SMALL, "tie_word_embeddings": True},
+        {"tie_word_embeddings": True},
         {
-            **_SMALL,
             "attention_bias": True,
             "mlp_bias": True,
             "rms_norm_eps": 1e-3,
@@ -76,7 +33,6 @@ FAMILY = Family(
             "head_dim": 2,
         },
         {
-            **_SMALL,
             "num_key_value_heads": 6,
             "num_hidden_layers": 1,
             "hidden_act": "gelu",
@@ -90,13 +46,11 @@ FAMILY = Family(
             },
         },
         {
-            **_SMALL,
             "num_hidden_layers": 1,
             "attention_dropout": 0.1,
             "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 50.0},
         },
         {
-            **_SMALL,
             "num_hidden_layers": 1,
             "rope_parameters": {
                 "rope_type": "yarn",
@@ -110,12 +64,10 @@ FAMILY = Family(
             },
         },
         {
-            **_SMALL,
             "num_hidden_layers": 1,
             "max_position_embeddings": 5,
             "rope_scaling": {"type": "dynamic", "factor": 2.0},
         },
-        *without_words("Llama", _SMALL),
     ),
     published=(
         Published(

@@ -19,10 +19,10 @@ from zoo.interop.gated_decoder import (
     gated_decoder_spec,
     gated_decoder_weights,
     layer_count,
-    windows_of,
     without_words,
 )
 from zoo.interop.rules import Rules, Split, Unstack, either, for_each, module, tensor
+from zoo.interop.table import windows_of
 from zoo.interop.trial import last_token_trial
 from zoo.interop.writing import Writing
 

@@ -1,0 +1,71 @@
+"""StableLM 3B and 2: Tow et al. 2023, Bellagente et al. 2024. LLaMA with layer norms, of which a quarter turns."""
+
+from __future__ import annotations
+
+from zoo.interop.family import Published
+from zoo.interop.gated_decoder import GATED_DECODER, SMALL
+from zoo.interop.table import Choice, Head, Rotary, decoder_family
+from zoo.interop.writing import Writing
+
+FAMILY = decoder_family(
+    "stablelm",
+    "StableLm",
+    GATED_DECODER.sibling(
+        parts={"decoder": {"layer": {"norm": {"type": "layer_norm"}}}},
+        without=("d_k",),
+        fields={
+            "head": Head("StableLm"),
+            "vocab_size": 50304,
+            "d_model": 2560,
+            "d_ff": 6912,
+            "n_kv_heads": 32,
+            "eps": ("layer_norm_eps", 1e-5),
+            "position": Rotary(max_len=4096, fraction=0.25),
+            "attention_bias": Choice(
+                "layer.self_attention.bias",
+                "use_qkv_bias",
+                False,
+                ((False, False), (True, ["query", "key", "value"])),
+            ),
+            "layout": Choice(
+                "layer.layout",
+                "use_parallel_residual",
+                False,
+                ((False, "pre_norm"), (True, {"type": "parallel", "shared_norm": True})),
+            ),
+        },
+    ),
+    fixed={"hidden_dropout": 0.0, "qk_layernorm": False},
+    writing=Writing(end=0, start=0),
+    small={**SMALL, "hidden_size": 48, "num_key_value_heads": 3},
+    examples=(
+        {"use_qkv_bias": True, "partial_rotary_factor": 0.5},
+        {"use_parallel_residual": True, "num_key_value_heads": 6, "layer_norm_eps": 1e-3},
+        {"num_hidden_layers": 1, "rope_theta": 30.0, "tie_word_embeddings": True, "hidden_act": "gelu"},
+    ),
+    published=(
+        Published(
+            source="huggingface.co/stabilityai/stablelm-3b-4e1t",
+            config={
+                "architectures": ["StableLmForCausalLM"],
+                "bos_token_id": 0,
+                "eos_token_id": 0,
+                "hidden_act": "silu",
+                "hidden_size": 2560,
+                "initializer_range": 0.02,
+                "intermediate_size": 6912,
+                "layer_norm_eps": 1e-05,
+                "max_position_embeddings": 4096,
+                "num_attention_heads": 32,
+                "num_hidden_layers": 32,
+                "num_key_value_heads": 32,
+                "partial_rotary_factor": 0.25,
+                "rope_theta": 10000,
+                "tie_word_embeddings": False,
+                "use_cache": True,
+                "use_qkv_bias": False,
+                "vocab_size": 50304,
+            },
+        ),
+    ),
+)

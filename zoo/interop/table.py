@@ -1,0 +1,443 @@
+"""A family as a table: what the spec is, which field of a config says which key of it, which tensors are which.
+
+One table is read in both directions. A family that differs little from another is its sibling: it says what differs.
+Paths are those of the spec; `layer.` is the form of a stack's layers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any, ClassVar, Protocol
+
+from zoo.assembly.merging import merged
+from zoo.interop.config import Config, activation_name, labels_config
+from zoo.interop.family import Family
+from zoo.interop.rotary import rotary_config, rotary_spec
+from zoo.interop.rules import Names, Operation, Rules, for_each, module
+from zoo.interop.trial import last_token_trial
+from zoo.interop.writing import Writing
+
+Plain = dict[str, Any]
+At = Callable[[str], Any]
+"""A path -> what stands there."""
+PREFIX = "model."
+"""What the names of a model with a head begin with, in most families."""
+_HEADS = {
+    "language_model": "ForCausalLM",
+    "none": "Model",
+    "pooled_classifier": "ForSequenceClassification",
+}
+_OPTIONAL = ("head.", "initialization.")  # parts of which there are forms without the keys of a table
+
+
+class Entry(Protocol):
+    """Some fields of a config and what they are in a spec."""
+
+    order: ClassVar[int]
+    """Which parts there are is read first (0), then their keys (1), then in what layers differ (2)."""
+
+    def read(self, config: Config, spec: Plain) -> None:
+        """Puts what a config says into a spec, as plain data."""
+        ...
+
+    def written(self, spec: Any) -> Plain:
+        """The fields that say it of a spec."""
+        ...
+
+
+def put(spec: Plain, path: str, value: Any) -> None:
+    """Sets a key of a part; where there is no such part, nothing."""
+    *parents, key = _full(spec, path)
+    part: Any = spec
+    for parent in parents:
+        part = part.get(parent) if isinstance(part, dict) else None
+    if isinstance(part, dict):
+        part[key] = value
+
+
+def at(spec: Plain | Any, path: str) -> Any:
+    """What stands at a path of a spec, as plain data or parsed; of layers in the first one."""
+    found: Any = spec
+    if isinstance(spec, dict):
+        for key in _full(spec, path):
+            found = found[key]
+        return found
+    if path.startswith("layer."):
+        found = (spec.decoder if hasattr(spec, "decoder") else spec.encoder).each_layer()[0]
+    for key in path.removeprefix("layer.").split("."):
+        found = getattr(found, key)
+    return found
+
+
+def _full(spec: Plain, path: str) -> list[str]:
+    stack = ["decoder" if "decoder" in spec else "encoder"] if path.startswith("layer.") else []
+    return [*stack, *path.split(".")]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field whose value is that of a key: a number, a truth or an activation."""
+
+    order: ClassVar[int] = 1
+    path: str
+    name: str
+    default: Any
+    """transformers', by its type also the field's; None: `kind`, or null."""
+    kind: type = int
+    otherwise: Callable[[At], Any] | None = None
+    """What null means: worked out from what stands at other paths; None: null."""
+    also: tuple[str, ...] = ()
+    """Further paths of the value, where there are those parts."""
+
+    def read(self, config: Config, spec: Plain) -> None:
+        value = self._value(config)
+        if value is None and self.otherwise is not None:
+            value = self.otherwise(lambda path: at(spec, path))
+        for path in (self.path, *self.also):
+            put(spec, path, value)
+
+    def _value(self, config: Config) -> Any:
+        if isinstance(self.default, str):
+            return config.activation(self.name, self.default)
+        if isinstance(self.default, bool):
+            return config.boolean(self.name, self.default)
+        if isinstance(self.default, float) or (self.default is None and self.kind is float):
+            return config.number(self.name, self.default)
+        if self.default is not None and self.otherwise is not None:
+            return config.nullable_integer(self.name, self.default)
+        return config.integer(self.name, self.default)
+
+    def written(self, spec: Any) -> Plain:
+        try:
+            value = at(spec, self.path)
+        except AttributeError:
+            if self.path.startswith(_OPTIONAL):
+                return {}
+            raise
+        if isinstance(self.default, str):
+            value = activation_name(value)
+        if value is None and self.otherwise is not None:
+            value = self.otherwise(lambda path: at(spec, path))
+        return {self.name: value}
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The number of layers."""
+
+    order: ClassVar[int] = 1
+    name: str
+    default: int
+
+    def read(self, config: Config, spec: Plain) -> None:
+        stack = "decoder" if "decoder" in spec else "encoder"
+        spec[stack]["n_layers"] = config.n_layers(self.name, self.default)
+
+    def written(self, spec: Any) -> Plain:
+        stack = spec.decoder if hasattr(spec, "decoder") else spec.encoder
+        return {self.name: len(stack.each_layer())}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A field each of whose values stands for one form of a part, or one value of a key."""
+
+    order: ClassVar[int] = 0
+    path: str
+    name: str
+    default: Any
+    forms: tuple[tuple[Any, Any], ...]
+    """Their value and ours."""
+
+    def read(self, config: Config, spec: Plain) -> None:
+        value = config.value(self.name, self.default)
+        for theirs, ours in self.forms:
+            if value == theirs and type(value) is type(theirs):
+                put(spec, self.path, copy.deepcopy(ours))
+                return
+        config.only(self.name, *(theirs for theirs, _ in self.forms))
+
+    def written(self, spec: Any) -> Plain:
+        mine = at(spec, self.path)
+        for theirs, ours in self.forms:
+            if _is_like(mine, ours):
+                return {self.name: theirs}
+        raise ValueError(f"{self.path} has a form that {self.name} cannot say")
+
+
+def _is_like(part: Any, form: Any) -> bool:
+    """Whether a part of a spec has what a form of plain data says."""
+    if isinstance(form, Mapping):
+        return all(_is_like(getattr(part, key, None), value) for key, value in form.items())
+    if isinstance(form, list | tuple):
+        return isinstance(part, tuple) and part == tuple(form)
+    if isinstance(form, str) and hasattr(part, "type"):
+        return bool(part.type == form)
+    return type(part) is type(form) and bool(part == form)
+
+
+@dataclass(frozen=True)
+class PaddingId:
+    """The id whose embedding is not trained."""
+
+    order: ClassVar[int] = 1
+    default: int | None = None
+
+    def read(self, config: Config, spec: Plain) -> None:
+        tokens = spec["tokens"]
+        tokens["padding_id"] = config.padding_id(default=self.default, vocab_size=tokens["vocab_size"])
+
+    def written(self, spec: Any) -> Plain:
+        return {"pad_token_id": spec.tokens.padding_id}
+
+
+@dataclass(frozen=True)
+class Rotary:
+    """Rotary positions, in any of the ways to say them."""
+
+    order: ClassVar[int] = 1
+    base: float = 10000.0
+    max_len: int = 2048
+    fraction: float | None = None
+    """The share of a head that turns where `partial_rotary_factor` does not say it; None: all, and there is no such
+    field."""
+
+    def read(self, config: Config, spec: Plain) -> None:
+        found = rotary_spec(
+            config,
+            base=self.base,
+            max_len=self.max_len,
+            fraction=self.fraction or 1.0,
+            is_partial=self.fraction is not None,
+        )
+        spec["position"] = {**spec["position"], **found}
+
+    def written(self, spec: Any) -> Plain:
+        fields = rotary_config(spec.position)
+        if self.fraction is not None:
+            fields["partial_rotary_factor"] = spec.position.fraction
+        return fields
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the model ends in, by its class: the table's head, nothing, or a classifier of the last token."""
+
+    order: ClassVar[int] = 0
+    stem: str
+    """What the names of the classes begin with."""
+    tied: bool = False
+
+    def read(self, config: Config, spec: Plain) -> None:
+        is_tied = config.boolean("tie_word_embeddings", self.tied)
+        if config.architecture == f"{self.stem}ForCausalLM":
+            spec["head"] = {"type": "language_model", "predicts": "tokens", "tied": is_tied, **spec["head"]}
+        elif config.architecture == f"{self.stem}Model":
+            spec["head"] = {"type": "none"}
+        else:
+            n_classes = config.n_labels()
+            spec["head"] = {
+                "type": "pooled_classifier",
+                "n_classes": n_classes,
+                "pool": "last",
+                "bias": False,
+            }
+
+    def written(self, spec: Any) -> Plain:
+        return {
+            "architectures": [self.stem + _HEADS[spec.head.type]],
+            "tie_word_embeddings": getattr(spec.head, "tied", self.tied),
+            **labels_config(spec.head),
+        }
+
+
+@dataclass(frozen=True)
+class Window:
+    """How many tokens a query sees in every layer, its own included; null: all before it."""
+
+    order: ClassVar[int] = 2
+    name: str
+    default: int | None = None
+
+    def read(self, config: Config, spec: Plain) -> None:
+        layer = spec["decoder"]["layer"]
+        layer["self_attention"] = windowed(
+            layer["self_attention"], config.nullable_integer(self.name, self.default)
+        )
+
+    def written(self, spec: Any) -> Plain:
+        return {self.name: windows_of(spec)[0]}
+
+
+@dataclass(frozen=True)
+class PerLayer:
+    """In what the layers of a stack differ."""
+
+    order: ClassVar[int] = 2
+    forms: Callable[[Config, int, Plain], Sequence[Plain]]
+    """A config, the number of layers and their form -> what differs from it in each layer, the first layer's first."""
+    fields: Callable[[Any], Plain]
+    """The model's spec -> the fields that say it."""
+
+    def read(self, config: Config, spec: Plain) -> None:
+        stack = spec["decoder"]
+        forms = list(self.forms(config, stack["n_layers"], stack["layer"]))
+        if all(form == forms[0] for form in forms):
+            stack["layer"] = {**stack["layer"], **forms[0]}
+            return
+        del stack["n_layers"]
+        stack["layers"] = [{"repeat": len(list(group)), "layer": form} for form, group in groupby(forms)]
+
+    def written(self, spec: Any) -> Plain:
+        return self.fields(spec)
+
+
+def windowed(attention: Plain, window: int | None) -> Plain:
+    """An attention of which a query sees so many tokens, its own included; None: all before it."""
+    if window is None:
+        return attention
+    return {**attention, "type": "restricted", "radius": window - 1}
+
+
+def windows_of(spec: Any) -> list[int | None]:
+    """For each layer how many tokens a query sees; None: all before it."""
+    radii = [getattr(layer.self_attention, "radius", None) for layer in spec.decoder.each_layer()]
+    return [None if radius is None else radius + 1 for radius in radii]
+
+
+Make = Callable[[Any], Operation]
+"""The model's spec -> how its tensor becomes ours."""
+Theirs = str | tuple[str, Operation | Make] | tuple[str, Operation, Operation | Make]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One family's spec, config and tensors."""
+
+    parts: Plain
+    """The spec as plain data, without what a config says."""
+    fields: Mapping[str, Entry]
+    """What a config says, under names by which a sibling replaces them."""
+    tensors: Mapping[Names, Theirs]
+    """Our modules and theirs, those of a layer within their layer; where several of ours are in one of theirs, or
+    their shapes differ, with the operation between them. Biases and whole modules that ours has not are left out."""
+    layers: str = "layers"
+    """Their name of the layers' list."""
+    prefix: str = PREFIX
+    """What stands before their names, but those of heads, in a model with a head."""
+    further: Callable[[Any, str], Rules] = field(default=lambda spec, layer: [])
+    """A model's spec and their name of layer {i} -> further rules of each layer."""
+
+    def sibling(
+        self,
+        *,
+        parts: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
+        without: Sequence[str] = (),
+        tensors: Mapping[Names, Theirs] | None = None,
+        **rest: Any,
+    ) -> Table:
+        """A table that differs in what is given.
+
+        Parts are merged. A field is an entry, or the default, or name and default, of one there is; without names those
+        that are no more. Tensors replace those of the same of our modules.
+        """
+        found = {name: entry for name, entry in self.fields.items() if name not in without}
+        for name, value in (fields or {}).items():
+            found[name] = value if hasattr(value, "order") else _changed(found[name], value)
+        known = {name for names in tensors or {} for name in _several(names)}
+        kept = {names: theirs for names, theirs in self.tensors.items() if not known & set(_several(names))}
+        return replace(
+            self,
+            parts=merged(self.parts, parts or {}),
+            fields=found,
+            tensors={**kept, **(tensors or {})},
+            **rest,
+        )
+
+    def to_spec(self, config: Config) -> Plain:
+        """A config -> the model's spec as plain data."""
+        spec = copy.deepcopy(self.parts)
+        for entry in sorted(self.fields.values(), key=lambda entry: entry.order):
+            entry.read(config, spec)
+        return spec
+
+    def to_config(self, spec: Any) -> Plain:
+        """The model's spec -> a config."""
+        return {name: value for entry in self.fields.values() for name, value in entry.written(spec).items()}
+
+    def weights(self, spec: Any) -> Rules:
+        """Which tensors are which."""
+        stack = "decoder" if hasattr(spec, "decoder") else "encoder"
+        prefix = "" if spec.head.type == "none" else self.prefix
+        layer = f"{prefix}{self.layers}.{{i}}"
+        whole: list[Rules] = []
+        of_layer: list[Rules] = []
+        for names, theirs in self.tensors.items():
+            name, *operations = (theirs,) if isinstance(theirs, str) else theirs
+            made = [each(spec) if callable(each) else each for each in operations]
+            ours = _several(names)
+            if ours[0].startswith("layer."):
+                own = tuple(f"{stack}.layers.{{i}}.{each.removeprefix('layer.')}" for each in ours)
+                of_layer.append(module(own, f"{layer}.{name}", *made))
+            else:
+                place = "" if ours[0].startswith("head") else prefix
+                whole.append(module(ours, f"{place}{name}", *made))
+        n_layers = len(getattr(spec, stack).each_layer())
+        rules = for_each("i", n_layers, *of_layer, self.further(spec, layer))
+        return [rule for group in whole for rule in group] + rules
+
+
+def decoder_family(
+    name: str,
+    stem: str,
+    table: Table,
+    *,
+    writing: Writing,
+    small: Plain,
+    examples: Sequence[Plain],
+    **rest: Any,
+) -> Family:
+    """The family of a table of decoders; stem is what its classes begin with, and rest are further keys of a Family.
+
+    The examples are of the model that predicts words, and say what they change of the small config; the one without a
+    head and the classifier are added.
+    """
+    words, base, classifier = (stem + suffix for suffix in _HEADS.values())
+    one_layer = {**small, table.fields["n_layers"].name: 1}  # type: ignore[attr-defined]
+    labels = [f"LABEL_{i}" for i in range(5)]
+    classes = {
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }
+    return Family(
+        **{
+            "name": name,
+            "architectures": (words, base, classifier),
+            "to_spec": table.to_spec,
+            "to_config": table.to_config,
+            "weights": table.weights,
+            "prefix": table.prefix,
+            "trial": last_token_trial,
+            "ignored": (r"rotary_emb\.inv_freq$",),
+            "writing": writing,
+            "examples": (
+                *({**small, **example} for example in examples),
+                {**one_layer, "architectures": [base]},
+                {**one_layer, "architectures": [classifier], "pad_token_id": 4, **classes},
+            ),
+            **rest,
+        }
+    )
+
+
+def _several(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names
+
+
+def _changed(entry: Any, value: Any) -> Any:
+    name, default = value if isinstance(value, tuple) else (entry.name, value)
+    return replace(entry, name=name, default=default)
