@@ -43,7 +43,9 @@ def test_a_width_left_to_the_model_is_written_out_before_families_are_asked() ->
     assert canonical(rounded) == canonical(rotary_decoder(ffn={"type": "glu", "d_ff": 35}))
 
 
-def test_rotary_positions_rms_norm_a_gated_network_and_dropout_are_nearest_to_phi3_with_all_that_differs() -> None:
+def test_rotary_positions_rms_norm_a_gated_network_and_dropout_are_nearest_to_phi3_with_all_that_differs() -> (
+    None
+):
     spec = rotary_decoder(dropout=0.1, ffn={"type": "glu", "dropout": 0.2})
     assert refusal(spec) == (
         "model: no config of transformers says this model exactly; the nearest family is phi3: "

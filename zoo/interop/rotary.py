@@ -19,7 +19,7 @@ def rotary_spec(
         fraction = config.number("partial_rotary_factor", fraction)
     parts = [config.part(name) for name in ("rope_scaling", "rope_parameters")]
     found = [
-        _part_spec(part, theta, length, fraction, is_partial)
+        part_spec(part, theta, length, fraction, is_partial)
         for part in parts
         if part is not None and part.data
     ]
@@ -30,7 +30,10 @@ def rotary_spec(
     return found[-1]
 
 
-def _part_spec(part: Config, theta: float, length: int, fraction: float, is_partial: bool) -> dict[str, Any]:
+def part_spec(
+    part: Config, theta: float, length: int, fraction: float = 1.0, is_partial: bool = False
+) -> dict[str, Any]:
+    """The rotary positions of a part of a config that says them, with the defaults of what it leaves out."""
     if is_partial:
         fraction = part.number("partial_rotary_factor", fraction)
     spec: dict[str, Any] = {

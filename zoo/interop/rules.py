@@ -65,25 +65,29 @@ class Split:
 
 @dataclass(frozen=True)
 class SplitHeads:
-    """Each of theirs has rows [H, parts, K]: head by head its query, key and value (BLOOM, GPT-NeoX)."""
+    """Each of theirs has rows [G, n, K]: group by group its heads of queries, of keys and of values.
 
-    n_heads: int
-    parts: int = 3
+    With a group for each head these are its query, key and value (BLOOM, GPT-NeoX); with fewer, several queries stand
+    before the key and the value that they share (Falcon).
+    """
+
+    n_groups: int
+    parts: tuple[int, ...] = (1, 1, 1)
+    """How many heads of each a group has."""
 
     def to_ours(self, theirs: list[Tensor]) -> list[Tensor]:
-        """[H · parts · K, ...] -> parts times [H · K, ...]."""
+        """[G · n · K, ...] -> for each part [G · its heads · K, ...]."""
         return [
-            part.flatten(0, 1)
+            part.flatten(0, 2)
             for tensor in theirs
-            for part in tensor.unflatten(0, (self.n_heads, self.parts, -1)).unbind(1)
+            for part in tensor.unflatten(0, (self.n_groups, sum(self.parts), -1)).split(self.parts, dim=1)
         ]
 
     def to_theirs(self, ours: list[Tensor]) -> list[Tensor]:
-        """Parts times [H · K, ...] -> [H · parts · K, ...]."""
-        heads = [tensor.unflatten(0, (self.n_heads, -1)) for tensor in ours]
-        return [
-            _stacked(heads[i : i + self.parts], 1).flatten(0, 2) for i in range(0, len(heads), self.parts)
-        ]
+        """For each part [G · its heads · K, ...] -> [G · n · K, ...]."""
+        n = len(self.parts)
+        heads = [tensor.unflatten(0, (self.n_groups, self.parts[i % n], -1)) for i, tensor in enumerate(ours)]
+        return [_joined(heads[i : i + n], 1).flatten(0, 2) for i in range(0, len(heads), n)]
 
 
 @dataclass(frozen=True)

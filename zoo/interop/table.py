@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, ClassVar, Protocol
 
 from zoo.assembly.merging import merged
-from zoo.interop.config import Config, activation_name, labels_config
+from zoo.interop.config import Config, activation_name, labels_config, shown
 from zoo.interop.family import Family
 from zoo.interop.rotary import rotary_config, rotary_spec
 from zoo.interop.rules import Names, Operation, Rules, for_each, module
@@ -25,11 +26,7 @@ At = Callable[[str], Any]
 """A path -> what stands there."""
 PREFIX = "model."
 """What the names of a model with a head begin with, in most families."""
-_HEADS = {
-    "language_model": "ForCausalLM",
-    "none": "Model",
-    "pooled_classifier": "ForSequenceClassification",
-}
+_HEADS = ("language_model", "none", "pooled_classifier")
 _OPTIONAL = ("head.", "initialization.")  # parts of which there are forms without the keys of a table
 
 
@@ -59,17 +56,24 @@ def put(spec: Plain, path: str, value: Any) -> None:
 
 
 def at(spec: Plain | Any, path: str) -> Any:
-    """What stands at a path of a spec, as plain data or parsed; of layers in the first one."""
-    found: Any = spec
+    """What stands at a path of a spec, as plain data or parsed; of layers in the first that has it."""
     if isinstance(spec, dict):
+        found: Any = spec
         for key in _full(spec, path):
             found = found[key]
         return found
     if path.startswith("layer."):
-        found = (spec.decoder if hasattr(spec, "decoder") else spec.encoder).each_layer()[0]
-    for key in path.removeprefix("layer.").split("."):
-        found = getattr(found, key)
-    return found
+        stack = spec.decoder if hasattr(spec, "decoder") else spec.encoder
+        for layer in stack.each_layer():
+            with suppress(AttributeError):
+                return _within(layer, path.removeprefix("layer."))
+    return _within(spec, path)
+
+
+def _within(part: Any, path: str) -> Any:
+    for key in path.split("."):
+        part = getattr(part, key)
+    return part
 
 
 def _full(spec: Plain, path: str) -> list[str]:
@@ -91,24 +95,32 @@ class Field:
     """What null means: worked out from what stands at other paths; None: null."""
     also: tuple[str, ...] = ()
     """Further paths of the value, where there are those parts."""
+    alias: str = ""
+    """Another name of the field, which is read where this one is absent."""
 
     def read(self, config: Config, spec: Plain) -> None:
+        if self.path.startswith("head.") and spec["head"]["type"] != "language_model":
+            config.value(self.name, None)
+            return
         value = self._value(config)
+        if self.alias and self.name in config:
+            config.only(self.alias, config.value(self.name), reason=f" beside {self.name}")
         if value is None and self.otherwise is not None:
             value = self.otherwise(lambda path: at(spec, path))
         for path in (self.path, *self.also):
             put(spec, path, value)
 
     def _value(self, config: Config) -> Any:
+        name = self.alias if self.alias in config and self.name not in config else self.name
+        if self.otherwise is not None and config.value(name, self.default) is None:
+            return None
         if isinstance(self.default, str):
-            return config.activation(self.name, self.default)
+            return config.activation(name, self.default)
         if isinstance(self.default, bool):
-            return config.boolean(self.name, self.default)
+            return config.boolean(name, self.default)
         if isinstance(self.default, float) or (self.default is None and self.kind is float):
-            return config.number(self.name, self.default)
-        if self.default is not None and self.otherwise is not None:
-            return config.nullable_integer(self.name, self.default)
-        return config.integer(self.name, self.default)
+            return config.number(name, self.default)
+        return config.integer(name, self.default)
 
     def written(self, spec: Any) -> Plain:
         try:
@@ -158,7 +170,8 @@ class Choice:
             if value == theirs and type(value) is type(theirs):
                 put(spec, self.path, copy.deepcopy(ours))
                 return
-        config.only(self.name, *(theirs for theirs, _ in self.forms))
+        known = ", ".join(shown(theirs) for theirs, _ in self.forms)
+        config.refuse(self.name, f"must be one of {known}, got {shown(value)}")
 
     def written(self, spec: Any) -> Plain:
         mine = at(spec, self.path)
@@ -230,12 +243,21 @@ class Head:
     stem: str
     """What the names of the classes begin with."""
     tied: bool = False
+    suffixes: tuple[str, ...] = ("ForCausalLM", "Model", "ForSequenceClassification")
+    """What they end with: of the one that predicts words, of the one without a head, and, if there is a
+    mapping for it, of the classifier."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self.stem + suffix for suffix in self.suffixes)
 
     def read(self, config: Config, spec: Plain) -> None:
         is_tied = config.boolean("tie_word_embeddings", self.tied)
-        if config.architecture == f"{self.stem}ForCausalLM":
+        head = _HEADS[self.classes.index(config.architecture)]
+        if head == "language_model":
             spec["head"] = {"type": "language_model", "predicts": "tokens", "tied": is_tied, **spec["head"]}
-        elif config.architecture == f"{self.stem}Model":
+        elif head == "none":
             spec["head"] = {"type": "none"}
         else:
             n_classes = config.n_labels()
@@ -248,7 +270,7 @@ class Head:
 
     def written(self, spec: Any) -> Plain:
         return {
-            "architectures": [self.stem + _HEADS[spec.head.type]],
+            "architectures": [self.classes[_HEADS.index(spec.head.type)]],
             "tie_word_embeddings": getattr(spec.head, "tied", self.tied),
             **labels_config(spec.head),
         }
@@ -283,7 +305,7 @@ class PerLayer:
     """The model's spec -> the fields that say it."""
 
     def read(self, config: Config, spec: Plain) -> None:
-        stack = spec["decoder"]
+        stack = spec["decoder"]  # with its number of layers, which is read before
         forms = list(self.forms(config, stack["n_layers"], stack["layer"]))
         if all(form == forms[0] for form in forms):
             stack["layer"] = {**stack["layer"], **forms[0]}
@@ -337,13 +359,14 @@ class Table:
         parts: Mapping[str, Any] | None = None,
         fields: Mapping[str, Any] | None = None,
         without: Sequence[str] = (),
-        tensors: Mapping[Names, Theirs] | None = None,
+        tensors: Mapping[Names, Theirs | None] | None = None,
         **rest: Any,
     ) -> Table:
         """A table that differs in what is given.
 
         Parts are merged. A field is an entry, or the default, or name and default, of one there is; without names those
-        that are no more. Tensors replace those of the same of our modules.
+        that are no more. Tensors replace those of the same of our modules, None
+        with none.
         """
         found = {name: entry for name, entry in self.fields.items() if name not in without}
         for name, value in (fields or {}).items():
@@ -354,7 +377,7 @@ class Table:
             self,
             parts=merged(self.parts, parts or {}),
             fields=found,
-            tensors={**kept, **(tensors or {})},
+            tensors={**kept, **{ours: theirs for ours, theirs in (tensors or {}).items() if theirs}},
             **rest,
         )
 
@@ -375,6 +398,7 @@ class Table:
         prefix = "" if spec.head.type == "none" else self.prefix
         layer = f"{prefix}{self.layers}.{{i}}"
         whole: list[Rules] = []
+        heads: list[Rules] = []  # last, for a tied matrix is told by a rule before
         of_layer: list[Rules] = []
         for names, theirs in self.tensors.items():
             name, *operations = (theirs,) if isinstance(theirs, str) else theirs
@@ -383,17 +407,17 @@ class Table:
             if ours[0].startswith("layer."):
                 own = tuple(f"{stack}.layers.{{i}}.{each.removeprefix('layer.')}" for each in ours)
                 of_layer.append(module(own, f"{layer}.{name}", *made))
+            elif ours[0].startswith("head"):
+                heads.append(module(ours, name, *made))
             else:
-                place = "" if ours[0].startswith("head") else prefix
-                whole.append(module(ours, f"{place}{name}", *made))
+                whole.append(module(ours, f"{prefix}{name}", *made))
         n_layers = len(getattr(spec, stack).each_layer())
         rules = for_each("i", n_layers, *of_layer, self.further(spec, layer))
-        return [rule for group in whole for rule in group] + rules
+        return [rule for group in (*whole, rules, *heads) for rule in group]
 
 
 def decoder_family(
     name: str,
-    stem: str,
     table: Table,
     *,
     writing: Writing,
@@ -401,22 +425,23 @@ def decoder_family(
     examples: Sequence[Plain],
     **rest: Any,
 ) -> Family:
-    """The family of a table of decoders; stem is what its classes begin with, and rest are further keys of a Family.
+    """The family of a table of decoders; rest are further keys of a Family.
 
-    The examples are of the model that predicts words, and say what they change of the small config; the one without a
-    head and the classifier are added.
+    The examples are of the model that predicts words, and say what they change of the small config; those of the
+    other classes are added.
     """
-    words, base, classifier = (stem + suffix for suffix in _HEADS.values())
+    architectures = table.fields["head"].classes  # type: ignore[attr-defined]
     one_layer = {**small, table.fields["n_layers"].name: 1}  # type: ignore[attr-defined]
     labels = [f"LABEL_{i}" for i in range(5)]
     classes = {
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
     }
+    others: tuple[Plain, Plain] = ({}, {"pad_token_id": 4, **classes})
     return Family(
         **{
             "name": name,
-            "architectures": (words, base, classifier),
+            "architectures": architectures,
             "to_spec": table.to_spec,
             "to_config": table.to_config,
             "weights": table.weights,
@@ -426,8 +451,10 @@ def decoder_family(
             "writing": writing,
             "examples": (
                 *({**small, **example} for example in examples),
-                {**one_layer, "architectures": [base]},
-                {**one_layer, "architectures": [classifier], "pad_token_id": 4, **classes},
+                *(
+                    {**one_layer, "architectures": [each], **fields}
+                    for each, fields in zip(architectures[1:], others, strict=False)
+                ),
             ),
             **rest,
         }

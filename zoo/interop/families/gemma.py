@@ -8,99 +8,64 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.interop.config import Config
-from zoo.interop.family import Family, Published
-from zoo.interop.gated_decoder import (
-    PREFIX,
-    Defaults,
-    architectures,
-    gated_decoder_config,
-    gated_decoder_spec,
-    gated_decoder_weights,
-    without_words,
-)
-from zoo.interop.trial import last_token_trial
+from zoo.interop.decoders import GATED_DECODER, SMALL
+from zoo.interop.family import Published
+from zoo.interop.table import Field, Head, PaddingId, Rotary, decoder_family
 from zoo.interop.writing import Writing
 
-_DEFAULTS = Defaults(
-    vocab_size=256000,
-    d_model=3072,
-    d_ff=24576,
-    n_layers=28,
-    n_heads=16,
-    n_kv_heads=16,
-    d_k=256,
-    activation="gelu_pytorch_tanh",
-    max_len=8192,
-    tied=True,
-    padding_id=0,
+
+class _Activation(Field):
+    def _value(self, config: Config) -> Any:
+        found = super()._value(config)
+        return "gelu_tanh" if config.value(self.name, None) == "gelu" else found
+
+
+GEMMA = GATED_DECODER.sibling(
+    parts={
+        "tokens": {"scale": "sqrt_d_model"},
+        "decoder": {"layer": {"norm": {"unit_offset": True, "casts_before_gain": False}}},
+    },
+    fields={
+        "head": Head("Gemma", tied=True),
+        "vocab_size": 256000,
+        "padding_id": PaddingId(0),
+        "d_model": 3072,
+        "d_ff": 24576,
+        "n_layers": 28,
+        "n_heads": 16,
+        "n_kv_heads": 16,
+        "d_k": 256,
+        "activation": _Activation("layer.ffn.activation", "hidden_act", "gelu_pytorch_tanh"),
+        "position": Rotary(max_len=8192),
+        "attention_bias": Field("layer.self_attention.bias", "attention_bias", False),
+    },
 )
 
-
-def to_spec(config: Config) -> dict[str, Any]:
-    """A config -> the model's spec as plain data."""
-    activation = config.activation("hidden_act", "gelu_pytorch_tanh")
-    spec = gated_decoder_spec(
-        config,
-        _DEFAULTS,
-        attention={"bias": config.boolean("attention_bias", False)},
-        ffn={"activation": "gelu_tanh" if config.value("hidden_act", None) == "gelu" else activation},
-        norm={"unit_offset": True},
-    )
-    spec["tokens"]["scale"] = "sqrt_d_model"
-    return spec
-
-
-def to_config(spec: Any) -> dict[str, Any]:
-    """The model's spec -> a config."""
-    attention = spec.decoder.each_layer()[0].self_attention
-    return {**gated_decoder_config(spec, "GemmaForCausalLM"), "attention_bias": attention.bias is True}
-
-
-_SMALL = {
-    "vocab_size": 31,
-    "hidden_size": 12,
-    "intermediate_size": 19,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 3,
-    "num_key_value_heads": 1,
-    "head_dim": 10,
-}
-
-FAMILY = Family(
-    name="gemma",
-    architectures=architectures("Gemma"),
-    to_spec=to_spec,
-    to_config=to_config,
-    weights=gated_decoder_weights,
+FAMILY = decoder_family(
+    "gemma",
+    GEMMA,
     fixed={
-        "hidden_activation": (
-            None,
-            "gelu_pytorch_tanh",
-        ),  # what the first versions read instead of hidden_act
+        # what the first versions read instead of hidden_act
+        "hidden_activation": (None, "gelu_pytorch_tanh"),
         "use_bidirectional_attention": (None, False),
     },
-    prefix=PREFIX,
-    trial=last_token_trial,
-    ignored=(r"rotary_emb\.inv_freq$",),
     writing=Writing(end=1, start=2, pad=0),
+    small={**SMALL, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 10},
     examples=(
-        {**_SMALL, "hidden_act": "gelu"},
+        {"hidden_act": "gelu"},
         {
-            **_SMALL,
             "num_key_value_heads": 3,
             "attention_bias": True,
             "rms_norm_eps": 1e-3,
             "rope_theta": 40.0,
         },
         {
-            **_SMALL,
             "num_hidden_layers": 1,
             "hidden_act": "silu",
             "pad_token_id": None,
             "tie_word_embeddings": False,
             "attention_dropout": 0.1,
         },
-        *without_words("Gemma", _SMALL),
     ),
     published=(
         Published(

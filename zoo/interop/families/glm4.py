@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from zoo.interop.decoders import GATE_UP, GATED_DECODER, SMALL
 from zoo.interop.family import Published
-from zoo.interop.gated_decoder import GATE_UP, GATED_DECODER, SMALL
 from zoo.interop.rules import Split
 from zoo.interop.table import Choice, Head, PaddingId, Rotary, decoder_family
 from zoo.interop.writing import Writing
 
 FAMILY = decoder_family(
     "glm4",
-    "Glm4",
     GATED_DECODER.sibling(
         parts={"position": {"pairing": "interleaved"}, "decoder": {"layer": {"layout": "sandwich"}}},
         fields={

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from zoo.interop.decoders import GATED_DECODER, SMALL
 from zoo.interop.family import Published
-from zoo.interop.gated_decoder import GATED_DECODER, SMALL
 from zoo.interop.table import Field, decoder_family
 from zoo.interop.writing import Writing
 
@@ -16,7 +16,6 @@ LLAMA = GATED_DECODER.sibling(
 
 FAMILY = decoder_family(
     "llama",
-    "Llama",
     LLAMA,
     fixed={"rope_interleaved": False},
     bookkeeping=("is_llama_config", "max_sequence_length", "pretraining_tp"),

@@ -7,126 +7,38 @@ each of a token's k experts and looks at all layers at once.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from zoo.interop.config import Config
-from zoo.interop.family import Family, Published
-from zoo.interop.gated_decoder import (
-    PREFIX,
-    Defaults,
-    architectures,
-    gated_decoder_config,
-    gated_decoder_spec,
-    gated_decoder_weights,
-    layer_count,
-    without_words,
-)
-from zoo.interop.rules import Rules, Split, Unstack, either, for_each, module, tensor
-from zoo.interop.table import windows_of
-from zoo.interop.trial import last_token_trial
+from zoo.interop.decoders import SMALL, experts
+from zoo.interop.families.mistral import MISTRAL
+from zoo.interop.family import Published
+from zoo.interop.table import Field, Head, Rotary, Window, decoder_family
 from zoo.interop.writing import Writing
 
-_DEFAULTS = Defaults(
-    vocab_size=32000,
-    d_model=4096,
-    d_ff=14336,
-    n_layers=32,
-    n_heads=32,
-    n_kv_heads=8,
-    eps=1e-5,
-    base=1e6,
-    max_len=131072,
-)
-
-
-def to_spec(config: Config) -> dict[str, Any]:
-    """A config -> the model's spec as plain data."""
-    spec = gated_decoder_spec(
-        config,
-        _DEFAULTS,
-        windows=[config.integer("sliding_window", None)] * layer_count(config, _DEFAULTS),
-    )
-    layer = spec["decoder"]["layer"]
-    layer["ffn"] = {
-        "type": "mixture_of_experts",
-        "n_experts": config.integer("num_local_experts", 8),
-        "top_k": config.integer("num_experts_per_tok", 2),
-        "expert": layer["ffn"],
-        "normalised": True,
-        "balance": config.number("router_aux_loss_coef", 0.001),
-    }
-    return spec
-
-
-def to_config(spec: Any) -> dict[str, Any]:
-    """The model's spec -> a config."""
-    ffn = spec.decoder.each_layer()[0].ffn
-    return {
-        **gated_decoder_config(spec, "MixtralForCausalLM"),
-        "sliding_window": windows_of(spec)[0],
-        "num_local_experts": ffn.n_experts,
-        "num_experts_per_tok": ffn.top_k,
-        "router_aux_loss_coef": ffn.balance,
-    }
-
-
-def weights(spec: Any) -> Rules:
-    """Which tensors are which."""
-    n = spec.decoder.each_layer()[0].ffn.n_experts
-    theirs = "layers.{i}" if spec.head.type == "none" else f"{PREFIX}layers.{{i}}"
-    ours, disk, live = "decoder.layers.{i}.ffn", f"{theirs}.block_sparse_moe", f"{theirs}.mlp"
-    experts = [f"{ours}.experts.{e}" for e in range(n)]
-    on_disk = [
-        *module(f"{ours}.router", f"{disk}.gate"),
-        *for_each(
-            "e",
-            n,
-            module(f"{ours}.experts.{{e}}.gate", f"{disk}.experts.{{e}}.w1"),
-            module(f"{ours}.experts.{{e}}.inner", f"{disk}.experts.{{e}}.w3"),
-            module(f"{ours}.experts.{{e}}.outer", f"{disk}.experts.{{e}}.w2"),
-        ),
-    ]
-    in_memory = [
-        *module(f"{ours}.router", f"{live}.gate"),
-        *tensor(
-            tuple(f"{expert}.{part}.weight" for expert in experts for part in ("gate", "inner")),
-            f"{live}.experts.gate_up_proj",
-            Unstack(n),
-            Split(2),
-        ),
-        *tensor(
-            tuple(f"{expert}.outer.weight" for expert in experts), f"{live}.experts.down_proj", Unstack(n)
-        ),
-    ]
-    return gated_decoder_weights(spec, either(on_disk, in_memory))
-
-
-_SMALL = {
-    "vocab_size": 31,
-    "hidden_size": 12,
-    "intermediate_size": 19,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "num_local_experts": 5,
-}
-
-FAMILY = Family(
-    name="mixtral",
-    architectures=architectures("Mixtral"),
-    to_spec=to_spec,
-    to_config=to_config,
-    weights=weights,
+FAMILY = decoder_family(
+    "mixtral",
+    MISTRAL.sibling(
+        parts={"decoder": {"layer": {"ffn": {"type": "mixture_of_experts", "expert": {"type": "glu"}}}}},
+        fields={
+            "head": Head("Mixtral"),
+            "eps": 1e-5,
+            "position": Rotary(base=1e6, max_len=131072),
+            "window": Window("sliding_window"),
+            "d_ff": Field("layer.ffn.expert.d_ff", "intermediate_size", 14336),
+            "activation": Field("layer.ffn.expert.activation", "hidden_act", "silu"),
+            "n_experts": Field("layer.ffn.n_experts", "num_local_experts", 8),
+            "top_k": Field("layer.ffn.top_k", "num_experts_per_tok", 2),
+            "balance": Field("layer.ffn.balance", "router_aux_loss_coef", 0.001),
+        },
+        further=partial(experts, folder="block_sparse_moe", names=("w1", "w3", "w2")),
+    ),
     fixed={"router_jitter_noise": 0.0},
     bookkeeping=("output_router_logits",),
-    prefix=PREFIX,
-    trial=last_token_trial,
-    ignored=(r"rotary_emb\.inv_freq$",),
     writing=Writing(end=2, start=1),
+    small={**SMALL, "num_local_experts": 5},
     examples=(
-        _SMALL,
+        {},
         {
-            **_SMALL,
             "num_local_experts": 4,
             "num_experts_per_tok": 3,
             "sliding_window": 4,
@@ -136,13 +48,11 @@ FAMILY = Family(
             "rms_norm_eps": 1e-3,
         },
         {
-            **_SMALL,
             "num_hidden_layers": 1,
             "num_experts_per_tok": 1,
             "hidden_act": "gelu",
             "attention_dropout": 0.1,
         },
-        *without_words("Mixtral", _SMALL),
     ),
     published=(
         Published(

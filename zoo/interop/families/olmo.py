@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from zoo.interop.decoders import GATED_DECODER, SMALL
 from zoo.interop.family import Published
-from zoo.interop.gated_decoder import GATED_DECODER, SMALL
 from zoo.interop.table import Field, Head, PaddingId, decoder_family
 from zoo.interop.writing import Writing
 
@@ -11,7 +11,6 @@ NORM = {"type": "layer_norm", "gain": False, "bias": False, "eps": 1e-5}
 
 FAMILY = decoder_family(
     "olmo",
-    "Olmo",
     GATED_DECODER.sibling(
         parts={"decoder": {"layer": {"norm": NORM}}},
         without=("eps",),

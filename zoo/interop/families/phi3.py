@@ -5,15 +5,14 @@ Those for longer texts scale rotary positions by longrope, which is refused by n
 
 from __future__ import annotations
 
+from zoo.interop.decoders import GATE_UP, GATED_DECODER, QKV, SMALL, by_projection
 from zoo.interop.family import Published
-from zoo.interop.gated_decoder import GATE_UP, GATED_DECODER, QKV, SMALL, by_projection
 from zoo.interop.rules import Split
 from zoo.interop.table import Field, Head, PaddingId, Rotary, Window, decoder_family
 from zoo.interop.writing import Writing
 
 FAMILY = decoder_family(
     "phi3",
-    "Phi3",
     GATED_DECODER.sibling(
         parts={"decoder": {"input_dropout": 0.0}},
         fields={

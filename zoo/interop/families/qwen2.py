@@ -5,36 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.interop.config import Config
-from zoo.interop.family import Family, Published
-from zoo.interop.gated_decoder import (
-    PREFIX,
-    Defaults,
-    architectures,
-    gated_decoder_config,
-    gated_decoder_spec,
-    gated_decoder_weights,
-    layer_count,
-    without_words,
-)
-from zoo.interop.table import windows_of
-from zoo.interop.trial import last_token_trial
+from zoo.interop.decoders import GATED_DECODER, SMALL
+from zoo.interop.family import Published
+from zoo.interop.table import Head, PerLayer, Plain, Rotary, decoder_family, windowed, windows_of
 from zoo.interop.writing import Writing
 
-DEFAULTS = Defaults(
-    vocab_size=151936, d_model=4096, d_ff=22016, n_layers=32, n_heads=32, n_kv_heads=32, max_len=32768
-)
 
-
-def windows(config: Config) -> list[int | None]:
-    """For each layer how many tokens a query sees; None: all before it."""
-    n_layers = layer_count(config, DEFAULTS)
+def windows(config: Config, n_layers: int, layer: Plain) -> list[Plain]:
+    """The layers that see a window: by layer_types, or all from a first one on, where use_sliding_window says so."""
     window = config.nullable_integer("sliding_window", 4096)
     if not config.boolean("use_sliding_window", False):
         window = None
     first = config.integer("max_window_layers", 28)
     kinds = config.value("layer_types", None)
     if kinds is None:
-        return [window if i >= first else None for i in range(n_layers)]
+        kinds = [
+            "full_attention" if i < first or window is None else "sliding_attention" for i in range(n_layers)
+        ]
     known = {"full_attention": None, "sliding_attention": window}
     if not isinstance(kinds, list) or len(kinds) != n_layers or any(kind not in known for kind in kinds):
         config.refuse(
@@ -44,10 +31,10 @@ def windows(config: Config) -> list[int | None]:
         config.refuse(
             "layer_types", "it says sliding_attention, but sliding_window and use_sliding_window say none"
         )
-    return [known[kind] for kind in kinds]
+    return [{"self_attention": windowed(layer["self_attention"], known[kind])} for kind in kinds]
 
 
-def window_fields(spec: Any) -> dict[str, Any]:
+def window_fields(spec: Any) -> Plain:
     """The fields that say the windows of a spec's layers."""
     found = windows_of(spec)
     sizes = [window for window in found if window is not None]
@@ -61,49 +48,33 @@ def window_fields(spec: Any) -> dict[str, Any]:
     }
 
 
-def to_spec(config: Config) -> dict[str, Any]:
-    """A config -> the model's spec as plain data."""
-    return gated_decoder_spec(
-        config, DEFAULTS, attention={"bias": ["query", "key", "value"]}, windows=windows(config)
-    )
+QWEN2 = GATED_DECODER.sibling(
+    parts={"decoder": {"layer": {"self_attention": {"bias": ["query", "key", "value"]}}}},
+    fields={
+        "head": Head("Qwen2"),
+        "vocab_size": 151936,
+        "d_ff": 22016,
+        "n_kv_heads": 32,
+        "position": Rotary(max_len=32768),
+        "windows": PerLayer(windows, window_fields),
+    },
+)
 
-
-def to_config(spec: Any) -> dict[str, Any]:
-    """The model's spec -> a config."""
-    return {**gated_decoder_config(spec, "Qwen2ForCausalLM"), **window_fields(spec)}
-
-
-_SMALL = {
-    "vocab_size": 31,
-    "hidden_size": 12,
-    "intermediate_size": 19,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-}
-
-FAMILY = Family(
-    name="qwen2",
-    architectures=architectures("Qwen2"),
-    to_spec=to_spec,
-    to_config=to_config,
-    weights=gated_decoder_weights,
+FAMILY = decoder_family(
+    "qwen2",
+    QWEN2,
     fixed={"use_mrope": (False, None)},
-    prefix=PREFIX,
-    trial=last_token_trial,
-    ignored=(r"rotary_emb\.inv_freq$",),
     writing=Writing(end=None),
+    small=SMALL,
     examples=(
-        {**_SMALL, "tie_word_embeddings": True},
+        {"tie_word_embeddings": True},
         {
-            **_SMALL,
             "num_hidden_layers": 3,
             "use_sliding_window": True,
             "sliding_window": 3,
             "max_window_layers": 1,
         },
         {
-            **_SMALL,
             "use_sliding_window": True,
             "sliding_window": 2,
             "layer_types": ["sliding_attention", "full_attention"],
@@ -114,7 +85,6 @@ FAMILY = Family(
             "pad_token_id": 5,
             "rope_theta": 40.0,
         },
-        *without_words("Qwen2", _SMALL),
     ),
     published=(
         Published(

@@ -2,68 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
-from zoo.interop.config import Config
-from zoo.interop.families.qwen2 import DEFAULTS, window_fields, windows
-from zoo.interop.family import Family, Published
-from zoo.interop.gated_decoder import (
-    PREFIX,
-    architectures,
-    gated_decoder_config,
-    gated_decoder_spec,
-    gated_decoder_weights,
-    without_words,
-)
-from zoo.interop.trial import last_token_trial
+from zoo.interop.decoders import SMALL
+from zoo.interop.families.qwen2 import QWEN2
+from zoo.interop.family import Published
+from zoo.interop.table import Field, Head, decoder_family
 from zoo.interop.writing import Writing
 
-_DEFAULTS = replace(DEFAULTS, d_k=128)
+QWEN3 = QWEN2.sibling(
+    parts={
+        "decoder": {"layer": {"self_attention": {"qk_norm": {"type": "rms_norm", "casts_before_gain": True}}}}
+    },
+    fields={
+        "head": Head("Qwen3"),
+        "d_k": 128,
+        "attention_bias": Field("layer.self_attention.bias", "attention_bias", False),
+    },
+)
 
-
-def to_spec(config: Config) -> dict[str, Any]:
-    """A config -> the model's spec as plain data."""
-    bias = config.boolean("attention_bias", False)
-    return gated_decoder_spec(
-        config, _DEFAULTS, attention={"bias": bias, "qk_norm": "rms_norm"}, windows=windows(config)
-    )
-
-
-def to_config(spec: Any) -> dict[str, Any]:
-    """The model's spec -> a config."""
-    attention = spec.decoder.each_layer()[0].self_attention
-    return {
-        **gated_decoder_config(spec, "Qwen3ForCausalLM"),
-        **window_fields(spec),
-        "attention_bias": attention.bias is True,
-    }
-
-
-_SMALL = {
-    "vocab_size": 31,
-    "hidden_size": 12,
-    "intermediate_size": 19,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-}
-
-FAMILY = Family(
-    name="qwen3",
-    architectures=architectures("Qwen3"),
-    to_spec=to_spec,
-    to_config=to_config,
-    weights=gated_decoder_weights,
-    prefix=PREFIX,
-    trial=last_token_trial,
-    ignored=(r"rotary_emb\.inv_freq$",),
+FAMILY = decoder_family(
+    "qwen3",
+    QWEN3,
     writing=Writing(end=None),
+    small={**SMALL, "head_dim": 8},
     examples=(
-        {**_SMALL, "tie_word_embeddings": True},
+        {"tie_word_embeddings": True},
         {
-            **_SMALL,
             "attention_bias": True,
             "num_key_value_heads": 3,
             "rms_norm_eps": 1e-3,
@@ -72,7 +35,6 @@ FAMILY = Family(
             "max_window_layers": 1,
         },
         {
-            **_SMALL,
             "num_hidden_layers": 1,
             "hidden_act": "relu",
             "attention_dropout": 0.1,
@@ -84,7 +46,6 @@ FAMILY = Family(
                 "attention_factor": 0.9,
             },
         },
-        *without_words("Qwen3", _SMALL),
     ),
     published=(
         Published(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.interop.config import Config
+from zoo.interop.decoders import SMALL
 from zoo.interop.families.llama import LLAMA
 from zoo.interop.family import Published
-from zoo.interop.gated_decoder import SMALL
 from zoo.interop.table import Head, PaddingId, PerLayer, Plain, Rotary, decoder_family
 from zoo.interop.writing import Writing
 
@@ -28,7 +28,6 @@ def _fields(spec: Any) -> Plain:
 
 FAMILY = decoder_family(
     "smollm3",
-    "SmolLM3",
     LLAMA.sibling(
         fields={
             "head": Head("SmolLM3", tied=True),

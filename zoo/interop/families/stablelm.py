@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from zoo.interop.decoders import GATED_DECODER, SMALL
 from zoo.interop.family import Published
-from zoo.interop.gated_decoder import GATED_DECODER, SMALL
 from zoo.interop.table import Choice, Head, Rotary, decoder_family
 from zoo.interop.writing import Writing
 
 FAMILY = decoder_family(
     "stablelm",
-    "StableLm",
     GATED_DECODER.sibling(
         parts={"decoder": {"layer": {"norm": {"type": "layer_norm"}}}},
         without=("d_k",),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from zoo.interop.decoders import GATED_DECODER, SMALL
 from zoo.interop.family import Published
-from zoo.interop.gated_decoder import GATED_DECODER, SMALL
 from zoo.interop.table import Field, Head, Rotary, Window, decoder_family
 from zoo.interop.writing import Writing
 
 FAMILY = decoder_family(
     "starcoder2",
-    "Starcoder2",
     GATED_DECODER.sibling(
         parts={"decoder": {"layer": {"norm": {"type": "layer_norm"}, "ffn": {"type": "mlp"}}}},
         fields={
