@@ -12,7 +12,7 @@ from torch import nn
 
 import zoo
 from registry import Spec
-from zoo.conformance.laws import laws
+from zoo.conformance.laws import laws, part_of
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache
 from zoo.kinds import ATTENTION
@@ -52,8 +52,9 @@ class CosineAttention(nn.Module):
 
 
 if __name__ == "__main__":
-    for name, law in laws(ATTENTION, CosineAttentionSpec(n_heads=3)):  # the laws every component must keep
-        law(CosineAttentionSpec(n_heads=3))
-        print("holds:", name)
+    part = part_of(ATTENTION, CosineAttentionSpec(n_heads=3))
+    for law in laws(part):  # the laws every component must keep
+        law.check(part)
+        print("holds:", law.name)
     run = zoo.load("quickstart", "model.encoder.layer.self_attention.type=cosine")
     print(f"{sum(p.numel() for p in zoo.build(run.model).parameters()):,} parameters with cosine attention")

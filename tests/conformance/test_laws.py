@@ -21,7 +21,7 @@ from zoo.components.layout.pre_norm import PreNorm
 from zoo.components.norm.layer_norm import LayerNorm
 from zoo.components.position.learned import Learned
 from zoo.components.position.rotary import Rotary
-from zoo.conformance.laws import laws
+from zoo.conformance.laws import laws, part_of
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, INITIALIZATION, LAYOUT, MIXER, NORM, POSITION
 from zoo.masks import Mask
@@ -33,13 +33,15 @@ def cases():
     for kind in COMPONENTS:
         for name in kind.names():
             for i, spec in enumerate(kind.examples(name)):
-                for law, check in laws(kind, spec):
-                    yield pytest.param(check, spec, id=f"{kind.name}-{name}-{i}-{law}")
+                part = part_of(kind, spec)
+                for law in laws(part):
+                    marks = [pytest.mark.slow] if law.is_slow else []
+                    yield pytest.param(law, part, id=f"{kind.name}-{name}-{i}-{law.name}", marks=marks)
 
 
-@pytest.mark.parametrize(("check", "spec"), list(cases()))
-def test_law(check, spec):
-    check(spec)
+@pytest.mark.parametrize(("law", "part"), list(cases()))
+def test_law(law, part):
+    law.check(part)
 
 
 @pytest.mark.parametrize("kind", COMPONENTS, ids=lambda kind: kind.name)
@@ -142,8 +144,10 @@ BROKEN = [
 def must_fail(law, kind, data):
     entry = kind.entry(data["type"])
     spec = parse(entry.spec, data)
+    part = part_of(kind, spec)
+    check = {each.name: each.check for each in laws(part)}[law]
     with pytest.raises(AssertionError, match=r"\w+ "):
-        dict(laws(kind, spec))[law](spec)
+        check(part)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from zoo.assembly.build import build
 from zoo.assembly.decoder_only import DecoderOnlySpec
 from zoo.assembly.encoder_decoder import EncoderDecoderSpec
 from zoo.assembly.encoder_only import EncoderOnlySpec
-from zoo.conformance.laws import laws
+from zoo.conformance.laws import laws, part_of
 from zoo.conformance.trials import randomised
 from zoo.kinds import DECODING, MIXER, MODEL
 from zoo.special_ids import BOS, EOS
@@ -64,15 +64,16 @@ def models():
 
 
 @pytest.mark.parametrize(
-    ("law", "spec"),
+    ("law", "part"),
     [
-        pytest.param(law, spec, id=f"{name}-{which}")
+        pytest.param(law, part, id=f"{name}-{law.name}")
         for name, spec in models()
-        for which, law in laws(MODEL, spec)
+        for part in [part_of(MODEL, spec)]
+        for law in laws(part)
     ],
 )
-def test_law(law, spec):
-    law(spec)
+def test_law(law, part):
+    law.check(part)
 
 
 def log_probability(model, source, tokens):

@@ -9,32 +9,10 @@ from torch import Tensor, nn
 
 from registry import Spec, check
 from zoo.assembly.layer import heads
-from zoo.conformance.modules import any_vectors, module_laws
-from zoo.conformance.trials import B, D, Law, S, T, randomised, require, same, seeded, vectors
+from zoo.conformance.modules import MODULE_LAWS
+from zoo.conformance.trials import B, D, Law, Part, S, T, randomised, require, same, seeded, vectors
 from zoo.kinds import ATTENTION, POSITION
 from zoo.masks import Mask
-
-
-def attention_laws(spec: Spec) -> list[Law]:
-    """Those that apply to an attention: of a causal stack or of two sequences where it may stand there."""
-    found = [
-        *module_laws(_attention, _attend, any_vectors),
-        padded_tokens_have_no_influence,
-        rows_with_nothing_to_attend_stay_finite,
-    ]
-    if fits(spec, "causal", partner(spec)):
-        found += [
-            future_tokens_have_no_influence,
-            cached_equals_full,
-            reordered_rows_continue_what_they_name,
-        ]
-    if fits(spec, "cross", None):
-        found += [
-            across_two_sequences_the_queries_give_the_shape,
-            padding_of_the_memory_has_no_influence,
-            cached_memory_equals_memory,
-        ]
-    return found
 
 
 def fits(spec: Spec, role: str, position: Spec | None) -> bool:
@@ -75,28 +53,39 @@ class _Attention(nn.Module):
         return self.attention(x, memory, mask=mask, position=position, cache=cache)
 
 
-def _attention(spec: Spec) -> nn.Module:
-    return _Attention(spec)
+def attention_part(spec: Spec) -> Part:
+    """The part that a spec describes; what it lacks are roles that it may not have."""
+    return Part(ATTENTION, spec, lambda: _Attention(spec), run=_attend, lacks=_refused_roles(spec))
+
+
+def _refused_roles(spec: Spec) -> dict[str, str]:
+    positions = partner(spec)
+    found = {}
+    for role in ("self", "causal", "cross"):
+        problems = check(spec, "", d_model=D, role=role, position=None if role == "cross" else positions)
+        if problems:
+            found[role] = f"it may not be '{role}': {problems[0].message}"
+    return found
 
 
 def _attend(module: nn.Module, x: Tensor, mask: Mask | None = None) -> Tensor:
     return module(x, mask=mask or Mask())
 
 
-def future_tokens_have_no_influence(spec: Spec) -> None:
+def future_tokens_have_no_influence(part: Part) -> None:
     """Under a causal mask, no output before a changed token changes."""
     seeded()
-    module, x = randomised(_attention(spec)), vectors(9)
+    module, x = randomised(part.make()), vectors(9)
     changed = x.clone()
     changed[:, 5:] += 1
     causal = _attend(module, x, Mask(causal=True)), _attend(module, changed, Mask(causal=True))
     same(causal[0][:, :5], causal[1][:, :5], "under a causal mask, outputs before a changed token")
 
 
-def padded_tokens_have_no_influence(spec: Spec) -> None:
+def padded_tokens_have_no_influence(part: Part) -> None:
     """What stands at padded places changes no real output, and a padded row equals the same row alone."""
     seeded()
-    module, x = randomised(_attention(spec)), vectors(9)
+    module, x = randomised(part.make()), vectors(9)
     keys = torch.ones(B, 9, dtype=torch.bool)
     keys[1, 6:] = False
     changed = torch.where(keys[..., None], x, x + 1)
@@ -106,10 +95,10 @@ def padded_tokens_have_no_influence(spec: Spec) -> None:
     same(outputs[0][1:, :6], alone, "a padded row against the same row alone, unpadded")
 
 
-def rows_with_nothing_to_attend_stay_finite(spec: Spec) -> None:
+def rows_with_nothing_to_attend_stay_finite(part: Part) -> None:
     """A row of nothing but padding gives finite outputs and gradients."""
     seeded()
-    module, x = randomised(_attention(spec)).train(), vectors().requires_grad_()
+    module, x = randomised(part.make()).train(), vectors().requires_grad_()
     keys = torch.ones(B, T, dtype=torch.bool)
     keys[0] = False
     out = _attend(module, x, Mask(keys=keys))
@@ -121,10 +110,10 @@ def rows_with_nothing_to_attend_stay_finite(spec: Spec) -> None:
     require(bool(x.grad.isfinite().all()), "a gradient is not finite")
 
 
-def cached_equals_full(spec: Spec) -> None:
+def cached_equals_full(part: Part) -> None:
     """In steps of several sizes with a cache, outputs are those of all at once."""
     seeded()
-    module, x = cast(Any, randomised(_attention(spec))), vectors(9)
+    module, x = cast(Any, randomised(part.make())), vectors(9)
     cache = module.attention.new_cache()
     with torch.no_grad():
         full = _attend(module, x, Mask(causal=True))
@@ -136,10 +125,10 @@ def cached_equals_full(spec: Spec) -> None:
     same(torch.cat(steps, 1), full, "token by token with a cache against all at once")
 
 
-def reordered_rows_continue_what_they_name(spec: Spec) -> None:
+def reordered_rows_continue_what_they_name(part: Part) -> None:
     """A cache whose rows are reordered goes on with those rows, more or fewer than before."""
     seeded()
-    module, x = cast(Any, randomised(_attention(spec))), vectors(7)
+    module, x = cast(Any, randomised(part.make())), vectors(7)
     cache = module.attention.new_cache()
     with torch.no_grad():
         module(x[:, :4], mask=Mask(causal=True), cache=cache)
@@ -153,17 +142,17 @@ def reordered_rows_continue_what_they_name(spec: Spec) -> None:
             same(new, full[:, place : place + 1], "a step after rows were reordered against all at once")
 
 
-def across_two_sequences_the_queries_give_the_shape(spec: Spec) -> None:
+def across_two_sequences_the_queries_give_the_shape(part: Part) -> None:
     """Cross-attention maps queries [B, T, D] and memory [B, S, D] to [B, T, D]."""
     seeded()
-    out = randomised(_attention(spec))(vectors(), vectors(S), mask=Mask(), is_cross=True)
+    out = randomised(part.make())(vectors(), vectors(S), mask=Mask(), is_cross=True)
     require(list(out.shape) == [B, T, D], f"output {list(out.shape)}, wanted {[B, T, D]}")
 
 
-def padding_of_the_memory_has_no_influence(spec: Spec) -> None:
+def padding_of_the_memory_has_no_influence(part: Part) -> None:
     """What stands at padded places of the memory changes no output."""
     seeded()
-    module, x, memory = randomised(_attention(spec)), vectors(), vectors(S)
+    module, x, memory = randomised(part.make()), vectors(), vectors(S)
     keys = torch.ones(B, S, dtype=torch.bool)
     keys[1, 4:] = False
     outputs = [
@@ -173,10 +162,10 @@ def padding_of_the_memory_has_no_influence(spec: Spec) -> None:
     same(outputs[0], outputs[1], "outputs after the padding of the memory changed")
 
 
-def cached_memory_equals_memory(spec: Spec) -> None:
+def cached_memory_equals_memory(part: Part) -> None:
     """With keys and values kept from the first call, later calls need no memory."""
     seeded()
-    module, x, memory = cast(Any, randomised(_attention(spec))), vectors(), vectors(S)
+    module, x, memory = cast(Any, randomised(part.make())), vectors(), vectors(S)
     cache = module.attention.new_memory_cache()
     with torch.no_grad():
         full = module(x, memory, mask=Mask(), is_cross=True)
@@ -189,3 +178,22 @@ def cached_memory_equals_memory(spec: Spec) -> None:
         left = module(several, None, mask=Mask(), cache=cache, is_cross=True)
         full = module(several, memory[[1, 1]], mask=Mask(), is_cross=True)
     same(left, full, "with the cached memory of one sentence against that memory for each row")
+
+
+_SELF = (Law(padded_tokens_have_no_influence), Law(rows_with_nothing_to_attend_stay_finite))
+_CAUSAL = (
+    future_tokens_have_no_influence,
+    cached_equals_full,
+    reordered_rows_continue_what_they_name,
+)
+_CROSS = (
+    across_two_sequences_the_queries_give_the_shape,
+    padding_of_the_memory_has_no_influence,
+    cached_memory_equals_memory,
+)
+LAWS = (
+    *MODULE_LAWS,
+    *_SELF,
+    *(Law(check, ("causal",)) for check in _CAUSAL),
+    *(Law(check, ("cross",)) for check in _CROSS),
+)

@@ -8,21 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.conformance.modules import module_laws
-from zoo.conformance.trials import B, D, Law, randomised, require, seeded
+from zoo.conformance.modules import MODULE_LAWS
+from zoo.conformance.trials import B, D, Law, Part, randomised, require, seeded
 from zoo.kinds import EMBEDDING
 
 
-def embedding_laws(spec: Spec) -> list[Law]:
-    """Those that apply: all."""
-    return [
-        *module_laws(_embedding, _embed, _raw, lambda spec, given: [B, D]),
-        the_mask_fits_the_vectors,
-    ]
-
-
-def _embedding(spec: Spec) -> nn.Module:
-    return EMBEDDING.build(spec, d_model=D)
+def embedding_part(spec: Spec) -> Part:
+    """The part that a spec describes."""
+    return Part(
+        EMBEDDING,
+        spec,
+        lambda: EMBEDDING.build(spec, d_model=D),
+        run=_embed,
+        data=lambda: _raw(spec),
+        shape=lambda given: [len(given), D],
+    )
 
 
 def _embed(module: nn.Module, given: Tensor) -> Tensor:
@@ -34,14 +34,17 @@ def _raw(spec: Spec) -> Tensor:
     return inputs.double() if inputs.is_floating_point() else inputs
 
 
-def the_mask_fits_the_vectors(spec: Spec) -> None:
+def the_mask_fits_the_vectors(part: Part) -> None:
     """With a mask, the mask returned has a place for each vector, and real vectors are finite."""
     seeded()
-    inputs, mask = cast(Any, spec).example_inputs(B)
-    module = randomised(_embedding(spec))
+    inputs, mask = part.spec.example_inputs(B)
+    module = randomised(part.make())
     vectors, real = module(inputs.double() if inputs.is_floating_point() else inputs, mask=mask, types=None)
     require((real is None) == (mask is None), "a mask is given or returned, but not both")
     if real is not None:
         require(real.shape == vectors.shape[:2], f"mask {list(real.shape)} of vectors {list(vectors.shape)}")
         require(real.dtype == torch.bool, f"the mask is {real.dtype}, not bool")
         require(bool(vectors[real].isfinite().all()), "a real vector is not finite")
+
+
+LAWS = (*MODULE_LAWS, Law(the_mask_fits_the_vectors))

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.conformance.modules import any_vectors, call, module_laws
-from zoo.conformance.trials import B, D, Law, T, V, randomised, require, same, seeded, vectors
+from zoo.conformance.modules import MODULE_LAWS
+from zoo.conformance.trials import B, D, Law, Part, T, V, randomised, require, same, seeded, vectors
 from zoo.kinds import EMBEDDING, HEAD
 
 
-def head_laws(spec: Spec) -> list[Law]:
-    """Those that apply; of the loss where the head has one."""
-    found = [*module_laws(_head, call, any_vectors, _of_head), padded_vectors_do_not_reach_the_output]
+def head_part(spec: Spec) -> Part:
+    """The part that a spec describes; one may lack a `loss`, or that of `labels` place by place."""
     learns = getattr(spec, "learns", None)
-    if learns == "token":
-        found.append(the_loss_is_that_of_the_logits)
-    return found if learns is None else [*found, the_loss_adds_up]
+    lacks = {} if learns == "token" else {"labels": "it predicts no label for each place"}
+    if learns is None:
+        lacks["loss"] = "it has no loss"
+    return Part(HEAD, spec, lambda: _head(spec), shape=lambda given: _of_head(spec, given), lacks=lacks)
 
 
 def _head(spec: Spec) -> nn.Module:
@@ -30,10 +30,10 @@ def _head(spec: Spec) -> nn.Module:
     )
 
 
-def padded_vectors_do_not_reach_the_output(spec: Spec) -> None:
+def padded_vectors_do_not_reach_the_output(part: Part) -> None:
     """What stands at padded places changes neither the output of real ones nor that of the sequence."""
     seeded()
-    module, x = randomised(_head(spec)), vectors()
+    module, x = randomised(part.make()), vectors()
     mask = torch.ones(B, T, dtype=torch.bool)
     mask[1, 3:] = False
     outputs = [module(given, mask=mask) for given in (x, torch.where(mask[..., None], x, x + 1))]
@@ -43,12 +43,12 @@ def padded_vectors_do_not_reach_the_output(spec: Spec) -> None:
 
 
 def _of_head(spec: Spec, given: Tensor) -> list[int]:
-    return [B, T, V] if hasattr(spec, "predicts") else [B]
+    return [len(given), T, V] if hasattr(spec, "predicts") else [len(given)]
 
 
-def the_loss_is_that_of_the_logits(spec: Spec) -> None:
+def the_loss_is_that_of_the_logits(part: Part) -> None:
     """A head that predicts labels place by place computes the cross-entropy of its logits."""
-    head, (hidden, labels) = _learner(spec), _targets(spec)
+    head, (hidden, labels) = _learner(part), _targets(part.spec)
     sums = head.loss(hidden, labels, label_smoothing=0.2)
     for given, smoothing in ((sums.loss, 0.2), (sums.nll, 0.0)):
         wanted = nn.functional.cross_entropy(head(hidden), labels, label_smoothing=smoothing, reduction="sum")
@@ -58,9 +58,9 @@ def the_loss_is_that_of_the_logits(spec: Spec) -> None:
         )
 
 
-def the_loss_adds_up(spec: Spec) -> None:
+def the_loss_adds_up(part: Part) -> None:
     """The sums of a batch are those of its parts together; the loss has a gradient, the likelihood has none."""
-    head, given = _learner(spec), _targets(spec)
+    head, given = _learner(part), _targets(part.spec)
     named: dict[str, dict[str, Any]] = {
         "token": {"label_smoothing": 0.0},
         "value": {"scale": None},
@@ -68,7 +68,7 @@ def the_loss_adds_up(spec: Spec) -> None:
         "numbers": {"mask": None, "scale": None},
         "transcript": {"mask": None, "label_mask": None},
     }
-    further = named[spec.learns]  # type: ignore[attr-defined]
+    further = named[part.spec.learns]
     whole = head.loss(*given, **further)
     parts = [head.loss(*(x[i : i + 2] for x in given), **further) for i in (0, 2, 4)]
     for name in ("loss", "nll", "count"):
@@ -79,9 +79,9 @@ def the_loss_adds_up(spec: Spec) -> None:
     require(not whole.nll.requires_grad, "the negative log likelihood has a gradient")
 
 
-def _learner(spec: Spec) -> Any:
+def _learner(part: Part) -> Any:
     seeded()
-    return cast(Any, randomised(_head(spec)).float())
+    return cast(Any, randomised(part.make()).float())
 
 
 def _targets(spec: Any) -> tuple[Tensor, Tensor]:
@@ -96,3 +96,11 @@ def _targets(spec: Any) -> tuple[Tensor, Tensor]:
     if spec.learns == "sequence" and n_labels == 1:
         return hidden, torch.randn(6)
     return hidden, torch.randint(n_labels, (6,))
+
+
+LAWS = (
+    *MODULE_LAWS,
+    Law(padded_vectors_do_not_reach_the_output),
+    Law(the_loss_is_that_of_the_logits, ("labels",)),
+    Law(the_loss_adds_up, ("loss",)),
+)

@@ -6,23 +6,26 @@ import torch
 from torch import nn
 
 from registry import Spec
-from zoo.conformance.trials import D, Law, V, require
+from zoo.conformance.trials import D, Law, Part, V, require
 from zoo.kinds import INITIALIZATION
 
 
-def initialization_laws(spec: Spec) -> list[Law]:
-    """Those that apply: all."""
-    return [one_seed_gives_one_set_of_weights]
+def initialization_part(spec: Spec) -> Part:
+    """The part that a spec describes."""
+    return Part(INITIALIZATION, spec, lambda: INITIALIZATION.build(spec))
 
 
-def one_seed_gives_one_set_of_weights(spec: Spec) -> None:
+def one_seed_gives_one_set_of_weights(part: Part) -> None:
     """An initialisation draws from torch's global generator alone."""
     drawn = []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
         model = nn.ModuleList([nn.Linear(D, V), nn.Embedding(V, D)])
-        INITIALIZATION.build(spec)(model)
+        part.make()(model)
         drawn.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     require(torch.equal(drawn[0], drawn[1]), "one seed gave two sets of weights")
     require(not torch.equal(drawn[0], drawn[2]), "two seeds gave one set of weights")
     require(bool(drawn[0].isfinite().all()), "a weight is not finite")
+
+
+LAWS = (Law(one_seed_gives_one_set_of_weights),)

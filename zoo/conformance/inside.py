@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 import torch
@@ -11,21 +9,21 @@ import torch
 from registry import Kind, Spec, check
 from zoo.assembly.build import build
 from zoo.conformance.attention import partner
-from zoo.conformance.mixing import mixer_fits
-from zoo.conformance.trials import B, D, Law, S, V, randomised, require, same, seeded
+from zoo.conformance.trials import B, D, Law, Part, S, V, randomised, require, same, seeded
 from zoo.kinds import ATTENTION, MIXER, MODEL, POSITION
 
 
-def laws_inside(kind: Kind, spec: Spec) -> list[tuple[str, Law]]:
-    """(name, law) of those that apply; none for a kind that has no place in a layer."""
-    if kind.name not in _SLOTS:
-        return []
-    found: list[Callable[[Kind, Spec], None]] = []
-    if kind is not MIXER or mixer_fits(spec, "self"):
-        found.append(in_an_encoder_padding_is_ignored)
-    if not check(_decoder_spec(kind, spec), "model"):
-        found += [in_a_decoder_the_future_is_hidden, in_a_decoder_cached_equals_full]
-    return [(law.__name__, partial(law, kind)) for law in found]
+def lacks_inside(part: Part) -> dict[str, str]:
+    """Why a part may not stand in the layers of an encoder, or of a decoder, where it may not."""
+    if part.spec is None:
+        reason = "it has no spec, so that no model can be made of it"
+        return {"encoder": reason, "decoder": reason}
+    found = {}
+    if part.kind is MIXER and "self" in part.lacks:
+        found["encoder"] = part.lacks["self"]
+    if problems := check(_decoder_spec(part.kind, part.spec), "model"):
+        found["decoder"] = f"it may not stand in a decoder: {problems[0].message}"
+    return found
 
 
 _SLOTS = {
@@ -62,14 +60,14 @@ def _decoder_spec(kind: Kind, spec: Spec) -> Spec:
     return MODEL.entry("decoder_only").spec.model_validate(data)
 
 
-def _decoder_only(kind: Kind, spec: Spec) -> Any:
+def _decoder_only(part: Part) -> Any:
     seeded()
-    return randomised(build(_decoder_spec(kind, spec)))
+    return randomised(build(_decoder_spec(part.kind, part.spec)))
 
 
-def in_a_decoder_the_future_is_hidden(kind: Kind, spec: Spec) -> None:
+def in_a_decoder_the_future_is_hidden(part: Part) -> None:
     """In a causal model with the part in its layers, logits before a changed token stay."""
-    model = _decoder_only(kind, spec)
+    model = _decoder_only(part)
     tokens = torch.randint(4, V, (B, 9))
     changed = tokens.clone()
     changed[:, 5:] = (changed[:, 5:] + 1) % V
@@ -77,9 +75,9 @@ def in_a_decoder_the_future_is_hidden(kind: Kind, spec: Spec) -> None:
     require(not torch.equal(model(tokens)[:, 5:], model(changed)[:, 5:]), "no token changes any logit")
 
 
-def in_a_decoder_cached_equals_full(kind: Kind, spec: Spec) -> None:
+def in_a_decoder_cached_equals_full(part: Part) -> None:
     """In a causal model with the part in its layers, a cache changes nothing."""
-    model = _decoder_only(kind, spec)
+    model = _decoder_only(part)
     tokens = torch.randint(4, V, (B, 9))
     with torch.no_grad():
         full, cache, steps, start = model.decode(tokens), model.new_cache(), [], 0
@@ -89,11 +87,11 @@ def in_a_decoder_cached_equals_full(kind: Kind, spec: Spec) -> None:
     same(torch.cat(steps, 1), full, "token by token with a cache against all at once")
 
 
-def in_an_encoder_padding_is_ignored(kind: Kind, spec: Spec) -> None:
+def in_an_encoder_padding_is_ignored(part: Part) -> None:
     """In an encoder with the part in its layers, a padded sentence gives what it gives alone."""
     seeded()
     inputs = {"type": "tokens", "vocab_size": V}
-    data = {"d_model": D, "inputs": inputs, "encoder": _with(kind, spec), "head": "none"}
+    data = {"d_model": D, "inputs": inputs, "encoder": _with(part.kind, part.spec), "head": "none"}
     model = cast(Any, randomised(build(MODEL.entry("encoder_only").spec.model_validate(data))))
     source = torch.randint(4, V, (B, S))
     real = torch.ones(B, S, dtype=torch.bool)
@@ -102,3 +100,10 @@ def in_an_encoder_padding_is_ignored(kind: Kind, spec: Spec) -> None:
     same(hidden[1:, :4], model(source[1:, :4]), "a sentence in a padded batch and alone")
     other = torch.where(real, source, (source + 7) % V)
     same(model(other, mask=real)[real], hidden[real], "outputs after the padding's ids changed")
+
+
+INSIDE_LAWS = (
+    Law(in_an_encoder_padding_is_ignored, ("encoder",)),
+    Law(in_a_decoder_the_future_is_hidden, ("decoder",)),
+    Law(in_a_decoder_cached_equals_full, ("decoder",)),
+)

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.conformance.modules import any_vectors, module_laws
-from zoo.conformance.trials import D, Law, randomised, require, seeded, vectors
+from zoo.conformance.modules import MODULE_LAWS
+from zoo.conformance.trials import D, Law, Part, randomised, require, seeded, vectors
 from zoo.kinds import LAYOUT, NORM
 
 
-def layout_laws(spec: Spec) -> list[Law]:
-    """Those that apply: all."""
-    return [*module_laws(_layout, _run_layout, any_vectors), each_sublayer_runs_once_and_in_order]
+def layout_part(spec: Spec) -> Part:
+    """The part that a spec describes."""
+    return Part(LAYOUT, spec, lambda: _layout(spec), run=_run_layout)
 
 
 def _layout(spec: Spec) -> nn.Module:
@@ -27,7 +27,7 @@ def _run_layout(module: nn.Module, x: Tensor) -> Tensor:
     return module(x, [torch.sin, torch.tanh, torch.cos])
 
 
-def each_sublayer_runs_once_and_in_order(spec: Spec) -> None:
+def each_sublayer_runs_once_and_in_order(part: Part) -> None:
     """A layout calls every sublayer once, in the order given."""
     seeded()
     calls: list[int] = []
@@ -39,5 +39,8 @@ def each_sublayer_runs_once_and_in_order(spec: Spec) -> None:
 
         return run
 
-    randomised(_layout(spec))(vectors(), [sublayer(i) for i in range(3)])
+    randomised(part.make())(vectors(), [sublayer(i) for i in range(3)])
     require(calls == [0, 1, 2], f"sublayers ran as {calls}")
+
+
+LAWS = (*MODULE_LAWS, Law(each_sublayer_runs_once_and_in_order))

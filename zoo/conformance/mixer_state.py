@@ -7,29 +7,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from registry import Spec
-from zoo.conformance.mixing import N, memory_of, mix, mixer_of
-from zoo.conformance.trials import B, Law, S, randomised, require, same, seeded, vectors
+from zoo.conformance.mixing import N, memory_of, mix
+from zoo.conformance.trials import B, Law, Part, S, randomised, require, same, seeded, vectors
 from zoo.masks import Mask
-
-
-def state_laws() -> list[Law]:
-    """Those of a mixer in a stack that writes."""
-    return [
-        state_equals_full,
-        state_with_padding_equals_full,
-        state_with_documents_equals_full,
-        reordered_rows_continue_what_they_name,
-    ]
-
-
-def memory_laws() -> list[Law]:
-    """Those of a mixer that reads a memory."""
-    return [
-        the_memory_has_influence,
-        padding_of_the_memory_has_no_influence,
-        selected_sentences_keep_their_memory,
-    ]
 
 
 def _in_steps(module: Any, x: Tensor, mask: Mask, sizes: tuple[int, ...]) -> Tensor:
@@ -47,20 +27,20 @@ def _in_steps(module: Any, x: Tensor, mask: Mask, sizes: tuple[int, ...]) -> Ten
 _STEPS = ((1,) * N, (3, 1, 1, 4), (8, 1))
 
 
-def state_equals_full(spec: Spec) -> None:
+def state_equals_full(part: Part) -> None:
     """Token by token and in pieces of several sizes, outputs are those of all at once."""
     seeded()
-    module, x, mask = randomised(mixer_of(spec)), vectors(N), Mask(causal=True)
+    module, x, mask = randomised(part.make()), vectors(N), Mask(causal=True)
     with torch.no_grad():
         full = mix(module, x, mask)
         for sizes in _STEPS:
             same(_in_steps(module, x, mask, sizes), full, f"in pieces of {sizes} against all at once")
 
 
-def state_with_padding_equals_full(spec: Spec) -> None:
+def state_with_padding_equals_full(part: Part) -> None:
     """The same where rows are padded, at the start as prompts are, or anywhere."""
     seeded()
-    module, x = randomised(mixer_of(spec)), vectors(N)
+    module, x = randomised(part.make()), vectors(N)
     for padded in ([0, 1, 2], [0, 3, 4, 5], [5, 7, 8]):
         keys = torch.ones(B, N, dtype=torch.bool)
         keys[1, padded] = False
@@ -72,10 +52,10 @@ def state_with_padding_equals_full(spec: Spec) -> None:
                 same(found[keys], full[keys], f"padded, in pieces of {sizes} against all at once")
 
 
-def state_with_documents_equals_full(spec: Spec) -> None:
+def state_with_documents_equals_full(part: Part) -> None:
     """The same where a document ends within a piece, or between two."""
     seeded()
-    module, x = randomised(mixer_of(spec)), vectors(N)
+    module, x = randomised(part.make()), vectors(N)
     documents = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 2, 2], [4, 4, 4, 4, 4, 3, 3, 3, 3]])
     keys = torch.ones(B, N, dtype=torch.bool)
     keys[0, [2, 7]] = False
@@ -89,10 +69,10 @@ def state_with_documents_equals_full(spec: Spec) -> None:
                 same(found[kept], full[kept], f"documents in pieces of {sizes} against all at once")
 
 
-def reordered_rows_continue_what_they_name(spec: Spec) -> None:
+def reordered_rows_continue_what_they_name(part: Part) -> None:
     """What is kept, its rows reordered, goes on with those rows, more or fewer than before."""
     seeded()
-    module, x = cast(Any, randomised(mixer_of(spec))), vectors(7)
+    module, x = cast(Any, randomised(part.make())), vectors(7)
     cache, memory, given = module.mixer.new_cache(), memory_of(B), dict[str, Any]()
     with torch.no_grad():
         first = {"memory": memory, "memory_mask": Mask()} if module.reads_memory else {}
@@ -114,10 +94,10 @@ def reordered_rows_continue_what_they_name(spec: Spec) -> None:
             same(new, full[:, place : place + 1], "a step after rows were reordered against all at once")
 
 
-def the_memory_has_influence(spec: Spec) -> None:
+def the_memory_has_influence(part: Part) -> None:
     """One that reads a memory gives something else for another one."""
     seeded()
-    module, x = randomised(mixer_of(spec)), vectors()
+    module, x = randomised(part.make()), vectors()
     outputs = [
         mix(module, x, Mask(causal=True), memory=memory, memory_mask=Mask())
         for memory in (memory_of(B), memory_of(B) + 1)
@@ -125,10 +105,10 @@ def the_memory_has_influence(spec: Spec) -> None:
     require(not torch.equal(*outputs), "the memory changes nothing")
 
 
-def padding_of_the_memory_has_no_influence(spec: Spec) -> None:
+def padding_of_the_memory_has_no_influence(part: Part) -> None:
     """What stands at padded places of the memory changes no output, and a row gives what its real places alone give."""
     seeded()
-    module, x, memory = randomised(mixer_of(spec)), vectors(), memory_of(B)
+    module, x, memory = randomised(part.make()), vectors(), memory_of(B)
     for padded in (slice(4, None), slice(0, 2)):
         keys = torch.ones(B, S, dtype=torch.bool)
         keys[1, padded] = False
@@ -142,10 +122,10 @@ def padding_of_the_memory_has_no_influence(spec: Spec) -> None:
         same(outputs[0][1:], alone, "a padded memory against its real places alone")
 
 
-def selected_sentences_keep_their_memory(spec: Spec) -> None:
+def selected_sentences_keep_their_memory(part: Part) -> None:
     """Later steps need no memory; rows of one sentence go on with its memory when others are dropped."""
     seeded()
-    module, x, memory = cast(Any, randomised(mixer_of(spec))), vectors(), memory_of(B)
+    module, x, memory = cast(Any, randomised(part.make())), vectors(), memory_of(B)
     cache = module.mixer.new_cache()
     with torch.no_grad():
         mix(module, x[:, :2], Mask(causal=True), cache=cache, memory=memory, memory_mask=Mask())
@@ -158,3 +138,22 @@ def selected_sentences_keep_their_memory(spec: Spec) -> None:
         step = Mask(causal=True, offset=2)
         rest = mix(module, later, step, cache=cache, memory=None, memory_mask=Mask())
     same(rest, full[:, 2:], "with what is kept of one sentence's memory against that memory for each row")
+
+
+STATE_LAWS = tuple(
+    Law(check, ("causal",))
+    for check in (
+        state_equals_full,
+        state_with_padding_equals_full,
+        state_with_documents_equals_full,
+        reordered_rows_continue_what_they_name,
+    )
+)
+MEMORY_LAWS = tuple(
+    Law(check, ("memory",))
+    for check in (
+        the_memory_has_influence,
+        padding_of_the_memory_has_no_influence,
+        selected_sentences_keep_their_memory,
+    )
+)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from registry import Spec, check
 from zoo.assembly.layer import heads
-from zoo.conformance.trials import D, S
+from zoo.conformance.trials import D, Part, S
 from zoo.kinds import MIXER, POSITION, MixerSpec
 from zoo.masks import Mask
 
@@ -17,9 +17,18 @@ N = 9
 """Places of the longer trials."""
 
 
-def mixer_fits(spec: Spec, role: str) -> bool:
-    """Whether a mixer may have this role at these sizes."""
-    return not check(spec, "", d_model=D, role=role, position=_position(spec))
+def mixer_part(spec: Spec) -> Part:
+    """The part that a spec describes; what it lacks are roles that it may not have, and a memory that it reads."""
+    mixer, lacks = cast(MixerSpec, spec), {}
+    for role in ("self", "causal"):
+        problems = check(spec, "", d_model=D, role=role, position=_position(spec))
+        if problems:
+            lacks[role] = f"it may not be '{role}': {problems[0].message}"
+    if not mixer.reads_memory:
+        lacks["memory"] = "it reads no memory"
+    if mixer.gives_nothing:
+        lacks["content"] = "it gives zeros"
+    return Part(MIXER, spec, lambda: _Mixer(spec, is_causal="self" in lacks), run=mix, lacks=lacks)
 
 
 def _position(spec: Spec) -> Spec:
@@ -36,7 +45,7 @@ def _position(spec: Spec) -> Spec:
 class _Mixer(nn.Module):
     """A mixer with the positions that it needs, in the one direction that it is tried in."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, *, is_causal: bool) -> None:
         super().__init__()
         position = _position(spec)
         self.mixer = MIXER.build(spec, d_model=D)
@@ -44,7 +53,7 @@ class _Mixer(nn.Module):
         if position.type != "none":
             self.position = POSITION.build(position, d_model=D, n_heads=heads(spec))
         self.reads_memory = cast(MixerSpec, spec).reads_memory
-        self.is_causal = not mixer_fits(spec, "self")
+        self.is_causal = is_causal
 
     def forward(
         self,
@@ -57,11 +66,6 @@ class _Mixer(nn.Module):
     ) -> Tensor:
         read = {"memory": memory, "memory_mask": memory_mask} if self.reads_memory else {}
         return self.mixer(x, mask=mask, position=self.position, cache=cache, **read)
-
-
-def mixer_of(spec: Spec) -> nn.Module:
-    """The mixer of a spec, with the positions that it needs."""
-    return _Mixer(spec)
 
 
 def memory_of(n_rows: int) -> Tensor:
@@ -79,6 +83,6 @@ def mix(module: nn.Module, x: Tensor, mask: Mask | None = None, **given: Any) ->
     return module(x, mask=mask, **given)
 
 
-def directions(module: nn.Module, spec: Spec) -> list[bool]:
+def directions(part: Part) -> list[bool]:
     """Whether the mask is causal, in each role that the mixer may have."""
-    return [causal for causal, role in ((False, "self"), (True, "causal")) if mixer_fits(spec, role)]
+    return [causal for causal, role in ((False, "self"), (True, "causal")) if role not in part.lacks]

@@ -11,31 +11,29 @@ from torch import Tensor
 
 from registry import Spec
 from zoo.assembly.build import build
-from zoo.conformance.trials import B, Law, randomised, require, same, seeded
-from zoo.kinds import ModelSpec, mask_name, read_slots
+from zoo.conformance.trials import B, Law, Part, randomised, require, same, seeded
+from zoo.kinds import MODEL, ModelSpec, mask_name, read_slots
 
 T = 9
 
 
-def model_laws(spec: Spec) -> list[Law]:
-    """Those that apply to this model's spec, by what it reads and writes; use small sizes, for each law builds it."""
-    found: list[Law] = [
-        outputs_are_finite_and_repeatable,
-        parameters_get_finite_gradients,
-        the_state_round_trips,
-        meta_build_has_the_same_shapes,
-    ]
-    described: ModelSpec = cast(Any, spec)
-    if described.writes is not None and _writable(described.slots[described.writes]):
-        found += [the_future_is_hidden, token_by_token_equals_all_at_once]
-    if any(hasattr(described.slots[slot], "vocab_size") for slot in read_slots(described)):
-        found.append(padding_is_ignored if described.writes is None else padding_of_the_source_is_ignored)
-    return found
+def model_part(spec: Spec) -> Part:
+    """The model that a spec describes, which should be small; what it lacks follows from what it reads and writes."""
+    described, lacks = cast(ModelSpec, spec), {}
+    if described.writes is None or not _writable(described.slots[described.writes]):
+        lacks["writes"] = "it writes nothing place by place"
+    if not any(hasattr(described.slots[slot], "vocab_size") for slot in read_slots(described)):
+        lacks["padding"] = lacks["source padding"] = "it reads no tokens that could be padded"
+    elif described.writes is None:
+        lacks["source padding"] = "it has no source beside what it writes"
+    else:
+        lacks["padding"] = "it gives no vectors of what it reads"
+    return Part(MODEL, spec, lambda: build(spec), lacks=lacks)
 
 
-def _model(spec: Spec) -> Any:
+def _model(part: Part) -> Any:
     seeded()
-    return randomised(build(spec))
+    return randomised(part.make())
 
 
 def _inputs(embedding: Any) -> Tensor:
@@ -83,19 +81,19 @@ def _given(spec: Any) -> dict[str, Tensor]:
     }
 
 
-def outputs_are_finite_and_repeatable(spec: Any) -> None:
+def outputs_are_finite_and_repeatable(part: Part) -> None:
     """Two evaluations of one input are finite and the same."""
-    model, given = _model(spec), _given(spec)
+    model, given = _model(part), _given(part.spec)
     out = model(**given)
     require(bool(out.isfinite().all()), "the output has values that are not finite")
     require(torch.equal(out, model(**given)), "two evaluations of one input differ")
 
 
-def parameters_get_finite_gradients(spec: Any) -> None:
+def parameters_get_finite_gradients(part: Part) -> None:
     """Every parameter that is trained gets a gradient, and a finite one, in evaluation or in training."""
-    model, given = _model(spec), _given(spec)
+    model, given = _model(part), _given(part.spec)
     further = {}
-    if "global_tokens" in signature(model.hidden).parameters and hasattr(_first(spec), "vocab_size"):
+    if "global_tokens" in signature(model.hidden).parameters and hasattr(_first(part.spec), "vocab_size"):
         further["global_tokens"] = torch.arange(T).expand(B, T) == 3
     for is_training in (False, True):  # some parts serve in training only, others may be left out there
         out = model.train(is_training)(**given, **further)
@@ -106,32 +104,36 @@ def parameters_get_finite_gradients(spec: Any) -> None:
             require(bool(parameter.grad.isfinite().all()), f"the gradient of {name} is not finite")
 
 
-def the_state_round_trips(spec: Any) -> None:
+def the_state_round_trips(part: Part) -> None:
     """The state dict carries all that the output depends on."""
-    model = _model(spec)
-    other = randomised(build(spec))
+    model = _model(part)
+    other = randomised(part.make())
     other.load_state_dict(copy.deepcopy(model.state_dict()))
-    same(other(**_given(spec)), model(**_given(spec)), "the state dict does not carry the whole state")
+    same(
+        other(**_given(part.spec)),
+        model(**_given(part.spec)),
+        "the state dict does not carry the whole state",
+    )
 
 
-def meta_build_has_the_same_shapes(spec: Any) -> None:
+def meta_build_has_the_same_shapes(part: Part) -> None:
     """What is counted on the meta device is what is built."""
     shapes = [
-        {name: p.shape for name, p in build(spec, device=device).named_parameters()}
+        {name: p.shape for name, p in build(part.spec, device=device).named_parameters()}
         for device in ("meta", "cpu")
     ]
     require(shapes[0] == shapes[1], f"on meta {shapes[0]}, on the CPU {shapes[1]}")
 
 
-def the_future_is_hidden(spec: Any) -> None:
+def the_future_is_hidden(part: Part) -> None:
     """No vector before a changed token changes, nor any output for it; some vector after it does.
 
     A head that reads the whole sequence gives no output for a place, and may read what comes last.
     """
-    model = _model(spec)
-    tokens = _tokens(_written(spec))
-    changed = _altered(_written(spec), tokens, 5)
-    memory = _memory(spec, model)
+    model = _model(part)
+    tokens = _tokens(_written(part.spec))
+    changed = _altered(_written(part.spec), tokens, 5)
+    memory = _memory(part.spec, model)
     hidden, other = model.decode(tokens, *memory), model.decode(changed, *memory)
     same(hidden[:, :5], other[:, :5], "vectors before a changed token")
     require(not torch.equal(hidden[:, 5:], other[:, 5:]), "no token changes any vector")
@@ -140,47 +142,47 @@ def the_future_is_hidden(spec: Any) -> None:
         same(out[:, :5], model.head(other)[:, :5], "outputs before a changed token")
 
 
-def token_by_token_equals_all_at_once(spec: Any) -> None:
+def token_by_token_equals_all_at_once(part: Part) -> None:
     """In steps of several sizes with a cache, hidden vectors are those of all at once."""
-    model = _model(spec)
-    tokens, n = _tokens(_written(spec)), _per_place(_written(spec))
+    model = _model(part)
+    tokens, n = _tokens(_written(part.spec)), _per_place(_written(part.spec))
     with torch.no_grad():
-        memory = _memory(spec, model)
+        memory = _memory(part.spec, model)
         full, cache, steps = model.decode(tokens, *memory), model.new_cache(), []
         for piece in tokens.split([4 * n, n, 2 * n, 2 * n], dim=1):
             steps.append(model.decode(piece, *memory, cache=cache))
     same(torch.cat(steps, 1), full, "token by token with a cache against all at once")
 
 
-def padding_is_ignored(spec: Any) -> None:
+def padding_is_ignored(part: Part) -> None:
     """A padded row gives the vectors that it gives alone, whatever stands at its padded places."""
-    model, (slot,) = _model(spec), read_slots(spec)
-    inputs = _tokens(spec.slots[slot])
+    model, (slot,) = _model(part), read_slots(part.spec)
+    inputs = _tokens(part.spec.slots[slot])
     real = torch.ones(B, T, dtype=torch.bool)
     real[1, 5:] = False
-    masked = {mask_name(spec, slot): real}
+    masked = {mask_name(part.spec, slot): real}
     hidden, mask = model.hidden(inputs, **masked)
     require(mask is not None and torch.equal(mask, real), "the mask of the vectors is not that of the tokens")
     alone, _ = model.hidden(inputs[1:, :5])
     same(hidden[1:, :5], alone, "a padded row against the same row alone")
-    other = torch.where(real, inputs, (inputs + 3) % spec.slots[slot].vocab_size)
+    other = torch.where(real, inputs, (inputs + 3) % part.spec.slots[slot].vocab_size)
     same(model.hidden(other, **masked)[0][real], hidden[real], "outputs after the padding's ids changed")
 
 
-def padding_of_the_source_is_ignored(spec: Any) -> None:
+def padding_of_the_source_is_ignored(part: Part) -> None:
     """A padded source gives the logits that it gives alone, whatever stands at its padded places."""
-    model, given = _model(spec), _given(spec)
-    for slot in read_slots(spec):
-        if not hasattr(spec.slots[slot], "vocab_size"):
+    model, given = _model(part), _given(part.spec)
+    for slot in read_slots(part.spec):
+        if not hasattr(part.spec.slots[slot], "vocab_size"):
             continue
-        source = _tokens(spec.slots[slot])
+        source = _tokens(part.spec.slots[slot])
         real = torch.ones(B, T, dtype=torch.bool)
         real[1, 5:] = False
-        masked = {mask_name(spec, slot): real}
+        masked = {mask_name(part.spec, slot): real}
         logits = model(**given | {slot: source}, **masked)
         alone = model(**{name: tensor[1:] for name, tensor in given.items()} | {slot: source[1:, :5]})
         same(logits[1:], alone, "logits of a padded source and of it alone")
-        other = torch.where(real, source, (source + 3) % spec.slots[slot].vocab_size)
+        other = torch.where(real, source, (source + 3) % part.spec.slots[slot].vocab_size)
         same(model(**given | {slot: other}, **masked), logits, "logits after the padding's ids changed")
 
 
@@ -196,3 +198,15 @@ def _memory(spec: Any, model: Any) -> tuple[Tensor, ...]:
 def _written(spec: Any) -> Any:
     """The embedding of what the decoder writes."""
     return spec.slots[spec.writes]
+
+
+LAWS = (
+    Law(outputs_are_finite_and_repeatable),
+    Law(parameters_get_finite_gradients),
+    Law(the_state_round_trips),
+    Law(meta_build_has_the_same_shapes),
+    Law(the_future_is_hidden, ("writes",)),
+    Law(token_by_token_equals_all_at_once, ("writes",)),
+    Law(padding_is_ignored, ("padding",)),
+    Law(padding_of_the_source_is_ignored, ("source padding",)),
+)

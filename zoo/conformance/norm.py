@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from registry import Spec
-from zoo.conformance.modules import any_vectors, call, module_laws, positionwise
-from zoo.conformance.trials import D, Law
+from zoo.conformance.modules import MODULE_LAWS, each_position_by_itself
+from zoo.conformance.trials import D, Law, Part
 from zoo.kinds import NORM
 
-
-def norm_laws(spec: Spec) -> list[Law]:
-    """Those that apply: all."""
-    return [*module_laws(_norm, call, any_vectors), positionwise(_norm)]
+LAWS = (*MODULE_LAWS, Law(each_position_by_itself))
 
 
-def _norm(spec: Spec) -> nn.Module:
-    return NORM.build(spec, d_model=D)
+def norm_part(spec: Spec) -> Part:
+    """The part that a spec describes."""
+    return Part(NORM, spec, lambda: NORM.build(spec, d_model=D))

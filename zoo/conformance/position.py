@@ -8,29 +8,30 @@ import torch
 from torch import Tensor
 
 from registry import Spec, check
-from zoo.conformance.trials import B, D, H, Law, S, T, randomised, require, same, seeded, vectors
+from zoo.conformance.trials import B, D, H, Law, Part, S, T, randomised, require, same, seeded, vectors
 from zoo.kinds import POSITION
 from zoo.masks import Mask
 
 
-def position_laws(spec: Spec) -> list[Law]:
-    """Those that apply; a cache needs positions that may stand in a causal stack."""
-    is_causal = not check(spec, "", d_model=D, n_heads=H, d_k=D // H, role="causal")
-    return [hooks_keep_their_shapes, *([later_positions_alone_equal_those_of_the_whole] if is_causal else [])]
+def position_part(spec: Spec) -> Part:
+    """The part that a spec describes; one that may not stand in a causal stack lacks `causal`."""
+    problems = check(spec, "", d_model=D, n_heads=H, d_k=D // H, role="causal")
+    lacks = {"causal": f"it may not be 'causal': {problems[0].message}"} if problems else {}
+    return Part(POSITION, spec, lambda: POSITION.build(spec, d_model=D, n_heads=H), lacks=lacks)
 
 
-def _position(spec: Spec) -> Any:
-    return randomised(POSITION.build(spec, d_model=D, n_heads=H))
+def _position(part: Part) -> Any:
+    return randomised(part.make())
 
 
 def _heads(length: int = T) -> Tensor:
     return torch.randn(B, H, length, D // H, dtype=torch.float64)
 
 
-def hooks_keep_their_shapes(spec: Spec) -> None:
+def hooks_keep_their_shapes(part: Part) -> None:
     """embed and rotate keep shapes; a bias is [.., T, S]."""
     seeded()
-    position, x, q, k = _position(spec), vectors(), _heads(), _heads(S)
+    position, x, q, k = _position(part), vectors(), _heads(), _heads(S)
     mask = Mask(offset=S - T)
     require(position.rotate(q, mask=mask).shape == q.shape, "rotate changes the shape")
     bias = position.bias(q, k, scale=0.7, mask=mask)
@@ -38,10 +39,10 @@ def hooks_keep_their_shapes(spec: Spec) -> None:
     require(position.embed(x, mask=Mask()).shape == x.shape, "embed changes the shape")
 
 
-def later_positions_alone_equal_those_of_the_whole(spec: Spec) -> None:
+def later_positions_alone_equal_those_of_the_whole(part: Part) -> None:
     """Each hook from position 2 on gives what it gives there for the whole, as a cache needs it."""
     seeded()
-    position, x, q, k = _position(spec), vectors(), _heads(), _heads()
+    position, x, q, k = _position(part), vectors(), _heads(), _heads()
     whole, late = Mask(causal=True), Mask(causal=True, offset=2)
     same(position.embed(x[:, 2:], mask=late), position.embed(x, mask=whole)[:, 2:], "embed from position 2")
     same(
@@ -53,3 +54,6 @@ def later_positions_alone_equal_those_of_the_whole(spec: Spec) -> None:
     if bias is not None:
         late_bias = position.bias(q[:, :, 2:], k, scale=0.7, mask=late)
         same(late_bias, bias[..., 2:, :], "bias of the queries from position 2")
+
+
+LAWS = (Law(hooks_keep_their_shapes), Law(later_positions_alone_equal_those_of_the_whole, ("causal",)))
