@@ -19,6 +19,7 @@ from zoo.cli import (
     ablation,
     attending,
     comparing,
+    conforming,
     drawing,
     interop,
     ledger,
@@ -66,7 +67,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     *(looking.list_, looking.describe, looking.show, looking.check, looking.schema),
     *(comparing.cost, comparing.diff, drawing.draw, comparing.bench, reaching.reach, ledger.ledger),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
-    attending.attend,
+    *(attending.attend, conforming.conform),
     *(ablation.ablate, ablation.report, interop.import_, interop.export, interop.certify),
 )
 for each in COMMANDS:

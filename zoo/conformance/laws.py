@@ -61,6 +61,7 @@ _PARTS: dict[str, Callable[[Spec], Part]] = {
 def part_of(kind: Kind, spec: Spec) -> Part:
     """The part that a spec describes, to try laws on; a whole model should be small, for each law builds it.
 
+    A spec's class may document what its part breaks, reasons by law: `expected_failures: ClassVar[Mapping[str, str]]`.
     Raises: SpecError for a kind that has no laws.
     """
     if kind.name not in _PARTS:
@@ -68,9 +69,9 @@ def part_of(kind: Kind, spec: Spec) -> Part:
             [Problem("", f"there are no laws of kind '{kind.name}'", suggest(kind.name, LAWS, listed=True))]
         )
     part = _PARTS[kind.name](spec)
-    if kind.name in _IN_LAYERS:
-        return replace(part, lacks={**part.lacks, **lacks_inside(part)})
-    return part
+    inside = lacks_inside(part) if kind.name in _IN_LAYERS else {}
+    expected = getattr(type(spec), "expected_failures", {})
+    return replace(part, lacks={**part.lacks, **inside}, expected=expected)
 
 
 def laws(part: Part) -> Iterator[Law]:

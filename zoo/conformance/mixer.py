@@ -125,11 +125,11 @@ def earlier_tokens_have_influence(part: Part) -> None:
 
 LAWS = (
     *MODULE_LAWS,
-    Law(one_row_and_one_place_are_enough),
+    Law(one_row_and_one_place_are_enough, ("keys",)),
     Law(a_row_alone_equals_the_row_in_a_batch),
-    Law(padded_tokens_have_no_influence),
-    Law(rows_of_padding_stay_finite),
-    Law(documents_do_not_mix),
+    Law(padded_tokens_have_no_influence, ("keys",)),
+    Law(rows_of_padding_stay_finite, ("keys",)),
+    Law(documents_do_not_mix, ("documents",)),
     Law(single_precision_is_kept_and_close),
     Law(later_tokens_have_no_influence, ("causal",)),
     Law(earlier_tokens_have_influence, ("causal", "content")),

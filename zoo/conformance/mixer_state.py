@@ -141,7 +141,7 @@ def selected_sentences_keep_their_memory(part: Part) -> None:
 
 
 STATE_LAWS = tuple(
-    Law(check, ("causal",))
+    Law(check, ("causal", "cache"))
     for check in (
         state_equals_full,
         state_with_padding_equals_full,

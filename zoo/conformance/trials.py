@@ -74,6 +74,10 @@ class Part:
     """The sizes that its output must start with, for the data given."""
     lacks: Mapping[str, str] = field(default_factory=dict)
     """What laws may need and it has not, such as a role, each with the reason."""
+    expected: Mapping[str, str] = field(default_factory=dict)
+    """Why it is known to break laws, by their names: what its spec's `expected_failures` documents."""
+    name: str = ""
+    """Of a plain module, for reports."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,142 @@
+"""conform: a table of the laws that a part keeps, and an exit code that says whether it keeps all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+PARTS = '''
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from torch import nn
+
+from registry import Spec
+from zoo.conformance import plain_part
+from zoo.kinds import FFN
+
+
+class LeakySpec(Spec):
+    type: Literal["leaky"] = "leaky"
+    expected_failures: ClassVar[Mapping[str, str]] = {EXPECTED}
+
+
+@FFN.register("leaky", spec=LeakySpec, examples=[{}])
+class Leaky(nn.Module):
+    """Adds what stood before."""
+
+    def __init__(self, *, d_model: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(d_model, d_model)
+
+    def forward(self, x):
+        return self.map(x) + x.roll(1, dims=1)
+
+
+def linear(d_model):
+    return nn.Linear(d_model, d_model)
+
+
+described = plain_part("norm", linear, run=lambda module, x: module(x) * float("nan"))
+number = 3
+'''
+
+
+@pytest.fixture
+def parts(tmp_path):
+    def write(expected="{}"):
+        path = tmp_path / "my_parts.py"
+        path.write_text(PARTS.replace("{EXPECTED}", expected), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_a_part_that_keeps_its_laws_is_told_law_by_law(zoo):
+    result = zoo("conform", "norm/rms_norm")
+    assert result.exit_code == 0, result.stderr
+    first, *rows, last = result.stdout.splitlines()
+    assert first.startswith("norm/rms_norm: ")
+    assert any(
+        row.startswith("passed ") and "state_round_trips: The state dict carries all" in row for row in rows
+    )
+    assert last.endswith((" not applicable", " passed"))
+
+
+def test_a_broken_law_is_told_with_what_was_found_and_ends_with_1(zoo, parts):
+    result = zoo("conform", "ffn/leaky", "--plugin", parts())
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    (at,) = [i for i, line in enumerate(lines) if "each_position_by_itself" in line]
+    assert lines[at].startswith("failed ")
+    assert lines[at + 1].strip().startswith("reordered positions: they differ by ")
+    assert lines[-1].startswith("4 failed, ")
+
+
+KNOWN = {
+    "each_position_by_itself",
+    "in_an_encoder_padding_is_ignored",
+    "in_a_decoder_the_future_is_hidden",
+    "in_a_decoder_cached_equals_full",
+}
+
+
+def test_a_failure_that_is_expected_must_come(zoo, parts):
+    words = [word for law in KNOWN for word in ("--expect", f"{law}=it looks back")]
+    result = zoo("conform", "ffn/leaky", "--plugin", parts(), *words)
+    assert result.exit_code == 0, result.stdout
+    assert "    it looks back (reordered positions: they differ by " in result.stdout
+    result = zoo("conform", "ffn/leaky", "--plugin", parts(), *words, "--expect", "state_round_trips=no")
+    assert result.exit_code == 1
+    assert "it was expected to fail: no" in result.stdout
+
+
+def test_a_spec_documents_which_laws_its_part_breaks(zoo, parts):
+    file = parts(expected=repr(dict.fromkeys(sorted(KNOWN), "it looks back")))
+    result = zoo("conform", "ffn/leaky", "--plugin", file, "--json")
+    assert result.exit_code == 0, result.stdout
+    found = json.loads(result.stdout)
+    assert {each["law"] for each in found if each["result"] == "expected failure"} == KNOWN
+
+
+def test_a_plain_module_is_made_of_d_model_or_described(zoo, parts):
+    result = zoo("conform", "--module", f"{parts()}:linear", "--kind", "ffn")
+    assert result.exit_code == 0, result.stdout + result.stderr
+    assert result.stdout.splitlines()[0].endswith(":linear: a plain module")
+    result = zoo("conform", "--module", f"{parts()}:described")
+    assert result.exit_code == 1
+    assert "the output has values that are not finite" in result.stdout
+
+
+def test_the_laws_of_a_kind_are_told_with_a_sentence_each(zoo):
+    rows = json.loads(zoo("conform", "--laws", "attention", "--json").stdout)
+    told = {row["law"]: row["text"] for row in rows}
+    assert told["future_tokens_have_no_influence"].startswith("Under a causal mask, no output before")
+    assert all(text.endswith(".") for text in told.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "one of KIND/NAME, --module FILE:NAME and --laws KIND is needed"),
+        (("ffn/mpl",), "did you mean 'mlp'"),
+        (("ffn",), "which ffn? say ffn/NAME"),
+        (("mlp",), "did you mean 'ffn/mlp'"),
+        (("task/translation",), "there are no laws of kind 'task'"),
+        (("--laws", "norms"), "did you mean 'norm'"),
+        (("ffn/mlp", "--expect", "state_round_trip=x"), "did you mean 'state_round_trips'"),
+        (("ffn/mlp", "--expect", "state_round_trips"), "a law and the reason are needed"),
+        (("--module", "my_parts.py"), "a file and a name in it are needed"),
+        (("--module", "none.py:X", "--kind", "ffn"), "no such plugin file"),
+        (("--module", "{parts}:linear"), "which kind is it?"),
+        (("--module", "{parts}:linaer", "--kind", "ffn"), "did you mean 'linear'"),
+        (("--module", "{parts}:number", "--kind", "ffn"), "has no module called 'number'"),
+        (("--module", "{parts}:linear", "--kind", "layout"), "no plain module can be tried as 'layout'"),
+    ],
+)
+def test_words_that_name_nothing_are_refused(zoo, parts, words, message):
+    file = parts()
+    result = zoo("conform", *(word.format(parts=file) for word in words))
+    assert result.exit_code == 2
+    assert message in result.stderr
