@@ -16,8 +16,8 @@ def of_torch(module, query, memory, allowed):
 
 
 def of_transformers(module, query, memory, allowed):
-    """Under a mask that is added to the scores; the lowest number of float32, in which LLaMA's softmax is computed."""
-    lowest = torch.finfo(torch.float32).min
+    """Under a mask that is added to the scores: the lowest number that both float32, for the softmax, and x have."""
+    lowest = max(torch.finfo(torch.float32).min, torch.finfo(query.dtype).min)
     added = torch.zeros(allowed.shape, dtype=query.dtype, device=query.device).masked_fill(~allowed, lowest)
     return module(query, added[:, None])
 

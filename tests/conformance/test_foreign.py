@@ -5,9 +5,17 @@ from torch import nn
 from tests.conformance import foreign
 from zoo.conformance import findings, parametrize_with_laws, plain_part
 
+UNDRAWN = "torch's matrices that are no Linear's are drawn by their own module"
+ROUNDED = "rotary tables and softmax are of float32 whatever is asked, so that a place further on is rounded otherwise"
+
 
 @parametrize_with_laws(
-    [foreign.multi_head, foreign.llama, foreign.llama_fused, foreign.bert, foreign.bert_fused]
+    [foreign.multi_head, foreign.llama, foreign.llama_fused, foreign.bert, foreign.bert_fused],
+    expected_failures={
+        "attention/torch_multi_head: an_initialisation_reaches_every_matrix": UNDRAWN,
+        "attention/llama_eager: a_radius_hides_what_is_farther": ROUNDED,
+        "attention/llama_sdpa: a_radius_hides_what_is_farther": ROUNDED,
+    },
 )
 def test_law(law):
     law()
@@ -47,9 +55,12 @@ class Recurrent(nn.Module):
 
 
 def test_a_mixer_without_a_spec_is_tried_in_its_direction():
-    assert broken(plain_part("mixer", Recurrent, roles=("causal",))) == set()
+    assert broken(plain_part("mixer", Recurrent, roles=("causal",))) == {
+        "an_initialisation_reaches_every_matrix"
+    }
     both = plain_part("mixer", Recurrent, run=lambda module, x, real: module(x.flip(1)).flip(1))
     assert broken(both) == {
+        "an_initialisation_reaches_every_matrix",
         "one_row_and_one_place_are_enough",
         "padded_tokens_have_no_influence",
         "rows_of_padding_stay_finite",

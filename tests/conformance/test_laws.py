@@ -36,6 +36,8 @@ def cases():
                 part = part_of(kind, spec)
                 for law in laws(part):
                     marks = [pytest.mark.slow] if law.is_slow else []
+                    if law.name in part.expected:
+                        marks.append(pytest.mark.xfail(reason=part.expected[law.name], strict=True))
                     yield pytest.param(law, part, id=f"{kind.name}-{name}-{i}-{law.name}", marks=marks)
 
 

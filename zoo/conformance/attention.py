@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from registry import Spec, check
 from zoo.assembly.layer import heads
-from zoo.conformance.modules import MODULE_LAWS
+from zoo.conformance.described import DESCRIBED_LAWS, DRAWN
+from zoo.conformance.modules import MODULE_LAWS, ONE_PLACE, ROWS
 from zoo.conformance.trials import B, D, Law, Part, S, T, randomised, require, same, seeded, vectors
 from zoo.kinds import ATTENTION, POSITION
 from zoo.masks import Mask
@@ -101,6 +102,40 @@ def padded_tokens_have_no_influence(part: Part) -> None:
     same(outputs[0][keys], outputs[1][keys], "outputs of real tokens after the padding changed")
     alone = attend(module, x[1:, :6])
     same(outputs[0][1:, :6], alone, "a padded row against the same row alone, unpadded")
+    for padded in ([0, 1, 2], [0, 4, 5, 8]):
+        keys = torch.ones(B, 9, dtype=torch.bool)
+        keys[1, padded] = False
+        changed = torch.where(keys[..., None], x, x + 1)
+        outputs = [attend(module, given, Mask(keys=keys)) for given in (x, changed)]
+        same(outputs[0][keys], outputs[1][keys], "outputs of real tokens after padding before them changed")
+
+
+def a_radius_hides_what_is_farther(part: Part) -> None:
+    """Under a radius each output is that of its window alone, or such a mask is refused."""
+    seeded()
+    module, x, radius = randomised(part.make()), vectors(9), 2
+    for causal in [role == "causal" for role in ("self", "causal") if role not in part.lacks]:
+        try:
+            found = attend(module, x, Mask(causal=causal, radius=radius))
+        except ValueError:
+            continue
+        for place in range(9):
+            first, last = max(0, place - radius), 9 if causal else place + radius + 1
+            window = attend(module, x[:, first:last], Mask(causal=causal))
+            same(
+                found[:, place], window[:, place - first], "an output under a radius against its window alone"
+            )
+
+
+def more_queries_than_keys_are_refused(part: Part) -> None:
+    """Under a causal mask, more queries than places of the keys are refused with a ValueError."""
+    seeded()
+    module, x = randomised(part.make()), vectors(S)
+    try:
+        module(x, x[:, :T], mask=Mask(causal=True))
+    except ValueError:
+        return
+    raise AssertionError(f"{S} queries meet {T} keys under a causal mask, and nothing is said")
 
 
 def rows_with_nothing_to_attend_stay_finite(part: Part) -> None:
@@ -190,7 +225,13 @@ def cached_memory_equals_memory(part: Part) -> None:
 
 LAWS = (
     *MODULE_LAWS,
+    ROWS,
+    ONE_PLACE,
+    *DESCRIBED_LAWS,
+    DRAWN,
     Law(padded_tokens_have_no_influence, ("self",)),
+    Law(a_radius_hides_what_is_farther),
+    Law(more_queries_than_keys_are_refused, ("causal",)),
     Law(rows_with_nothing_to_attend_stay_finite, ("self",)),
     Law(future_tokens_have_no_influence, ("causal",)),
     Law(cached_equals_full, ("causal", "cache")),

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.conformance.modules import MODULE_LAWS
+from zoo.conformance.described import DESCRIBED_LAWS, DRAWN
+from zoo.conformance.modules import MODULE_LAWS, ROWS
 from zoo.conformance.trials import B, D, Law, Part, randomised, require, seeded
 from zoo.kinds import EMBEDDING
 
@@ -47,4 +48,4 @@ def the_mask_fits_the_vectors(part: Part) -> None:
         require(bool(vectors[real].isfinite().all()), "a real vector is not finite")
 
 
-LAWS = (*MODULE_LAWS, Law(the_mask_fits_the_vectors))
+LAWS = (*MODULE_LAWS, ROWS, Law(the_mask_fits_the_vectors), *DESCRIBED_LAWS, DRAWN)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from registry import Spec
-from zoo.conformance.modules import MODULE_LAWS, each_position_by_itself
+from zoo.conformance.described import COST, DESCRIBED_LAWS, DRAWN
+from zoo.conformance.modules import MODULE_LAWS, ONE_PLACE, ROWS, each_position_by_itself
 from zoo.conformance.trials import D, Law, Part
 from zoo.kinds import FFN
 
-LAWS = (*MODULE_LAWS, Law(each_position_by_itself))
+LAWS = (*MODULE_LAWS, ROWS, ONE_PLACE, Law(each_position_by_itself), *DESCRIBED_LAWS, COST, DRAWN)
 
 
 def ffn_part(spec: Spec) -> Part:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.conformance.modules import MODULE_LAWS
+from zoo.conformance.described import DRAWN, SPEC
+from zoo.conformance.modules import MODULE_LAWS, ROWS
 from zoo.conformance.trials import B, D, Law, Part, T, V, randomised, require, same, seeded, vectors
 from zoo.kinds import EMBEDDING, HEAD
 
@@ -100,6 +101,9 @@ def _targets(spec: Any) -> tuple[Tensor, Tensor]:
 
 LAWS = (
     *MODULE_LAWS,
+    ROWS,
+    SPEC,
+    DRAWN,
     Law(padded_vectors_do_not_reach_the_output),
     Law(the_loss_is_that_of_the_logits, ("labels",)),
     Law(the_loss_adds_up, ("loss",)),

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from registry import Spec
+from zoo.conformance.described import SPEC
 from zoo.conformance.trials import D, Law, Part, V, require
 from zoo.kinds import INITIALIZATION
 
@@ -28,4 +29,4 @@ def one_seed_gives_one_set_of_weights(part: Part) -> None:
     require(bool(drawn[0].isfinite().all()), "a weight is not finite")
 
 
-LAWS = (Law(one_seed_gives_one_set_of_weights),)
+LAWS = (Law(one_seed_gives_one_set_of_weights), SPEC)

@@ -61,7 +61,7 @@ _PARTS: dict[str, Callable[[Spec], Part]] = {
 def part_of(kind: Kind, spec: Spec) -> Part:
     """The part that a spec describes, to try laws on; a whole model should be small, for each law builds it.
 
-    A spec's class may document what its part breaks, reasons by law: `expected_failures: ClassVar[Mapping[str, str]]`.
+    A spec may document which laws its part breaks by `expected_failures`, reasons by law, a ClassVar or a property.
     Raises: SpecError for a kind that has no laws.
     """
     if kind.name not in _PARTS:
@@ -70,7 +70,7 @@ def part_of(kind: Kind, spec: Spec) -> Part:
         )
     part = _PARTS[kind.name](spec)
     inside = lacks_inside(part) if kind.name in _IN_LAYERS else {}
-    expected = getattr(type(spec), "expected_failures", {})
+    expected = getattr(spec, "expected_failures", {})
     return replace(part, lacks={**part.lacks, **inside}, expected=expected)
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.conformance.modules import MODULE_LAWS
+from zoo.conformance.described import COST, DESCRIBED_LAWS
+from zoo.conformance.modules import MODULE_LAWS, ONE_PLACE, ROWS
 from zoo.conformance.trials import D, Law, Part, randomised, require, seeded, vectors
 from zoo.kinds import LAYOUT, NORM
 
@@ -43,4 +44,4 @@ def each_sublayer_runs_once_and_in_order(part: Part) -> None:
     require(calls == [0, 1, 2], f"sublayers ran as {calls}")
 
 
-LAWS = (*MODULE_LAWS, Law(each_sublayer_runs_once_and_in_order))
+LAWS = (*MODULE_LAWS, ROWS, ONE_PLACE, Law(each_sublayer_runs_once_and_in_order), *DESCRIBED_LAWS, COST)

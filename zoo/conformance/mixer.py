@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from zoo.conformance.described import COST, DESCRIBED_LAWS, DRAWN
 from zoo.conformance.mixer_state import MEMORY_LAWS, STATE_LAWS
 from zoo.conformance.mixing import N, directions, memory_of, mix
 from zoo.conformance.modules import MODULE_LAWS
@@ -92,17 +93,6 @@ def documents_do_not_mix(part: Part) -> None:
                     same(out[row : row + 1, own], alone, "a document among others against it alone")
 
 
-def single_precision_is_kept_and_close(part: Part) -> None:
-    """In float32 the output is float32, and that of float64 but for rounding."""
-    seeded()
-    module, x = randomised(part.make()), vectors()
-    wanted = mix(module, x)
-    out = mix(module.float(), x.float())
-    require(out.dtype == torch.float32, f"the output of float32 is {out.dtype}")
-    difference = (out - wanted).abs().max().item() / max(1.0, wanted.abs().max().item())
-    require(difference < 1e-4, f"float32 and float64 differ by {difference:.3g}")
-
-
 def later_tokens_have_no_influence(part: Part) -> None:
     """Under a causal mask, no output before a changed token changes."""
     seeded()
@@ -125,12 +115,14 @@ def earlier_tokens_have_influence(part: Part) -> None:
 
 LAWS = (
     *MODULE_LAWS,
+    *DESCRIBED_LAWS,
+    COST,
+    DRAWN,
     Law(one_row_and_one_place_are_enough, ("keys",)),
     Law(a_row_alone_equals_the_row_in_a_batch),
     Law(padded_tokens_have_no_influence, ("keys",)),
     Law(rows_of_padding_stay_finite, ("keys",)),
     Law(documents_do_not_mix, ("documents",)),
-    Law(single_precision_is_kept_and_close),
     Law(later_tokens_have_no_influence, ("causal",)),
     Law(earlier_tokens_have_influence, ("causal", "content")),
     *STATE_LAWS,

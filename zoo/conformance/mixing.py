@@ -9,19 +9,21 @@ from torch import Tensor, nn
 
 from registry import Spec, check
 from zoo.assembly.layer import heads
-from zoo.conformance.trials import D, Part, S
+from zoo.conformance.trials import B, D, Part, S
 from zoo.kinds import MIXER, POSITION, MixerSpec
 from zoo.masks import Mask
 
 N = 9
 """Places of the longer trials."""
+# Made once: within a graph no generator can be.
+_MEMORY = torch.randn(2 * B, S, D, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
 
 
 def mixer_part(spec: Spec) -> Part:
     """The part that a spec describes; what it lacks are roles that it may not have, and a memory that it reads."""
     mixer, lacks = cast(MixerSpec, spec), {}
     for role in ("self", "causal"):
-        problems = check(spec, "", d_model=D, role=role, position=_position(spec))
+        problems = check(spec, "", d_model=D, role=role, position=positions_of(spec))
         if problems:
             lacks[role] = f"it may not be '{role}': {problems[0].message}"
     if not mixer.reads_memory:
@@ -31,7 +33,7 @@ def mixer_part(spec: Spec) -> Part:
     return Part(MIXER, spec, lambda: _Mixer(spec, is_causal="self" in lacks), run=mix, lacks=lacks)
 
 
-def _position(spec: Spec) -> Spec:
+def positions_of(spec: Spec) -> Spec:
     """The spec of a position that the mixer accepts: none if it can do without."""
     for name in sorted(POSITION.names(), key=lambda name: name != "none"):
         for position in POSITION.examples(name):
@@ -47,7 +49,7 @@ class _Mixer(nn.Module):
 
     def __init__(self, spec: Spec, *, is_causal: bool) -> None:
         super().__init__()
-        position = _position(spec)
+        position = positions_of(spec)
         self.mixer = MIXER.build(spec, d_model=D)
         self.position = None
         if position.type != "none":
@@ -70,8 +72,7 @@ class _Mixer(nn.Module):
 
 def memory_of(n_rows: int) -> Tensor:
     """What a mixer with a memory is given, the same at each call: [n, S, D]."""
-    generator = torch.Generator().manual_seed(7)
-    return torch.randn(n_rows, S, D, dtype=torch.float64, generator=generator)
+    return _MEMORY[:n_rows]
 
 
 def mix(module: nn.Module, x: Tensor, mask: Mask | None = None, **given: Any) -> Tensor:
@@ -79,7 +80,7 @@ def mix(module: nn.Module, x: Tensor, mask: Mask | None = None, **given: Any) ->
     if mask is None:
         mask = Mask(causal=bool(module.is_causal))
     if module.reads_memory and "memory" not in given:
-        given = {"memory": memory_of(len(x)).to(x.dtype), "memory_mask": Mask(), **given}
+        given = {"memory": memory_of(len(x)).to(x), "memory_mask": Mask(), **given}
     return module(x, mask=mask, **given)
 
 

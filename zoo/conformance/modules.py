@@ -6,7 +6,9 @@ import copy
 
 import torch
 
-from zoo.conformance.trials import Law, Part, randomised, require, same, seeded, vectors
+from zoo.conformance.graphs import GRAPH_LAWS
+from zoo.conformance.precision import PRECISION_LAWS
+from zoo.conformance.trials import D, Law, Part, randomised, require, same, seeded, vectors
 
 
 def output_has_its_shape_and_is_finite(part: Part) -> None:
@@ -64,13 +66,32 @@ def evaluation_is_deterministic(part: Part) -> None:
     same(part.run(module, given), part.run(module, given), "two evaluations of one input")
 
 
+def a_row_alone_equals_the_row_in_a_batch(part: Part) -> None:
+    """Rows of a batch have no influence on each other."""
+    seeded()
+    module, given = randomised(part.make()), part.data()
+    same(part.run(module, given[1:]), part.run(module, given)[1:], "a row alone and in a batch")
+
+
+def one_row_of_one_place_is_enough(part: Part) -> None:
+    """One row of one place gives one vector."""
+    seeded()
+    out = part.run(randomised(part.make()), vectors()[:1, :1])
+    require(list(out.shape) == [1, 1, D], f"output {list(out.shape)}, wanted {[1, 1, D]}")
+    require(bool(out.isfinite().all()), "the output has values that are not finite")
+
+
 MODULE_LAWS = (
     Law(output_has_its_shape_and_is_finite),
     Law(every_parameter_gets_a_gradient),
     Law(state_round_trips),
     Law(meta_build_has_the_same_shapes),
     Law(evaluation_is_deterministic),
+    *PRECISION_LAWS,
+    *GRAPH_LAWS,
 )
+ROWS = Law(a_row_alone_equals_the_row_in_a_batch)
+ONE_PLACE = Law(one_row_of_one_place_is_enough)
 
 
 def each_position_by_itself(part: Part) -> None:

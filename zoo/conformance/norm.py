@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from registry import Spec
-from zoo.conformance.modules import MODULE_LAWS, each_position_by_itself
+from zoo.conformance.described import COST, DESCRIBED_LAWS
+from zoo.conformance.modules import MODULE_LAWS, ONE_PLACE, ROWS, each_position_by_itself
 from zoo.conformance.trials import D, Law, Part
 from zoo.kinds import NORM
 
-LAWS = (*MODULE_LAWS, Law(each_position_by_itself))
+LAWS = (*MODULE_LAWS, ROWS, ONE_PLACE, Law(each_position_by_itself), *DESCRIBED_LAWS, COST)
 
 
 def norm_part(spec: Spec) -> Part:

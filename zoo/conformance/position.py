@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from registry import Spec, check
+from zoo.conformance.described import DESCRIBED_LAWS
 from zoo.conformance.trials import B, D, H, Law, Part, S, T, randomised, require, same, seeded, vectors
 from zoo.kinds import POSITION
 from zoo.masks import Mask
@@ -56,4 +57,20 @@ def later_positions_alone_equal_those_of_the_whole(part: Part) -> None:
         same(late_bias, bias[..., 2:, :], "bias of the queries from position 2")
 
 
-LAWS = (Law(hooks_keep_their_shapes), Law(later_positions_alone_equal_those_of_the_whole, ("causal",)))
+def scores_depend_on_distance_alone(part: Part) -> None:
+    """Of equal vectors everywhere, the score of a query and a key is that of any two as far apart."""
+    seeded()
+    position, q, k = _position(part), _heads(1).expand(-1, -1, S, -1), _heads(1).expand(-1, -1, S, -1)
+    mask = Mask()
+    bias = position.bias(q, k, scale=0.7, mask=mask)
+    scores = position.rotate(q, mask=mask) @ position.rotate(k, mask=mask).transpose(2, 3)  # [B, H, S, S]
+    scores = scores if bias is None else scores + bias
+    same(scores[..., 1:, 1:], scores[..., :-1, :-1], "scores one place further")
+
+
+LAWS = (
+    Law(hooks_keep_their_shapes),
+    Law(later_positions_alone_equal_those_of_the_whole, ("causal",)),
+    Law(scores_depend_on_distance_alone),
+    *DESCRIBED_LAWS,
+)

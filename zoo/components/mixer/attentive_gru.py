@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -29,6 +30,12 @@ class AttentiveGRUSpec(MixerSpec):
     """How the memory is looked at; its query is the state before the step."""
     start: End = "first"
     """Which vector of the memory the first state is a map of."""
+
+    @property
+    def expected_failures(self) -> Mapping[str, str]:
+        """What its attention cannot be, it cannot."""
+        own: Mapping[str, str] = getattr(self.attention, "expected_failures", {})
+        return {law: why for law, why in own.items() if law == "it_compiles_as_one_graph"}
 
     def contexts(self, *, d_model: int) -> dict[str, Within]:
         """The attention goes from the states to the memory."""

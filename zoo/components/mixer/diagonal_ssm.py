@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,9 @@ Start = Literal["lin", "inv"]
 
 class DiagonalSSMSpec(StepsSpec):
     type: Literal["diagonal_ssm"] = "diagonal_ssm"
+    expected_failures: ClassVar[Mapping[str, str]] = {
+        "an_initialisation_reaches_every_matrix": "its decays start at one half each, as the source has it",
+    }
     d_state: int = Field(64, ge=2, le=65536)
     """Size of the state of each feature, even: half as many complex numbers and their conjugates."""
     start: Literal["lin", "inv"] = "lin"
