@@ -135,6 +135,11 @@ def test_what_differs_is_marked(override, marked):
     assert not [part for part in outline(after, "same", other=after).parts() if part.is_marked]
 
 
+def test_positions_that_an_attention_reads_by_a_method_of_their_own_are_said_of_it():
+    (stack,) = outline(model_of("deberta_v3_base"), "deberta").stacks
+    assert "relative_embeddings positions" in stack.groups[0].forms[0].sublayers[0][0].details
+
+
 def test_layers_said_in_another_form_are_all_marked():
     (stack,) = outline(model_of("gemma2_2b"), "after", other=model_of("gemma_2b")).stacks
     (group,) = stack.groups

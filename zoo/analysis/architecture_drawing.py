@@ -214,7 +214,8 @@ class _Column:
         text = f"{part.name} positions"
         self._circle(y)
         end = self.center - 2.5 * _SUM
-        text = cut(f"{part.name} positions", _BOX / 2 + _SIDE)
+        text, room = f"{part.name} positions", _BOX / 2 + _SIDE
+        text = text if text_width(text) <= room else cut(part.name, room)
         self.shapes.append(Words((end - 4, y), text, "label", "end"))
         self.shapes.append(Arrow(((end, y), (self.center - _SUM, y))))
         if part.is_marked:

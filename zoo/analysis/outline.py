@@ -10,6 +10,7 @@ from registry import Spec, differences
 from zoo.analysis.size import n_parameters
 from zoo.assembly.layer import LayerSpec
 from zoo.assembly.stack import StackSpec
+from zoo.assembly.usage import reads
 from zoo.components.heads import has_hook
 
 Role = Literal["embedding", "position", "norm", "mixing", "memory", "ffn", "head"]
@@ -181,8 +182,7 @@ class _Outliner:
                     ),
                 )
             if name == layer.mixing_slot:
-                turns = any(has_hook(own, hook) for hook in ("rotate", "bias")) and layer.meets(own)
-                if turns:
+                if reads(spec, own):
                     said = f"{own.type} positions"
                     part = replace(
                         part,
