@@ -172,23 +172,15 @@ class _Outliner:
             if name == "cross_attention" or getattr(spec, "reads_memory", False):
                 role = "memory"
             part = self._part(f"{path}.{name}", spec, role)
-            if role != "ffn":
+            is_mixing = name == layer.mixing_slot
+            if is_mixing or role == "memory":
                 said = _CALLED.get(name, name)
                 part = replace(
-                    part,
-                    details=(
-                        f"causal {said}" if name == layer.mixing_slot and is_causal else said,
-                        *part.details,
-                    ),
+                    part, details=(f"causal {said}" if is_mixing and is_causal else said, *part.details)
                 )
-            if name == layer.mixing_slot:
-                if reads(spec, own):
-                    said = f"{own.type} positions"
-                    part = replace(
-                        part,
-                        details=(*part.details, said),
-                        is_marked=part.is_marked or self._differs(at),
-                    )
+            if is_mixing and own.type != "none" and reads(spec, own):
+                is_marked = part.is_marked or self._differs(at)
+                part = replace(part, details=(*part.details, f"{own.type} positions"), is_marked=is_marked)
             norm_at = f"{path}.attention_norm" if norm is layer.attention_norm else f"{path}.norm"
             sublayers.append((part, self._part(norm_at, norm, "norm")))
         layout = self._part(f"{path}.layout", layer.layout, "norm")
