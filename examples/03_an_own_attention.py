@@ -12,7 +12,8 @@ from torch import nn
 
 import zoo
 from registry import Spec
-from zoo.conformance.laws import laws, part_of
+from zoo.conformance import findings
+from zoo.conformance.laws import part_of
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache
 from zoo.kinds import ATTENTION
@@ -40,6 +41,8 @@ class CosineAttention(nn.Module):
         self.projection, self.output = nn.Linear(d_model, 3 * d_model), nn.Linear(d_model, d_model)
 
     def forward(self, query, memory=None, *, mask, position, cache):
+        if memory is not None:
+            raise ValueError("cosine attention is within one sequence")
         heads = self.projection(query).unflatten(-1, (3, self.n_heads, -1)).transpose(1, 3)  # [B, H, 3, T, K]
         q, k, v = F.normalize(heads[:, :, 0], dim=-1), F.normalize(heads[:, :, 1], dim=-1), heads[:, :, 2]
         if cache is not None:
@@ -53,8 +56,7 @@ class CosineAttention(nn.Module):
 
 if __name__ == "__main__":
     part = part_of(ATTENTION, CosineAttentionSpec(n_heads=3))
-    for law in laws(part):  # the laws every component must keep
-        law.check(part)
-        print("holds:", law.name)
+    for found in findings({"cosine": part}):  # the laws every component must keep; `zoo conform` prints them
+        print("holds:" if found.result == "passed" else f"{found.result}:", found.law)
     run = zoo.load("quickstart", "model.encoder.layer.self_attention.type=cosine")
     print(f"{sum(p.numel() for p in zoo.build(run.model).parameters()):,} parameters with cosine attention")

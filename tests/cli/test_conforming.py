@@ -64,6 +64,13 @@ def test_a_part_that_keeps_its_laws_is_told_law_by_law(zoo):
     assert last.endswith((" not applicable", " passed"))
 
 
+def test_what_chooses_among_its_parameters_is_given_enough_to_choose_from(zoo):
+    result = zoo("conform", "ffn/mixture_of_experts")
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.splitlines()[0] == "ffn/mixture_of_experts: 3 specs"
+    assert "slow: asked for by --slow" in result.stdout
+
+
 def test_a_broken_law_is_told_with_what_was_found_and_ends_with_1(zoo, parts):
     result = zoo("conform", "ffn/leaky", "--plugin", parts())
     assert result.exit_code == 1

@@ -201,6 +201,22 @@ def test_a_spec_that_says_something_else_than_is_built_is_caught(wrong, law, mes
     assert verdict(law, FFN, wrong).startswith(message)
 
 
+def test_a_parameter_that_one_batch_in_a_few_reaches_is_none_without_a_gradient(monkeypatch):
+    true, calls = MLP.forward, []
+
+    def seldom(self, x):
+        calls.append(x)
+        out = true(self, x)
+        return out if len(calls) % 4 == 0 else out * 0
+
+    monkeypatch.setattr(MLP, "forward", seldom)
+    spec = parse(FFN.entry("mlp").spec, {"type": "mlp", "d_ff": 5})
+    assert verdict("every_parameter_gets_a_gradient", FFN, spec) == ""
+    assert len(calls) == 4
+    monkeypatch.setattr(MLP, "forward", lambda self, x: true(self, x) * 0)
+    assert "is zero everywhere" in verdict("every_parameter_gets_a_gradient", FFN, spec)
+
+
 @pytest.mark.parametrize("kind", sorted(LAWS))
 def test_every_law_says_itself_in_a_sentence_and_has_a_name_of_its_own(kind):
     names = [law.name for law in LAWS[kind]]
