@@ -115,7 +115,7 @@ def test_a_law_says_why_it_does_not_apply():
 
 def test_a_law_needs_what_it_names():
     law = Law(lambda part: require(False, "tried"), needs=("cache",))
-    assert law.unless(NEIGHBOURLY) == "a plain module has none that laws know of"
+    assert law.unless(NEIGHBOURLY) == "it is not said what it keeps from call to call"
     assert law.unless(Part(NEIGHBOURLY.kind, None, NEIGHBOURLY.make)) == ""
 
 

@@ -53,7 +53,8 @@ def plain_part(
     if wrong := [role for role in roles if role not in known]:
         raise ValueError(f"{kind} has no role '{wrong[0]}' (known: {', '.join(known) or 'none'})")
     lacks = {role: f"it is not said to be '{role}'" for role in known if role not in roles}
-    lacks |= dict.fromkeys(("cache", "spec", "documents"), "a plain module has none that laws know of")
+    lacks |= {"spec": "it has no spec", "cache": "it is not said what it keeps from call to call"}
+    lacks |= {"documents": "it is not told which places are of one document"}
     lacks |= {"memory": "it reads no memory"} if kind == "mixer" else {}
     if kind == "mixer" and run is None:
         lacks["keys"] = "it is not told which places are real"
