@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from zoo.interop.config import Config
@@ -22,29 +23,27 @@ from zoo.interop.post_norm_encoder import (
 )
 from zoo.interop.rules import Rules, module
 
-_DEFAULTS = Defaults(vocab_size=50265, padding_id=1)
 
-
-def to_spec(config: Config) -> dict[str, Any]:
+def to_spec(config: Config, *, defaults: Defaults) -> dict[str, Any]:
     """A config -> the model's spec as plain data."""
-    position = offset_position(config, max_len=512, padding_id=_DEFAULTS.padding_id)
-    return post_norm_encoder_spec(config, _DEFAULTS, position=position, head=_head(config))
+    position = offset_position(config, max_len=512, padding_id=defaults.padding_id)
+    return post_norm_encoder_spec(config, defaults, position=position, head=_head(config, defaults))
 
 
-def _head(config: Config) -> dict[str, Any]:
-    if config.architecture == "RobertaForMaskedLM":
-        return masked_language_head(config, _DEFAULTS, activation="gelu")
-    if config.architecture == "RobertaForTokenClassification":
+def _head(config: Config, defaults: Defaults) -> dict[str, Any]:
+    if config.architecture.endswith("ForMaskedLM"):
+        return masked_language_head(config, defaults, activation="gelu")
+    if config.architecture.endswith("ForTokenClassification"):
         return token_classifier_head(config, dropout=classifier_dropout(config))
-    if config.architecture == "RobertaForSequenceClassification":
+    if config.architecture.endswith("ForSequenceClassification"):
         dropout = classifier_dropout(config)
         return sequence_classifier_head(config, dropout=dropout, pooled_dropout=dropout)
     return pooled_head(config)
 
 
-def to_config(spec: Any) -> dict[str, Any]:
-    """The model's spec -> a config."""
-    config = post_norm_encoder_config(spec, "Roberta")
+def to_config(spec: Any, *, stem: str) -> dict[str, Any]:
+    """The model's spec -> a config; stem is what the classes begin with."""
+    config = post_norm_encoder_config(spec, stem)
     config["max_position_embeddings"] = spec.position.max_len + spec.position.offset
     return config | ({"classifier_dropout": spec.head.dropout} if hasattr(spec.head, "n_classes") else {})
 
@@ -71,71 +70,85 @@ _SMALL = {
     "type_vocab_size": 1,
 }
 
-FAMILY = Family(
-    name="roberta",
-    architectures=(
-        "RobertaForMaskedLM",
-        "RobertaForSequenceClassification",
-        "RobertaForTokenClassification",
-        "RobertaModel",
-    ),
-    to_spec=to_spec,
-    to_config=to_config,
-    weights=weights,
-    fixed={"position_embedding_type": "absolute"},
-    bookkeeping=(
-        "_num_labels",  # of older configs; nothing reads it
-        "classifier_dropout",  # of a head that is not this config's; read where it is
-        "tie_word_embeddings",  # read where there is a head to tie
-    ),
-    prefix="roberta.",
-    renamed=((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
-    ignored=(r"embeddings\.position_ids$", r"^roberta\.pooler\."),
-    trial=encoder_trial,
-    examples=(
-        _SMALL,
-        {**_SMALL, "architectures": ["RobertaModel"]},
-        {
-            **_SMALL,
-            "num_hidden_layers": 3,
-            "hidden_act": "relu",
-            "layer_norm_eps": 1e-3,
-            "pad_token_id": 4,
-            "type_vocab_size": 3,
-            "hidden_dropout_prob": 0.2,
-            "attention_probs_dropout_prob": 0.3,
-            "initializer_range": 0.05,
-        },
-        {
-            **_SMALL,
-            "architectures": ["RobertaForSequenceClassification"],
-            "num_labels": 5,
-            "classifier_dropout": 0.4,
-        },
-        {**_SMALL, "architectures": ["RobertaForTokenClassification"], "num_labels": 4, "pad_token_id": 0},
-    ),
-    published=(
-        Published(
-            preset="roberta_base",
-            source="huggingface.co/FacebookAI/roberta-base",
-            config={
-                "architectures": ["RobertaForMaskedLM"],
-                "attention_probs_dropout_prob": 0.1,
-                "bos_token_id": 0,
-                "eos_token_id": 2,
-                "hidden_act": "gelu",
-                "hidden_dropout_prob": 0.1,
-                "hidden_size": 768,
-                "initializer_range": 0.02,
-                "intermediate_size": 3072,
-                "layer_norm_eps": 1e-05,
-                "max_position_embeddings": 514,
-                "num_attention_heads": 12,
-                "num_hidden_layers": 12,
-                "pad_token_id": 1,
-                "type_vocab_size": 1,
-                "vocab_size": 50265,
+
+def roberta_family(name: str, stem: str, defaults: Defaults, *published: Published) -> Family:
+    """A family of RoBERTa's code under another name; stem is what its classes begin with."""
+    return Family(
+        name=name,
+        architectures=(
+            f"{stem}ForMaskedLM",
+            f"{stem}ForSequenceClassification",
+            f"{stem}ForTokenClassification",
+            f"{stem}Model",
+        ),
+        to_spec=partial(to_spec, defaults=defaults),
+        to_config=partial(to_config, stem=stem),
+        weights=weights,
+        fixed={"position_embedding_type": "absolute"},
+        bookkeeping=(
+            "_num_labels",  # of older configs; nothing reads it
+            "classifier_dropout",  # of a head that is not this config's; read where it is
+            "tie_word_embeddings",  # read where there is a head to tie
+        ),
+        prefix="roberta.",
+        renamed=((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
+        ignored=(r"embeddings\.position_ids$", r"^roberta\.pooler\."),
+        trial=encoder_trial,
+        examples=(
+            _SMALL,
+            {**_SMALL, "architectures": [f"{stem}Model"]},
+            {
+                **_SMALL,
+                "num_hidden_layers": 3,
+                "hidden_act": "relu",
+                "layer_norm_eps": 1e-3,
+                "pad_token_id": 4,
+                "type_vocab_size": 3,
+                "hidden_dropout_prob": 0.2,
+                "attention_probs_dropout_prob": 0.3,
+                "initializer_range": 0.05,
+            },
+            {
+                **_SMALL,
+                "architectures": [f"{stem}ForSequenceClassification"],
+                "num_labels": 5,
+                "classifier_dropout": 0.4,
+            },
+            {
+                **_SMALL,
+                "architectures": [f"{stem}ForTokenClassification"],
+                "num_labels": 4,
+                "pad_token_id": 0,
             },
         ),
+        published=published,
+    )
+
+
+FAMILY = roberta_family(
+    "roberta",
+    "Roberta",
+    Defaults(vocab_size=50265, padding_id=1),
+    Published(
+        preset="roberta_base",
+        source="huggingface.co/FacebookAI/roberta-base",
+        config={
+            "architectures": ["RobertaForMaskedLM"],
+            "attention_probs_dropout_prob": 0.1,
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            "hidden_act": "gelu",
+            "hidden_dropout_prob": 0.1,
+            "hidden_size": 768,
+            "initializer_range": 0.02,
+            "intermediate_size": 3072,
+            "layer_norm_eps": 1e-05,
+            "max_position_embeddings": 514,
+            "num_attention_heads": 12,
+            "num_hidden_layers": 12,
+            "pad_token_id": 1,
+            "type_vocab_size": 1,
+            "vocab_size": 50265,
+        },
     ),
 )
