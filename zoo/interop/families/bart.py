@@ -10,10 +10,10 @@ from typing import Any
 
 from zoo.interop.config import Config
 from zoo.interop.family import Family, Published
-from zoo.interop.post_norm_pair import (
-    post_norm_pair_config,
-    post_norm_pair_spec,
-    post_norm_pair_weights,
+from zoo.interop.pair import (
+    pair_config,
+    pair_spec,
+    pair_weights,
 )
 from zoo.interop.rules import Rules, tensor
 from zoo.interop.writing import Writing
@@ -22,7 +22,7 @@ from zoo.interop.writing import Writing
 def to_spec(config: Config) -> dict[str, Any]:
     """A config -> the model's spec as plain data."""
     max_len = config.integer("max_position_embeddings", 1024)
-    return post_norm_pair_spec(
+    return pair_spec(
         config,
         vocab_size=50265,
         padding_id=1,
@@ -35,7 +35,7 @@ def to_spec(config: Config) -> dict[str, Any]:
 def to_config(spec: Any) -> dict[str, Any]:
     """The model's spec -> a config."""
     architecture = "BartForConditionalGeneration" if spec.head.bias else "BartModel"
-    return {"architectures": [architecture], **post_norm_pair_config(spec)}
+    return {"architectures": [architecture], **pair_config(spec)}
 
 
 def weights(spec: Any) -> Rules:
@@ -46,7 +46,7 @@ def weights(spec: Any) -> Rules:
         *tensor("source.weight", f"{prefix}shared.weight", copies=copies),
         *tensor("encoder.position.table.weight", f"{prefix}encoder.embed_positions.weight"),
         *tensor("decoder.position.table.weight", f"{prefix}decoder.embed_positions.weight"),
-        *post_norm_pair_weights(spec, prefix),
+        *pair_weights(spec, prefix),
     ]
 
 

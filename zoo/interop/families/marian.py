@@ -15,10 +15,10 @@ from torch import Tensor
 from zoo.components.position.sinusoidal import sinusoids
 from zoo.interop.config import Config
 from zoo.interop.family import Family, Published
-from zoo.interop.post_norm_pair import (
-    post_norm_pair_config,
-    post_norm_pair_spec,
-    post_norm_pair_weights,
+from zoo.interop.pair import (
+    pair_config,
+    pair_spec,
+    pair_weights,
 )
 from zoo.interop.rules import Rules, table, tensor
 from zoo.interop.writing import Writing
@@ -34,7 +34,7 @@ def to_spec(config: Config) -> dict[str, Any]:
     position = {"type": "sinusoidal", "layout": "concatenated"}
     if config.variant.own_tables.intersection(_TABLES.values()):  # the sinusoids, rounded
         position = {"type": "learned"}
-    spec = post_norm_pair_spec(
+    spec = pair_spec(
         config,
         vocab_size=58101,
         padding_id=58100,
@@ -60,7 +60,7 @@ def to_config(spec: Any) -> dict[str, Any]:
     """The model's spec -> a config."""
     return {
         "architectures": ["MarianMTModel"],
-        **post_norm_pair_config(spec),
+        **pair_config(spec),
         "decoder_vocab_size": spec.slots["target"].vocab_size,
         "share_encoder_decoder_embeddings": spec.target is not spec.slots["target"],
     }
@@ -69,7 +69,7 @@ def to_config(spec: Any) -> dict[str, Any]:
 def weights(spec: Any) -> Rules:
     """Which tensors are which."""
     source, target = "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"
-    sinusoid = partial(_table, spec.position.max_len, spec.d_model)
+    sinusoid = partial(sinusoid_table, spec.position.max_len, spec.d_model)
     has_own_tables = spec.position.type == "learned"
     shares = spec.target is not spec.slots["target"]
     return [
@@ -85,11 +85,11 @@ def weights(spec: Any) -> Rules:
                 tensor(f"{stack}.position.table.weight", name) if has_own_tables else table(name, sinusoid)
             )
         ),
-        *post_norm_pair_weights(spec, "model."),
+        *pair_weights(spec, "model."),
     ]
 
 
-def _table(n_positions: int, d_model: int) -> Tensor:
+def sinusoid_table(n_positions: int, d_model: int) -> Tensor:
     """The sinusoids [n_positions, d_model], as a checkpoint has them."""
     return sinusoids(torch.arange(n_positions), d_model, 10000.0, "concatenated").float()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,14 +15,25 @@ from zoo.interop.rules import Rules, for_each, module, tensor
 from zoo.interop.writing import Writing
 
 
-def to_spec(config: Config) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Defaults:
+    """What transformers takes for a field that a config leaves out."""
+
+    vocab_size: int = 32128
+    d_ff: int = 2048
+    n_layers: int = 6
+    n_heads: int = 8
+    network: str = "relu"
+
+
+def to_spec(config: Config, defaults: Defaults = Defaults()) -> dict[str, Any]:
     """A config -> the model's spec as plain data."""
-    n_layers = config.integer("num_layers", 6)
+    n_layers = config.integer("num_layers", defaults.n_layers)
     n_decoder_layers = config.integer("num_decoder_layers", None)
     dropout = config.number("dropout_rate", 0.1)
     attention = {
         "type": "multi_head",
-        "n_heads": config.integer("num_heads", 8),
+        "n_heads": config.integer("num_heads", defaults.n_heads),
         "d_k": config.integer("d_kv", 64),
         "scale": 1.0,
         "dropout": dropout,
@@ -35,8 +47,8 @@ def to_spec(config: Config) -> dict[str, Any]:
         },
         "self_attention": attention,
         "ffn": {
-            **_network(config),
-            "d_ff": config.integer("d_ff", 2048),
+            **_network(config, defaults.network),
+            "d_ff": config.integer("d_ff", defaults.d_ff),
             "bias": False,
             "dropout": dropout,
         },
@@ -49,7 +61,11 @@ def to_spec(config: Config) -> dict[str, Any]:
     return {
         "type": "encoder_decoder",
         "d_model": config.integer("d_model", 512),
-        "source": {"type": "tokens", "vocab_size": config.integer("vocab_size", 32128), "scale": "none"},
+        "source": {
+            "type": "tokens",
+            "vocab_size": config.integer("vocab_size", defaults.vocab_size),
+            "scale": "none",
+        },
         "target": {"share": "source"},
         "position": {
             "type": "relative_buckets",
@@ -72,9 +88,9 @@ def to_spec(config: Config) -> dict[str, Any]:
     }
 
 
-def _network(config: Config) -> dict[str, Any]:
+def _network(config: Config, default: str) -> dict[str, Any]:
     """The network's type and activation: feed_forward_proj is NAME or gated-NAME, and other fields overrule it."""
-    gate, _, name = config.text("feed_forward_proj", "relu").rpartition("-")
+    gate, _, name = config.text("feed_forward_proj", default).rpartition("-")
     if gate not in ("", "gated"):
         config.refuse("feed_forward_proj", f"must be an activation or gated-ACTIVATION, got '{gate}-{name}'")
     name = "gelu_new" if (gate, name) == ("gated", "gelu") else name
@@ -156,7 +172,7 @@ def prepare(reference: Any, config: Mapping[str, Any]) -> None:
         reference.lm_head.weight = nn.Parameter(torch.empty_like(reference.lm_head.weight))
 
 
-_SMALL = {
+SMALL = {
     "vocab_size": 31,
     "d_model": 12,
     "d_kv": 5,
@@ -199,23 +215,23 @@ FAMILY = Family(
     bookkeeping=("classifier_dropout", "n_positions"),
     ignored=(r"^decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$",),
     examples=(
-        _SMALL,
+        SMALL,
         {
-            **_SMALL,
+            **SMALL,
             "num_layers": 1,
             "feed_forward_proj": "gated-gelu",
             "layer_norm_epsilon": 1e-3,
         },
         {
-            **_SMALL,
+            **SMALL,
             "num_decoder_layers": None,
             "feed_forward_proj": "gated-silu",
             "relative_attention_num_buckets": 6,
             "relative_attention_max_distance": 4,
             "dropout_rate": 0.2,
         },
-        {**_SMALL, "feed_forward_proj": "gelu_new"},
-        {**_SMALL, "num_heads": 2, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+        {**SMALL, "feed_forward_proj": "gelu_new"},
+        {**SMALL, "num_heads": 2, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     ),
     published=(
         Published(

@@ -11,8 +11,6 @@ from zoo.interop.family import Family, Published
 from zoo.interop.rules import Reshape, Rules, either, for_each, module, tensor
 from zoo.interop.trial import Padding, Trial
 
-_CLASSIFIER, _BASE = "ViTForImageClassification", "ViTModel"
-
 
 def to_spec(config: Config) -> dict[str, Any]:
     """A config -> the model's spec as plain data."""
@@ -75,9 +73,9 @@ def _sides(config: Config, name: str, default: int) -> tuple[int, int]:
 
 
 def _head(config: Config, d_model: int) -> dict[str, Any]:
-    if config.architecture == _BASE and "pooler.dense.weight" in config.variant.lacking:
+    if config.architecture.endswith("Model") and "pooler.dense.weight" in config.variant.lacking:
         return {"type": "none"}
-    if config.architecture == _BASE:
+    if config.architecture.endswith("Model"):
         size = config.integer("pooler_output_size", None) or d_model
         return {
             "type": "pooled",
@@ -91,12 +89,12 @@ def _head(config: Config, d_model: int) -> dict[str, Any]:
     return {"type": "pooled_classifier", "pool": "first", "n_classes": n_classes}
 
 
-def to_config(spec: Any) -> dict[str, Any]:
-    """The model's spec -> a config."""
+def to_config(spec: Any, stem: str = "ViT") -> dict[str, Any]:
+    """The model's spec -> a config; stem is what the classes begin with."""
     layers = spec.encoder.each_layer()
     attention, ffn, size = layers[0].self_attention, layers[0].ffn, spec.inputs.image_size
     config = {
-        "architectures": [_CLASSIFIER],
+        "architectures": [f"{stem}ForImageClassification"],
         "hidden_size": spec.d_model,
         "num_hidden_layers": len(layers),
         "num_attention_heads": attention.n_heads,
@@ -118,15 +116,15 @@ def to_config(spec: Any) -> dict[str, Any]:
             "pooler_output_size": spec.head.d_pooled,
             "pooler_act": activation_name(spec.head.activation),
         }
-        return {**config, "architectures": [_BASE], **pooler}
+        return {**config, "architectures": [f"{stem}Model"], **pooler}
     if spec.head.type == "none":
-        return {**config, "architectures": [_BASE]}
+        return {**config, "architectures": [f"{stem}Model"]}
     return {**config, "num_labels": spec.head.n_classes}
 
 
-def weights(spec: Any) -> Rules:
-    """Which tensors are which."""
-    base = "" if spec.head.type in ("none", "pooled") else "vit."
+def weights(spec: Any, prefix: str = "vit.") -> Rules:
+    """Which tensors are which; prefix stands before the names of a model with a classifier."""
+    base = "" if spec.head.type in ("none", "pooled") else prefix
     D, C, P, N = spec.d_model, spec.inputs.n_channels, spec.inputs.patch_size, spec.position.max_len
     embeddings, patches = f"{base}embeddings", f"{base}embeddings.patch_embeddings.projection"
     on_disk = _layer(f"{base}encoder.layer.{{i}}", _ON_DISK)
@@ -190,7 +188,7 @@ def trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
     return Trial((images,), {"pixel_values": images})
 
 
-_SMALL = {
+SMALL = {
     "hidden_size": 12,
     "num_hidden_layers": 2,
     "num_attention_heads": 3,
@@ -202,10 +200,14 @@ _SMALL = {
 }
 
 _CLASSES = [f"class {i}" for i in range(1000)]  # there, ImageNet's names for them
+LABELS = {
+    "id2label": {str(i): name for i, name in enumerate(_CLASSES)},
+    "label2id": {name: i for i, name in enumerate(_CLASSES)},
+}
 
 FAMILY = Family(
     name="vit",
-    architectures=(_CLASSIFIER, _BASE),
+    architectures=("ViTForImageClassification", "ViTModel"),
     to_spec=to_spec,
     to_config=to_config,
     weights=weights,
@@ -213,10 +215,10 @@ FAMILY = Family(
     prefix="vit.",
     ignored=(r"embeddings\.mask_token$",),  # of a training by masked patches
     examples=(
-        _SMALL,
-        {**_SMALL, "architectures": [_BASE]},
+        SMALL,
+        {**SMALL, "architectures": ["ViTModel"]},
         {
-            **_SMALL,
+            **SMALL,
             "num_hidden_layers": 1,
             "head_dim": 5,
             "image_size": [6, 9],
@@ -235,16 +237,15 @@ FAMILY = Family(
             source="huggingface.co/google/vit-base-patch16-224",
             config={
                 "_name_or_path": "google/vit-base-patch16-224-in21k",
-                "architectures": [_CLASSIFIER],
+                "architectures": ["ViTForImageClassification"],
                 "attention_probs_dropout_prob": 0.0,
                 "hidden_act": "gelu",
                 "hidden_dropout_prob": 0.0,
                 "hidden_size": 768,
-                "id2label": {str(i): name for i, name in enumerate(_CLASSES)},
                 "image_size": 224,
                 "initializer_range": 0.02,
                 "intermediate_size": 3072,
-                "label2id": {name: i for i, name in enumerate(_CLASSES)},
+                **LABELS,
                 "layer_norm_eps": 1e-12,
                 "num_attention_heads": 12,
                 "num_channels": 3,

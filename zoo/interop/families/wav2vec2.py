@@ -5,6 +5,8 @@ Its convolutional positions are weight-normalised: direction and gain are tensor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -16,8 +18,6 @@ from zoo.interop.config import Config, activation_name
 from zoo.interop.family import Family, Published
 from zoo.interop.rules import Anew, Rules, for_each, module, tensor
 from zoo.interop.trial import Padding, Trial, padding_mask
-
-_CTC, _BASE = "Wav2Vec2ForCTC", "Wav2Vec2Model"
 
 
 def to_spec(config: Config) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _sizes(config: Config, name: str, default: tuple[int, ...]) -> list[int]:
 
 
 def _head(config: Config) -> dict[str, Any]:
-    if config.architecture == _BASE:
+    if config.architecture.endswith("Model"):
         return {"type": "none"}
     return {
         "type": "ctc",
@@ -105,12 +105,12 @@ def _head(config: Config) -> dict[str, Any]:
     }
 
 
-def to_config(spec: Any) -> dict[str, Any]:
-    """The model's spec -> a config."""
+def to_config(spec: Any, *, stem: str) -> dict[str, Any]:
+    """The model's spec -> a config; stem is what the classes begin with."""
     inputs, layers = spec.inputs, spec.encoder.each_layer()
     attention, ffn = layers[0].self_attention, layers[0].ffn
     config = {
-        "architectures": [_BASE],
+        "architectures": [f"{stem}Model"],
         "hidden_size": spec.d_model,
         "num_hidden_layers": len(layers),
         "num_attention_heads": attention.n_heads,
@@ -142,7 +142,7 @@ def to_config(spec: Any) -> dict[str, Any]:
         return config
     return {
         **config,
-        "architectures": [_CTC],
+        "architectures": [f"{stem}ForCTC"],
         "vocab_size": spec.head.vocab_size,
         "pad_token_id": spec.head.blank,
         "final_dropout": spec.head.dropout,
@@ -156,9 +156,9 @@ def _uniform(empty: Tensor) -> Tensor:
 _MASKED = Anew(_uniform, "uniform between 0 and 1, as transformers does; only training reads it")
 
 
-def weights(spec: Any) -> Rules:
-    """Which tensors are which."""
-    base = "" if spec.head.type == "none" else "wav2vec2."
+def weights(spec: Any, *, prefix: str) -> Rules:
+    """Which tensors are which; prefix stands before the names of a model with a head."""
+    base = "" if spec.head.type == "none" else prefix
     convs, positions = f"{base}feature_extractor.conv_layers.{{i}}", f"{base}encoder.pos_conv_embed.conv"
     ours, theirs = "encoder.layers.{i}", f"{base}encoder.layers.{{i}}"
     attention, their_attention = f"{ours}.self_attention", f"{theirs}.attention"
@@ -219,10 +219,10 @@ _SMALL = {
     "mask_time_length": 2,
 }
 
-_PUBLISHED = {
+PUBLISHED = {
     "activation_dropout": 0.1,
     "apply_spec_augment": True,
-    "architectures": [_CTC],
+    "architectures": ["Wav2Vec2ForCTC"],
     "attention_dropout": 0.1,
     "bos_token_id": 1,
     "codevector_dim": 256,
@@ -282,74 +282,82 @@ _WITHOUT_EFFECT = (
     "xvector_output_dim",
 )  # fmt: skip
 
-FAMILY = Family(
-    name="wav2vec2",
-    architectures=(_CTC, _BASE),
-    to_spec=to_spec,
-    to_config=to_config,
-    weights=weights,
-    fixed={"adapter_attn_dim": None, "add_adapter": False, "feat_extract_activation": "gelu"},
-    bookkeeping=_WITHOUT_EFFECT,
-    prefix="wav2vec2.",
-    renamed=(  # torch's older weight norm
-        (r"\.conv\.weight_g$", ".conv.parametrizations.weight.original0"),
-        (r"\.conv\.weight_v$", ".conv.parametrizations.weight.original1"),
-    ),
-    ignored=(
-        r"(^|\.)masked_spec_embed$",  # where nothing is masked, it is there and never read
-        r"^(lm_head|project_hid|project_q|quantizer)\.",  # of other tasks, where the base model is asked for
-    ),
-    examples=(
-        _SMALL,
-        {
-            **_SMALL,
-            "num_hidden_layers": 3,
-            "conv_dim": [5, 7, 6],
-            "conv_kernel": [4, 3, 2],
-            "conv_stride": [2, 1, 2],
-            "conv_bias": True,
-            "feat_extract_norm": "layer",
-            "do_stable_layer_norm": True,
-            "num_conv_pos_embeddings": 5,
-            "pad_token_id": 3,
-            "mask_feature_prob": 0.1,
-            "mask_feature_length": 3,
-            "feat_proj_dropout": 0.15,
-            "final_dropout": 0.2,
-            "layerdrop": 0.05,
-        },
-        {
-            **_SMALL,
-            "architectures": [_BASE],
-            "num_hidden_layers": 1,
-            "mask_time_prob": 0.0,
-            "hidden_act": "relu",
-            "layer_norm_eps": 1e-3,
-            "hidden_dropout": 0.2,
-            "activation_dropout": 0.0,
-            "attention_dropout": 0.3,
-        },
-        {**_SMALL, "architectures": [_BASE], "num_hidden_layers": 1, "do_stable_layer_norm": True},
-    ),
-    published=(
-        Published(
-            preset="wav2vec2_base", source="huggingface.co/facebook/wav2vec2-base-960h", config=_PUBLISHED
+
+def wav2vec2_family(name: str, stem: str, fixed: Mapping[str, Any], *published: Published) -> Family:
+    """A family of wav2vec 2.0's code; stem is what its classes begin with."""
+    base, prefix = f"{stem}Model", f"{name}."
+    return Family(
+        name=name,
+        architectures=(f"{stem}ForCTC", base),
+        to_spec=to_spec,
+        to_config=partial(to_config, stem=stem),
+        weights=partial(weights, prefix=prefix),
+        fixed={"feat_extract_activation": "gelu", **fixed},
+        bookkeeping=_WITHOUT_EFFECT,
+        prefix=prefix,
+        renamed=(  # torch's older weight norm
+            (r"\.conv\.weight_g$", ".conv.parametrizations.weight.original0"),
+            (r"\.conv\.weight_v$", ".conv.parametrizations.weight.original1"),
         ),
-        Published(
-            preset="wav2vec2_large",
-            source="huggingface.co/facebook/wav2vec2-large-960h-lv60-self",
-            config={
-                **_PUBLISHED,
+        ignored=(
+            r"(^|\.)masked_spec_embed$",  # where nothing is masked, it is there and never read
+            r"^(lm_head|project_hid|project_q|quantizer)\.",  # of other tasks, where the base model is asked for
+        ),
+        examples=(
+            _SMALL,
+            {
+                **_SMALL,
+                "num_hidden_layers": 3,
+                "conv_dim": [5, 7, 6],
+                "conv_kernel": [4, 3, 2],
+                "conv_stride": [2, 1, 2],
                 "conv_bias": True,
-                "do_stable_layer_norm": True,
                 "feat_extract_norm": "layer",
-                "hidden_size": 1024,
-                "intermediate_size": 4096,
-                "num_attention_heads": 16,
-                "num_hidden_layers": 24,
+                "do_stable_layer_norm": True,
+                "num_conv_pos_embeddings": 5,
+                "pad_token_id": 3,
+                "mask_feature_prob": 0.1,
+                "mask_feature_length": 3,
+                "feat_proj_dropout": 0.15,
+                "final_dropout": 0.2,
+                "layerdrop": 0.05,
             },
+            {
+                **_SMALL,
+                "architectures": [base],
+                "num_hidden_layers": 1,
+                "mask_time_prob": 0.0,
+                "hidden_act": "relu",
+                "layer_norm_eps": 1e-3,
+                "hidden_dropout": 0.2,
+                "activation_dropout": 0.0,
+                "attention_dropout": 0.3,
+            },
+            {**_SMALL, "architectures": [base], "num_hidden_layers": 1, "do_stable_layer_norm": True},
         ),
+        published=published,
+        trial=trial,
+        paddings=("none", "right"),
+    )
+
+
+FAMILY = wav2vec2_family(
+    "wav2vec2",
+    "Wav2Vec2",
+    {"adapter_attn_dim": None, "add_adapter": False},
+    Published(preset="wav2vec2_base", source="huggingface.co/facebook/wav2vec2-base-960h", config=PUBLISHED),
+    Published(
+        preset="wav2vec2_large",
+        source="huggingface.co/facebook/wav2vec2-large-960h-lv60-self",
+        config={
+            **PUBLISHED,
+            "conv_bias": True,
+            "do_stable_layer_norm": True,
+            "feat_extract_norm": "layer",
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_attention_heads": 16,
+            "num_hidden_layers": 24,
+        },
     ),
-    trial=trial,
-    paddings=("none", "right"),
 )

@@ -1,4 +1,4 @@
-"""What BART and Marian have in common: an encoder and a decoder of post-norm layers, and a fixed bias on the logits."""
+"""What BART, Marian, mBART and Pegasus have in common: an encoder, a decoder, and a fixed bias on the logits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_BIAS = Anew(torch.zeros_like, "zeros, as transformers does")
 _NORM = {"type": "layer_norm", "eps": 1e-5}  # no field of the config: torch's default
 
 
-def post_norm_pair_spec(
+def pair_spec(
     config: Config,
     *,
     vocab_size: int,
@@ -21,6 +21,7 @@ def post_norm_pair_spec(
     norms_input: bool,
     position: dict[str, Any],
     head: dict[str, Any],
+    layout: str = "post_norm",
 ) -> dict[str, Any]:
     """A config -> the model's spec as plain data, one vocabulary for both sides.
 
@@ -48,14 +49,14 @@ def post_norm_pair_spec(
         },
         "target": {"share": "source"},
         "position": position,
-        "encoder": _stack_spec(config, "encoder", norms_input=norms_input),
-        "decoder": _stack_spec(config, "decoder", norms_input=norms_input),
+        "encoder": _stack_spec(config, "encoder", layout, norms_input=norms_input),
+        "decoder": _stack_spec(config, "decoder", layout, norms_input=norms_input),
         "head": {"type": "language_model", "predicts": "target", **head},
         "initialization": {"type": "normal", "std": config.number("init_std", 0.02)},
     }
 
 
-def _stack_spec(config: Config, name: str, *, norms_input: bool) -> dict[str, Any]:
+def _stack_spec(config: Config, name: str, layout: str, *, norms_input: bool) -> dict[str, Any]:
     dropout = config.number("dropout", 0.1)
     attention = {
         "type": "multi_head",
@@ -64,7 +65,7 @@ def _stack_spec(config: Config, name: str, *, norms_input: bool) -> dict[str, An
         "dropout": config.number("attention_dropout", 0.0),
     }
     layer = {
-        "layout": "post_norm",
+        "layout": layout,
         "norm": _NORM,
         "self_attention": attention,
         "cross_attention": attention if name == "decoder" else None,
@@ -85,8 +86,8 @@ def _stack_spec(config: Config, name: str, *, norms_input: bool) -> dict[str, An
     }
 
 
-def post_norm_pair_config(spec: Any) -> dict[str, Any]:
-    """The model's spec -> the fields that both families have."""
+def pair_config(spec: Any) -> dict[str, Any]:
+    """The model's spec -> the fields that all these families have."""
     layer = spec.encoder.each_layer()[0]
     config = {
         "vocab_size": spec.source.vocab_size,
@@ -112,7 +113,7 @@ def post_norm_pair_config(spec: Any) -> dict[str, Any]:
     return config
 
 
-def post_norm_pair_weights(spec: Any, prefix: str) -> Rules:
+def pair_weights(spec: Any, prefix: str) -> Rules:
     """Which tensors are which, the embeddings' left out."""
     vocab_size = spec.slots["target"].vocab_size
     bias = (
@@ -142,6 +143,7 @@ def _stack_weights(stack: Any, name: str, prefix: str) -> Rules:
         groups.append(module(f"{ours}.layout.norms.{j}", f"{theirs}.{its}_layer_norm"))
     return [
         *module(f"{name}.input_norm", f"{prefix}{name}.layernorm_embedding"),
+        *module(f"{name}.final_norm", f"{prefix}{name}.layer_norm"),
         *for_each(
             "i",
             len(stack.each_layer()),
