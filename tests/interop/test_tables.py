@@ -9,10 +9,10 @@ import torch
 
 from registry import SpecError
 from zoo.interop.decoders import GATED_DECODER, QKV
+from zoo.interop.entries import Choice, Field, Head
 from zoo.interop.family import family_named
 from zoo.interop.matching import spec_of
 from zoo.interop.rules import Split, SplitHeads
-from zoo.interop.table import Choice, Field, Head
 
 
 def read(name: str, **config: Any) -> Any:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.interop.entries import Field, Head, Layers, PaddingId, Rotary
 from zoo.interop.rules import Rules, Split, Unstack, either, for_each, module, tensor
-from zoo.interop.table import Field, Head, Layers, PaddingId, Rotary, Table
+from zoo.interop.table import Table
 
 SMALL = {
     "vocab_size": 31,

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from zoo.interop.config import Config
 from zoo.interop.decoders import PLAIN_DECODER, QKV
+from zoo.interop.entries import Field, Head, Plain, Rotary, at
 from zoo.interop.family import Published
 from zoo.interop.rules import Rules, SplitHeads, module
-from zoo.interop.table import Field, Head, Plain, Rotary, at, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from zoo.interop.config import Config
 from zoo.interop.decoders import GATED_DECODER, SMALL
+from zoo.interop.entries import Field, Head, PaddingId, Rotary
 from zoo.interop.family import Published
-from zoo.interop.table import Field, Head, PaddingId, Rotary, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 from zoo.interop.config import Config
 from zoo.interop.decoders import SMALL
+from zoo.interop.entries import Field, Head, PerLayer, Plain, windowed
 from zoo.interop.families.gemma2 import GEMMA2, kinds, window_fields
 from zoo.interop.family import Published
 from zoo.interop.rotary import part_spec, rotary_config, rotary_spec
-from zoo.interop.table import Field, Head, PerLayer, Plain, decoder_family, windowed
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 

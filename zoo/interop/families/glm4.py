@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from zoo.interop.decoders import GATE_UP, GATED_DECODER, SMALL
+from zoo.interop.entries import Choice, Head, PaddingId, Rotary
 from zoo.interop.family import Published
 from zoo.interop.rules import Split
-from zoo.interop.table import Choice, Head, PaddingId, Rotary, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 FAMILY = decoder_family(

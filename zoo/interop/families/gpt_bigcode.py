@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.interop.decoders import PLAIN_DECODER, QKV
+from zoo.interop.entries import Choice, Field, Head, at
 from zoo.interop.family import Published
 from zoo.interop.rules import SplitHeads
-from zoo.interop.table import Choice, Field, Head, at, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from zoo.interop.config import Config
 from zoo.interop.decoders import PLAIN_DECODER
+from zoo.interop.entries import Field, Head, PerLayer, Plain, windowed, windows_of
 from zoo.interop.family import Published
-from zoo.interop.table import Field, Head, PerLayer, Plain, decoder_family, windowed, windows_of
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 

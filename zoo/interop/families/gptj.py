@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from zoo.interop.config import Config
 from zoo.interop.decoders import PLAIN_DECODER
+from zoo.interop.entries import Head, Plain, at
 from zoo.interop.family import Published
-from zoo.interop.table import Head, Plain, at, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from zoo.interop.decoders import GATED_DECODER, SMALL
+from zoo.interop.entries import Head, Rotary, Window
 from zoo.interop.family import Published
-from zoo.interop.table import Head, Rotary, Window, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 MISTRAL = GATED_DECODER.sibling(

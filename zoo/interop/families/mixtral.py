@@ -10,9 +10,10 @@ from __future__ import annotations
 from functools import partial
 
 from zoo.interop.decoders import SMALL, experts
+from zoo.interop.entries import Field, Head, Rotary, Window
 from zoo.interop.families.mistral import MISTRAL
 from zoo.interop.family import Published
-from zoo.interop.table import Field, Head, Rotary, Window, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 FAMILY = decoder_family(

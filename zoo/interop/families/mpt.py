@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 from zoo.interop.config import BOOKKEEPING, Config
 from zoo.interop.decoders import PLAIN_DECODER, QKV
+from zoo.interop.entries import Head, Plain, at
 from zoo.interop.family import Published
 from zoo.interop.rules import Split
-from zoo.interop.table import Head, Plain, at, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 _FIXED = {

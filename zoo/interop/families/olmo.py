@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from zoo.interop.decoders import GATED_DECODER, SMALL
+from zoo.interop.entries import Field, Head, PaddingId
 from zoo.interop.family import Published
-from zoo.interop.table import Field, Head, PaddingId, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 NORM = {"type": "layer_norm", "gain": False, "bias": False, "eps": 1e-5}

@@ -6,9 +6,10 @@ Those for longer texts scale rotary positions by longrope, which is refused by n
 from __future__ import annotations
 
 from zoo.interop.decoders import GATE_UP, GATED_DECODER, QKV, SMALL, by_projection
+from zoo.interop.entries import Field, Head, PaddingId, Rotary, Window
 from zoo.interop.family import Published
 from zoo.interop.rules import Split
-from zoo.interop.table import Field, Head, PaddingId, Rotary, Window, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 FAMILY = decoder_family(

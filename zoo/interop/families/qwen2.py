@@ -6,8 +6,9 @@ from typing import Any
 
 from zoo.interop.config import Config
 from zoo.interop.decoders import GATED_DECODER, SMALL
+from zoo.interop.entries import Head, PerLayer, Plain, Rotary, windowed, windows_of
 from zoo.interop.family import Published
-from zoo.interop.table import Head, PerLayer, Plain, Rotary, decoder_family, windowed, windows_of
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 

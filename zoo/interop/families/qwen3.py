@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from zoo.interop.decoders import SMALL
+from zoo.interop.entries import Field, Head
 from zoo.interop.families.qwen2 import QWEN2
 from zoo.interop.family import Published
-from zoo.interop.table import Field, Head, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 QWEN3 = QWEN2.sibling(

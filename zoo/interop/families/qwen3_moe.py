@@ -7,9 +7,10 @@ from typing import Any
 
 from zoo.interop.config import Config
 from zoo.interop.decoders import SMALL, experts
+from zoo.interop.entries import Field, Head, PerLayer, Plain, windowed, windows_of
 from zoo.interop.families.qwen3 import QWEN3
 from zoo.interop.family import Published
-from zoo.interop.table import Field, Head, PerLayer, Plain, decoder_family, windowed, windows_of
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from zoo.interop.config import Config
 from zoo.interop.decoders import SMALL
+from zoo.interop.entries import Head, PaddingId, PerLayer, Plain, Rotary
 from zoo.interop.families.llama import LLAMA
 from zoo.interop.family import Published
-from zoo.interop.table import Head, PaddingId, PerLayer, Plain, Rotary, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from zoo.interop.decoders import GATED_DECODER, SMALL
+from zoo.interop.entries import Choice, Head, Rotary
 from zoo.interop.family import Published
-from zoo.interop.table import Choice, Head, Rotary, decoder_family
+from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
 
 FAMILY = decoder_family(
