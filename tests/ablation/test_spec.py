@@ -262,3 +262,39 @@ def test_a_score_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(SpecError, match=r"a\.yaml:5: metric: 'bleu' is no score of this task"):
         plan_ablation(tmp_path / "a.yaml")
+
+
+def test_numbers_that_are_none_are_told_as_such(tmp_path: Path) -> None:
+    path = written(tmp_path, f"{HEAD}factors:\n  training.schedule.peak_lr: [.nan, .inf, -.inf]\n")
+    assert [line.rpartition(": ")[2] for line in mistakes(path)] == [
+        "must be a finite number, got nan",
+        "must be a finite number, got inf",
+        "must be a finite number, got -inf",
+    ]
+
+
+def test_a_mistake_that_a_whole_grid_shares_is_told_once_and_many_end_the_look(tmp_path: Path) -> None:
+    grid = "grid: {model.d_model: [16, 24, 32], model.decoder.n_layer: [1, 2]}\n"
+    (line,) = mistakes(written(tmp_path, HEAD + grid))
+    assert "variant 'd_model=16 n_layer=1': unknown key" in line
+    path = written(tmp_path, f"{HEAD}factors: {{model.d_model: [{', '.join(map(str, range(-300, 0)))}]}}\n")
+    found = mistakes(path)
+    assert len(found) == 102
+    assert found[-1] == "variants: 199 further variants are not looked at"
+
+
+@pytest.mark.parametrize("name", ["grid", "tune"])
+def test_more_combinations_than_anybody_can_train_are_refused_before_they_are_made(name: str) -> None:
+    keys = {f"model.key_{i}": list(range(1000)) for i in range(7)}
+    with pytest.raises(SpecError, match=rf"{name}: 1,000{',000' * 6} combinations; at most 10,000"):
+        make_plan(read(small(**{name: keys})))
+
+
+def test_wrong_overrides_of_the_file_have_its_line_and_those_of_the_command_line_none(tmp_path: Path) -> None:
+    path = written(tmp_path, f"{HEAD}overrides: {{model.d_model: -1, nope: 3}}\n{SHALLOW}")
+    with pytest.raises(SpecError) as caught:
+        make_plan(read(path), given=["model.decoder.n_layers=0"])
+    width, unknown, given = sorted(str(caught.value).splitlines())
+    assert width.startswith(f"{path}:3: model.d_model: must be at least 1")
+    assert unknown.startswith(f"{path}:3: override 'nope=3': unknown top-level key")
+    assert given.startswith("override 'model.decoder.n_layers=0': model.decoder.n_layers: must be at least 1")

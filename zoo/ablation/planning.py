@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from presets import OVERRIDE, PresetError
+from presets.yaml12 import read_value
 from registry import Problem, SpecError
 from zoo.ablation.matching import matched, of_base
 from zoo.ablation.metric import primary_metric
@@ -27,6 +27,7 @@ from zoo.run.memory import check_memory
 from zoo.run.spec import RunSpec
 from zoo.run.telling import how_to_give
 
+_MOST_MISTAKES = 100  # after which no further variant is looked at: nobody reads on
 Locate = Callable[[str], str]
 """`file:line` of a dotted path of an ablation."""
 
@@ -51,7 +52,7 @@ def make_plan(document: Document, *, given: Sequence[str] = (), force: bool = Fa
         for line in f"base: {error}".splitlines():
             told.add(Problem("", line, where=locate("base")))
     except SpecError as error:
-        told.add(*(_placed(each, locate) for each in error.problems))
+        told.add(*(_placed(each, spec, locate) for each in error.problems))
         told.known = {(each.path, each.message) for each in error.problems}
         _tell_of_changes(plan, told, locate)
     else:
@@ -81,7 +82,7 @@ class _Told:
         """Adds what is wrong with a variant, and not with the base too; of what all have in the same way, the first."""
         if isinstance(error, SpecError):
             own = [each for each in error.problems if (each.path, each.message) not in self.known]
-            shared = own if change.path == "tune" else [each for each in own if each.path == "by"]
+            shared = own if change.path in ("grid", "tune") else [each for each in own if each.path == "by"]
             self.known |= {(each.path, each.message) for each in shared}
             error = SpecError(own)
         self.add(*_of_variant(change, error, locate))
@@ -109,7 +110,11 @@ def _tell_of_changes(plan: Plan, told: _Told, locate: Locate) -> None:
 def _with_variants(plan: Plan, told: _Told, locate: Locate, *, force: bool) -> Plan:
     """The plan with those variants in which nothing is wrong."""
     found, same = [plan.base], list[tuple[str, str]]()
-    for change in _changes(plan.spec, told, locate):
+    changed = _changes(plan.spec, told, locate)
+    for i, change in enumerate(changed):
+        if len(told.problems) > _MOST_MISTAKES:
+            told.add(Problem("variants", f"{len(changed) - i:,} further variants are not looked at"))
+            break
         try:
             variant = _variant(plan, change)
             _check_machine(variant.run)
@@ -166,13 +171,13 @@ def _check_machine(run: RunSpec) -> None:
         raise SpecError([Problem("training.num_nodes", why)])
 
 
-def _placed(problem: Problem, locate: Locate) -> Problem:
+def _placed(problem: Problem, spec: AblationSpec, locate: Locate) -> Problem:
     """A problem of the base with where the ablation's file sets its key, if it is that which does."""
     if problem.path in AblationSpec.model_fields:
         return replace(problem, where=locate(problem.path))
-    place = locate(f"overrides.{problem.path}")
-    is_ours = problem.where.startswith(OVERRIDE) and place != locate("overrides")
-    return replace(problem, where=place) if is_ours else problem
+    told_of = problem.where or problem.message  # whose override is none at all has no place of its own
+    keys = [key for key in spec.overrides if told_of.startswith(f"{OVERRIDE}'{key}=")]
+    return replace(problem, where=locate(f"overrides.{keys[0]}")) if keys else problem
 
 
 def _variant(plan: Plan, change: Change) -> Variant:
@@ -209,7 +214,7 @@ def _of_mapping(change: Change, path: str) -> str:
     """What to write instead of a mapping that has put itself in the place of a whole part, where that was not meant."""
     for word in change.overrides:
         key, _, value = word.partition("=")
-        given = json.loads(value)
+        given = read_value(value, word)
         if (
             isinstance(given, dict)
             and not {"type", "like"} & given.keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ BASE = "base"
 SEED = "training.seed"
 """The key that each of the seeds sets."""
 _LONGEST_NAME = 120
+_MOST = 10_000
+"""Variants of an ablation, and settings that are tried for each."""
 _VARYING = ("variants", "factors", "grid")
 
 
@@ -102,6 +105,11 @@ class AblationSpec(Spec):
         for path, keys in changed.items():
             if SEED in keys:
                 yield f"{path}.{SEED}", "every variant is trained with each of `seeds`; give them there"
+        counts = {name: math.prod(map(len, getattr(self, name).values())) for name in ("grid", "tune")}
+        counts["factors"] = sum(map(len, self.factors.values()))
+        for name, count in counts.items():
+            if count > _MOST:
+                yield name, f"{count:,} combinations; at most {_MOST:,}"
         if self.match in ("parameters", "flops") and self.by is None:
             yield (
                 "match",
@@ -243,8 +251,19 @@ def combinations(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]
 
 
 def override_words(keys: Mapping[str, Any]) -> tuple[str, ...]:
-    """Dotted keys and values as KEY=VALUE; JSON is YAML."""
-    return tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in keys.items())
+    """Dotted keys and values as KEY=VALUE."""
+    return tuple(f"{key}={_flow(value)}" for key, value in keys.items())
+
+
+def _flow(value: Any) -> str:
+    """A value on one line as JSON, which is YAML, but for numbers that JSON has not."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)}: {_flow(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _named(keys: Mapping[str, Any]) -> str:
