@@ -6,7 +6,7 @@ from registry.keys import dotted_keys, suggest_key
 from registry.kind import Entry, Kind, kinds, made_kinds
 from registry.parsing import dump, parse
 from registry.plugins import Plugin, PluginError, load_plugin, loaded_plugins
-from registry.problems import Problem, SpecError, suggest
+from registry.problems import Problem, SpecError, clip, suggest
 from registry.schema import json_schema, partial, resolve
 from registry.spec import Spec, Within
 from registry.walk import Place, check, inner, walk
@@ -23,6 +23,7 @@ __all__ = [
     "SpecError",
     "Within",
     "check",
+    "clip",
     "describe",
     "describe_fields",
     "describe_spec",

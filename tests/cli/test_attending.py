@@ -67,6 +67,8 @@ def test_a_map_is_cut_to_the_terminal_and_says_so() -> None:
     cut, whole = "Cut to fit here: -o FILE.html draws the whole", "Donaudampfschifffahrtsgesellschaft 30%"
     assert cut in maps_text(found, found.maps, columns=63, n_queries=None)
     assert cut in maps_text(found, found.maps, columns=1000, n_queries=2)
+    text = maps_text(replace(found, given="wort " * 300), found.maps, columns=40, n_queries=3)
+    assert text.splitlines()[0] == ("wort " * 24)[:-1] + "…"  # three lines
     text = maps_text(found, found.maps, columns=1000, n_queries=3)
     assert (cut in text, whole in text) == (False, True)
 
@@ -112,6 +114,7 @@ def test_a_file_is_written_by_its_ending(
         ((), 2, "a sentence is needed: zoo attend "),
         (("generation.beam_size=1",), 2, "a sentence is needed"),
         (("",), 3, "'': there is no word in it"),
+        (("\udcff" * 90,), 3, "'... (90 characters): "),
         (("x", "--layers", "3,1"), 2, "layers: no layers 3, 1: encoder has 0 alone, decoder has 0 alone"),
         (("x", "--heads", "9"), 2, "heads: no head 9: there are heads 0 to "),
         (

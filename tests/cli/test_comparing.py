@@ -229,6 +229,14 @@ def test_bench_measures_and_tells_how_time_grows(zoo):
     assert zoo(*words, "--length", "5", "--precision", "fp8").exit_code == 2
 
 
+def test_batches_that_no_memory_holds_are_told_as_too_large(zoo):
+    words = ("bench", "char_gpt", "--scale", "tiny", "--length", "8", "--repeats", "1", "--device", "cpu")
+    result = zoo(*words, "--batch", "9999999999999")
+    assert result.exit_code == 2
+    told = "out of memory on cpu with batches of 9,999,999,999,999 sequences of up to 8 tokens; take a smaller --batch"
+    assert result.stderr.startswith(told)
+
+
 def test_table_1_is_told_by_formula_and_measured(zoo):
     lines = zoo("cost", "--table1", "--length", "128,1024").stdout.splitlines()
     rows = [line.split()[-4:] for line in lines if line.startswith("Recurrent")]

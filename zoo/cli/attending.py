@@ -80,7 +80,7 @@ def attend(
         from zoo.analysis.attention_files import write_maps
 
         write_maps(found, output)
-        print(f"{head_text(found)}\n{output}")
+        print(f"{head_text(found, outcome=found.outcome)}\n{output}")
     if found.unconfirmed:
         print(found.checked, file=sys.stderr)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from unicodedata import combining, east_asian_width
 
@@ -13,6 +14,8 @@ N_KEYS = 3
 """Keys that are named beside a query."""
 _BESIDE_WORDS = len("  ") + N_KEYS * len("   100%")
 """Columns of a line that are no word's."""
+_N_LINES = 3
+"""That a sentence and what is written for it take at most."""
 _ENDLESS = 1_000_000
 _LEAST = 0.05
 """Weights below are left out, unless nothing else is there."""
@@ -26,7 +29,8 @@ def maps_text(
     A map's lines have at most so many columns, and it has at most so many queries, None for all; what is left out of
     them is said.
     """
-    parts, is_cut = [head_text(found)], False
+    outcome = _cut(found.outcome, _N_LINES * columns)
+    parts, is_cut = [head_text(found, outcome=outcome)], outcome != found.outcome
     for each in maps:
         lines = map_lines(each, columns=columns, n_queries=n_queries)
         is_cut |= lines != map_lines(each, columns=_ENDLESS, n_queries=None)
@@ -43,9 +47,9 @@ def maps_text(
     return "\n\n".join(parts)
 
 
-def head_text(found: AttentionMaps) -> str:
-    """What was read and written, whether the weights are the model's, and what has none."""
-    lines = [found.outcome]
+def head_text(found: AttentionMaps, *, outcome: str) -> str:
+    """What was read and written, in the words of outcome, whether the weights are the model's, and what has none."""
+    lines = [outcome]
     if found.altered:
         lines.append(found.altered)
     if not found.unconfirmed:
@@ -91,9 +95,8 @@ def _cut(word: str, widest: int) -> str:
     """A word in so many columns of a terminal, which may be its beginning."""
     if _n_columns(word) <= widest:
         return word
-    while word and _n_columns(word) > widest - 1:
-        word = word[:-1]
-    return f"{word}…"
+    kept = bisect_right(range(len(word)), widest - 1, key=lambda n: _n_columns(word[: n + 1]))
+    return f"{word[:kept]}…"
 
 
 def _n_columns(text: str) -> int:

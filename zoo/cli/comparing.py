@@ -144,16 +144,26 @@ def bench(
     from zoo.analysis.table_1 import table_1_models
     from zoo.cli.cost_text import bench_text
     from zoo.run.using import device_named
+    from zoo.training.memory import is_out_of_memory
 
     models: dict[str, Spec] = table_1_models() if table1 else dict(specs(words or [], scale, plugin))
-    found = measure(
-        models,
-        lengths=lengths,
-        batch=batch,
-        repeats=repeats,
-        device=(where := str(device_named(device))),
-        precision=precision,  # type: ignore[arg-type]
-    )
+    where = str(device_named(device))
+    try:
+        found = measure(
+            models,
+            lengths=lengths,
+            batch=batch,
+            repeats=repeats,
+            device=where,
+            precision=precision,  # type: ignore[arg-type]
+        )
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        what = f"batches of {amount(batch, 'sequence')} of up to {amount(max(lengths), 'token')}"
+        raise usage_error(
+            f"out of memory on {where} with {what}; take a smaller --batch or --length"
+        ) from None
     if output is not None:
         from zoo.analysis.growth import time_chart
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from registry import Problem, SpecError
+from registry import Problem, SpecError, clip
 from zoo.analysis.attention import attentions_in
 from zoo.analysis.attention_maps import AttentionMaps, map_of
 from zoo.data.tokenizer import Tokenizer
@@ -110,7 +110,7 @@ def _asked(trained: TrainedRun, given: str | Path | Row) -> Batch:
         row = Refusal("there is no word in it")
     (example,) = [row] if isinstance(row, Refusal) else task.read([row], trained.model)
     if isinstance(example, Refusal):
-        raise DataError(f"{_told(given)!r}: {example.why}")
+        raise DataError(f"{clip(_told(given))}: {example.why}")
     if task.varies:
         example = task.vary(example, random_of(0, 0, 0), is_training=False)
     return task.collate([example]).to(trained.device)
