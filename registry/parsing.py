@@ -163,7 +163,8 @@ def _explain(
         if isinstance(cause, PluginError):
             raise cause
     # A default made from other fields is not made where one of those is wrong: no mistake of its own.
-    own = [error for error in errors if error["type"] != "default_factory_not_called"]
+    # Nor is a list too short from which only its wrong items are missing.
+    own = [error for error in errors if error["type"] != "default_factory_not_called" and not _is_long(error)]
     mistakes = [_mistake(error, _place(error, data), readers) for error in own[:_MOST_MISTAKES]]
     settled = _settle(mistakes, 0)
     # A validator may copy one part of the data to another, mistakes and all: tell them where they were made.
@@ -174,6 +175,13 @@ def _explain(
     if len(own) > _MOST_MISTAKES:
         problems.append(Problem(path, f"{len(own) - _MOST_MISTAKES} further mistakes are not listed"))
     return problems
+
+
+def _is_long(error: ErrorDetails) -> bool:
+    """Whether a list that is said to be too short has as many items as it must, some of which are wrong."""
+    given = error["input"]
+    is_list = error["type"] == "too_short" and isinstance(given, list | tuple)
+    return is_list and len(given) >= error.get("ctx", {}).get("min_length", 0)
 
 
 def _essence(mistake: _Mistake) -> tuple[tuple[str, ...], str, str]:

@@ -244,6 +244,14 @@ def test_a_long_name_has_a_folder_of_its_own() -> None:
     assert len(long) < 100
 
 
+def test_a_list_of_one_wrong_item_is_not_told_to_be_too_short() -> None:
+    with pytest.raises(SpecError) as caught:
+        make_plan(read(small(seeds=[10**11])))
+    assert str(caught.value) == f"seeds.0: must be at most 4294967295, got {10**11}"
+    with pytest.raises(SpecError, match=r"seeds: must be a list of at least 1, got \[\]"):
+        make_plan(read(small(seeds=[])))
+
+
 @pytest.mark.parametrize("seeds", [0, -2, "abc", 2.5, True, 10**11])
 def test_what_is_no_number_of_seeds_says_what_would_be(seeds: Any) -> None:
     with pytest.raises(SpecError, match="seeds: must be how many seeds, from 1 to 1000, or a list of seeds"):

@@ -44,9 +44,15 @@ def test_every_mistake_is_told_at_once_with_exit_code_2(zoo: Zoo, file: Path, tm
     [
         (("nowhere.yaml",), "nowhere.yaml: cannot be read (No such file or directory)"),
         ((), "Missing argument"),
+        (("",), "one FILE is needed, and its name is empty"),
+        (
+            ("heads.yaml", "--dry-run", "--engine-option", "x"),
+            "--engine-option x: an option is written KEY=VALUE",
+        ),
         (("a.yaml", "b.yaml"), "one FILE is needed, and 2 are given: a.yaml, b.yaml"),
     ],
 )
+@pytest.mark.usefixtures("file")
 def test_a_file_that_is_none_is_told(zoo: Zoo, words: tuple[str, ...], said: str) -> None:
     result = zoo("ablate", *words)
     assert result.exit_code == 2

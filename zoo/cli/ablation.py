@@ -66,6 +66,7 @@ def ablate(
     from zoo.ablation.engines import check_engine
     from zoo.ablation.telling import plan_text, results_text
 
+    options = _options(option or [])
     if dry_run:
         check_engine(engine)
         print(plan_text(ablating.plan_ablation(document, *overrides, plugins=plugin or (), force=force)))
@@ -78,7 +79,7 @@ def ablate(
         plugins=plugin or (),
         jobs=jobs,
         engine=engine,
-        options=_options(option or []),
+        options=options,
         force=force,
         planned=teller.planned,
         report=teller.report,

@@ -110,6 +110,8 @@ def one(sources: Sequence[str], what: str) -> str:
     if len(sources) != 1:
         given = f"{len(sources)} are given: {', '.join(sources)}" if sources else "none is given"
         raise usage_error(f"one {what} is needed, and {given} (an override reads KEY=VALUE)")
+    if not sources[0].strip():
+        raise usage_error(f"one {what} is needed, and its name is empty")
     return sources[0]
 
 
