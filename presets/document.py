@@ -261,7 +261,7 @@ def _find(source: str | Path, folder: Path) -> tuple[Path | Traversable, str, st
         return resources.files("presets") / f"{text}.yaml", text, f"presets/{text}.yaml"
     absent = "no preset has this name, and there is no such file or run folder"
     missing = PresetError(f"{short(text)}: {absent}; {guess(text, known)}")
-    if not text.isprintable() or len(text) > 4096:
+    if not text.strip() or not text.isprintable() or len(text) > 4096:
         raise missing
     path = folder / text
     try:

@@ -104,3 +104,10 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         Journal(tmp_path / "none", start=0, step=0)
     with pytest.raises(RunError, match=r"metrics\.jsonl: cannot be read"):
         read(tmp_path / "none")
+
+
+@pytest.mark.parametrize("line", ["not json", "[1]", "3"])
+def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1}}\n{line}\n{{"step": 2}}\n')
+    with pytest.raises(RunError, match=r"metrics\.jsonl:2: damaged: "):
+        read(tmp_path)

@@ -16,13 +16,14 @@ Value = str | int | float | None
 def read(folder: Path) -> list[dict[str, Value]]:
     """The records of a run, in order; a last line that a kill cut short is left out.
 
-    Raises: RunError when there is no metrics.jsonl, or another line of it is no JSON.
+    Raises: RunError when there is no metrics.jsonl, or another line of it is no record.
     """
     path = folder / METRICS_FILE
     try:
-        return [json.loads(line) for line in _whole_lines(path)]
+        lines = _whole_lines(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
+    return [_record(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
 
 
 def seconds_trained(folder: Path) -> float:
@@ -32,6 +33,16 @@ def seconds_trained(folder: Path) -> float:
         return float(json.loads(lines[-1])["seconds"]) if lines else 0.0
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0
+
+
+def _record(line: str, where: str) -> dict[str, Value]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise RunError(f"{where}: damaged: {error}") from error
+    if not isinstance(record, dict):
+        raise RunError(f"{where}: damaged: it holds no mapping")
+    return record
 
 
 def _whole_lines(path: Path) -> list[str]:
