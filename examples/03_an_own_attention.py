@@ -1,7 +1,6 @@
 """An attention of one's own: cosine similarity instead of dot products, registered beside the others.
 
-As a file for the command line: `zoo train quickstart --plugin examples/03_an_own_attention.py
-model.encoder.layer.self_attention.type=cosine`.
+On the command line: `zoo train quickstart --plugin THIS_FILE model.encoder.layer.self_attention.type=cosine`.
 """
 
 from typing import Literal
@@ -55,8 +54,9 @@ class CosineAttention(nn.Module):
 
 
 if __name__ == "__main__":
-    part = part_of(ATTENTION, CosineAttentionSpec(n_heads=3))
-    for found in findings({"cosine": part}):  # the laws every component must keep; `zoo conform` prints them
-        print("holds:" if found.result == "passed" else f"{found.result}:", found.law)
+    for found in findings(
+        {"cosine": part_of(ATTENTION, CosineAttentionSpec(n_heads=3))}
+    ):  # as `zoo conform` does
+        print(f"{found.result}: {found.law}")
     run = zoo.load("quickstart", "model.encoder.layer.self_attention.type=cosine")
     print(f"{sum(p.numel() for p in zoo.build(run.model).parameters()):,} parameters with cosine attention")

@@ -10,7 +10,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = {
     "01_assemble_a_model.py": ([], ["logits [2, 5, 100]", "did you mean 'rms_norm'?"]),
     "02_train_and_translate.py": (["3"], ["BLEU", "checkpoints"]),
-    "03_an_own_attention.py": ([], ["holds: cached_equals_full", "parameters with cosine attention"]),
+    "03_an_own_attention.py": ([], ["passed: cached_equals_full", "parameters with cosine attention"]),
     "04_three_architectures.py": ([], ["decoder_only, next letter", "composed"]),
     "05_three_crossings.py": ([], ["bert_as_decoder: decoder_only", "it writes: 24 25 26 27 28"]),
     "06_own_trainer.py": (["2"], ["steps in 2 epochs", "test BLEU", "row 0:", "and on from epoch="]),
