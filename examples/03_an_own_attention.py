@@ -11,8 +11,7 @@ from torch import nn
 
 import zoo
 from registry import Spec
-from zoo.conformance import findings
-from zoo.conformance.laws import part_of
+from zoo.conformance import findings, part_of
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache
 from zoo.kinds import ATTENTION
@@ -54,9 +53,8 @@ class CosineAttention(nn.Module):
 
 
 if __name__ == "__main__":
-    for found in findings(
-        {"cosine": part_of(ATTENTION, CosineAttentionSpec(n_heads=3))}
-    ):  # as `zoo conform` does
+    part = part_of(ATTENTION, CosineAttentionSpec(n_heads=3))
+    for found in findings({"cosine": part}):  # the laws, as `zoo conform` prints them
         print(f"{found.result}: {found.law}")
     run = zoo.load("quickstart", "model.encoder.layer.self_attention.type=cosine")
     print(f"{sum(p.numel() for p in zoo.build(run.model).parameters()):,} parameters with cosine attention")

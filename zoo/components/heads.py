@@ -182,10 +182,12 @@ class Heads(nn.Module):
         """
         if isinstance(cache, MemoryCache) and cache.keys is not None and cache.values is not None:
             return self.norm_queries(split(self.query(query), self.n_heads)), cache.keys, cache.values
-        if memory is None:
-            q, k, v = linears(query, self.query, self.key, self.value)
-        else:
+        if memory is not None:
             q, (k, v) = self.query(query), linears(memory, self.key, self.value)
+        elif position is None or type(position).rotate is Position.rotate:
+            q, k, v = linears(query, self.query, self.key, self.value)
+        else:  # turned, q and k are others: values in their memory would keep it to the backward pass
+            (q, k), v = linears(query, self.query, self.key), self.value(query)
         q, k = self.norm_queries(split(q, self.n_heads)), self.norm_keys(split(k, self.n_kv_heads))
         v = split(v, self.n_kv_heads)
         if position is not None:
