@@ -135,6 +135,43 @@ def test_what_differs_is_marked(override, marked):
     assert not [part for part in outline(after, "same", other=after).parts() if part.is_marked]
 
 
+def test_what_is_in_a_part_of_a_part_is_said():
+    (stack,) = outline(model_of("mixtral_8x7b"), "mixtral").stacks
+    experts = stack.groups[0].forms[0].sublayers[1][0]
+    assert experts.details[:4] == ("n_experts 8", "top_k 2", "expert glu", "expert.d_ff 14,336")
+    (stack,) = outline(model_of("gemma2_2b"), "gemma").stacks
+    assert "soft_cap 50" in stack.groups[0].forms[1].sublayers[0][0].details
+
+
+def test_a_layout_that_differs_is_a_broad_frame():
+    before, after = model_of("char_gpt"), model_of("char_gpt", "model.decoder.layer.layout=sandwich")
+    frames = [
+        shape.is_marked
+        for shape in architecture_drawing([outline(after, "after", other=before)]).shapes
+        if isinstance(shape, Box) and shape.variant is None
+    ]
+    assert frames == [True]
+
+
+def test_what_differs_in_no_part_is_named():
+    before, after = model_of("char_gpt"), model_of("char_gpt", "model.decoder.layer.dropout=0.5")
+    found = outline(after, "after", other=before)
+    assert found.undrawn == ("decoder.layer.dropout", "decoder.input_dropout")
+    said = [shape.text for shape in architecture_drawing([found]).shapes if isinstance(shape, Words)]
+    assert any(text.startswith("not drawn, but different: decoder") for text in said)
+    assert outline(after, "same", other=after).undrawn == ()
+
+
+def test_an_attention_that_says_nothing_of_positions_is_not_said_to_read_any(monkeypatch):
+    model = model_of("char_gpt", "model.position=rotary")
+    attention = type(model.decoder.layer.self_attention)
+    assert "rotary positions" in outline(model, "before").stacks[0].groups[0].forms[0].sublayers[0][0].details
+    monkeypatch.setattr(attention, "reads", None)
+    assert (
+        "rotary positions" not in outline(model, "after").stacks[0].groups[0].forms[0].sublayers[0][0].details
+    )
+
+
 def test_positions_that_an_attention_reads_by_a_method_of_their_own_are_said_of_it():
     (stack,) = outline(model_of("deberta_v3_base"), "deberta").stacks
     assert "relative_embeddings positions" in stack.groups[0].forms[0].sublayers[0][0].details

@@ -46,6 +46,11 @@ def test_what_differs_is_starred_in_both_and_drawn_broad(zoo, tmp_path):
     assert [each.get("stroke-width") for each in boxes].count("3") == 2
 
 
+def test_what_differs_and_is_not_drawn_is_named(zoo):
+    listed = zoo("draw", "gpt2", "model.decoder.layer.dropout=0.5", "--scale", "tiny").stdout
+    assert listed.count("  not drawn, but different: decoder.layer.dropout, decoder.input_dropout") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -222,3 +222,20 @@ def test_every_law_says_itself_in_a_sentence_and_has_a_name_of_its_own(kind):
     names = [law.name for law in LAWS[kind]]
     assert len(set(names)) == len(names)
     assert [law.name for law in LAWS[kind] if not law.text.endswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("wiring", "message"),
+    [
+        ("fork", "is no tuple of steps"),
+        (("norm", "add", "sublayr"), "passes a sublayer 0 times"),
+        (("fork", "sublayer", "norm"), "has 1 forks before its sublayer and 0 sums behind it"),
+        (("norm", "sublayer", "add"), "has 0 forks before its sublayer and 1 sums behind it"),
+        (("fork", "add", "sublayer", "add"), "adds before it forks"),
+    ],
+)
+def test_a_wiring_that_leads_nowhere_is_caught(monkeypatch, wiring, message):
+    spec = parse(LAYOUT.entry("pre_norm").spec, {"type": "pre_norm"})
+    assert verdict("its_wiring_leads_through_a_layer", LAYOUT, spec) == ""
+    monkeypatch.setattr(type(spec), "wiring", wiring)
+    assert message in verdict("its_wiring_leads_through_a_layer", LAYOUT, spec)

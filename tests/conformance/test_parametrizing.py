@@ -39,6 +39,24 @@ def test_laws_of_a_spec_and_of_a_plain_module(law):
     law()
 
 
+class OfTheBatch(nn.Module):
+    """Batch normalisation: in evaluation each row by itself, in training not."""
+
+    def __init__(self, d_model):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(d_model)
+
+    def forward(self, x):
+        return self.norm(x.transpose(1, 2)).transpose(1, 2)
+
+
+def test_a_norm_over_the_batch_is_found_in_training():
+    found = {each.law: each for each in findings({"batch_norm": plain_part("norm", OfTheBatch)})}
+    broken = found["a_row_alone_equals_the_row_in_a_batch"]
+    assert broken.result == "failed"
+    assert "in training" in str(broken)
+
+
 def ids(parts, **given):
     @parametrize_with_laws(parts, **given)
     def marked(law):

@@ -30,7 +30,7 @@ _BOX, _GAP, _LINE = 196.0, 16.0, 15.0
 _SIDE = 46.0  # beside a box, for the residual's path on the right and the memory's on the left
 _MARGIN = 22.0
 _SUM = 8.0  # the radius of a sum's circle
-_MOST_DETAILS = 4
+_MOST_DETAILS = 6
 
 
 def architecture_drawing(outlines: Sequence[Outline]) -> Drawing:
@@ -64,14 +64,19 @@ class _Model:
         self._head(outline.head, columns[-1], y)
         self.width = left
         top = y + 2 * _GAP + _box_height(outline.head) + 2 * _GAP
+        if outline.undrawn:
+            said = cut(f"not drawn, but different: {', '.join(outline.undrawn)}", left)
+            self.shapes.append(Words((left / 2, top), said, "label", "middle"))
+            top += _LINE + 4
         size = f"d_model {outline.d_model:,}, {short(outline.n_parameters)} parameters"
         self.shapes.append(Words((left / 2, top), size, "label", "middle"))
         if outline.is_marked:
             half = text_width(size) / 2
             self.shapes.append(Path(((left / 2 - half, top - 11), (left / 2 + half, top - 11)), "zero"))
-        self.height = top + _LINE + 4
-        title = cut(outline.title, left, is_bold=True)
-        self.shapes.append(Words((left / 2, self.height), title, "name", "middle"))
+        lines = _wrapped(outline.title, left)
+        self.height = top + (_LINE + 4) * len(lines)
+        for i, line in enumerate(lines):
+            self.shapes.append(Words((left / 2, self.height - i * (_LINE + 4)), line, "name", "middle"))
 
     def _head(self, head: Part, last: _Column, y: float) -> None:
         x, height = last.center, _box_height(head)
@@ -148,7 +153,7 @@ class _Column:
             for part, norm in form.sublayers:
                 self._sublayer(form.wiring, part, norm)
         self._on(_GAP / 2)
-        self._frame(start, self.top, _times(repeat))
+        self._frame(start, self.top, _times(repeat), is_marked=form.layout.is_marked)
 
     def _sublayer(self, wiring: Sequence[str], part: Part, norm: Part) -> None:
         fork, sign = self.top, ""
@@ -186,11 +191,9 @@ class _Column:
             tops.append((self.center, self.top))
         self.shapes.append(Path(((x, split), (x, split + _GAP / 2)), "thin"))
         self.center, self.top = x, max(y for _, y in tops)
-        meet = self.top + _GAP
+        below, meet = self.top + _GAP / 2, self.top + _GAP
         for side, y in tops:
-            self.shapes.append(
-                Arrow(((side, y), (side, meet + _SUM), (x + (_SUM if side > x else -_SUM), meet + _SUM)))
-            )
+            self.shapes.append(Arrow(((side, y), (side, below), (x, below), (x, meet))))
         self._sum(fork, "", enters=False)
 
     def _on(self, height: float) -> None:
@@ -219,7 +222,7 @@ class _Column:
         self.shapes.append(Words((end - 4, y), text, "label", "end"))
         self.shapes.append(Arrow(((end, y), (self.center - _SUM, y))))
         if part.is_marked:
-            self.shapes.append(Path(((end - 4 - text_width(text), y + 10), (end - 4, y + 10)), "zero"))
+            self.shapes.append(Path(((end - 4 - text_width(text), y - 11), (end - 4, y - 11)), "zero"))
         self.top = y + _SUM
 
     def _sum(self, fork: float, sign: str, *, enters: bool = True) -> None:
@@ -255,9 +258,11 @@ class _Column:
     def _words(self, y: float, text: str) -> None:
         self.shapes.append(Words((self.center, y), text, "label", "middle"))
 
-    def _frame(self, start: float, end: float, count: str, inset: float = 0.0) -> None:
+    def _frame(
+        self, start: float, end: float, count: str, inset: float = 0.0, *, is_marked: bool = False
+    ) -> None:
         half = self.n_wide * (_BOX + 10) / 2 - 5 + _SIDE - 12 - inset
-        self.shapes.append(Box((self.center - half, end), 2 * half, end - start))
+        self.shapes.append(Box((self.center - half, end), 2 * half, end - start, is_marked=is_marked))
         if count:
             at = (self.center - half - 6, (start + end) / 2)
             self.shapes.append(Words(at, count, "name", "end"))
@@ -265,6 +270,18 @@ class _Column:
                 self.shapes.append(
                     Path(((at[0] - text_width(count), at[1] - 11), (at[0], at[1] - 11)), "zero")
                 )
+
+
+def _wrapped(text: str, width: float) -> list[str]:
+    """A title in lines of that width, broken between words."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(longer, is_bold=True) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return [cut(line, width, is_bold=True) for line in lines]
 
 
 def _times(repeat: int) -> str:

@@ -15,8 +15,10 @@ from zoo.components.heads import has_hook
 
 Role = Literal["embedding", "position", "norm", "mixing", "memory", "ffn", "head"]
 """What a part is for; memory: it reads the encoder's output."""
-_SHOWN = ("n_heads", "d_ff", "vocab_size", "radius", "n_experts", "kernel_size", "activation", "tied")
+_SHOWN = ("n_heads", "d_ff", "vocab_size", "radius", "n_experts", "top_k", "expert", "activation", "tied")
 """Told even where they are what they are by default."""
+_UNTOLD = ("type", "ids", "dropout", "output_dropout", "eps", "max_len")
+"""No matter of architecture, or too small for a picture."""
 _CALLED = {"self_attention": "self-attention", "cross_attention": "cross-attention"}
 
 
@@ -79,6 +81,8 @@ class Outline:
     head: Part
     is_marked: bool = False
     """Whether d_model differs."""
+    undrawn: tuple[str, ...] = ()
+    """The keys that differ, but are of no part that is shown."""
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
@@ -125,9 +129,12 @@ class _Outliner:
             for name, slot in zip(_stacks(model), slots.items(), strict=True)
         )
         head = self._part("head", model.head, "head")
-        return Outline(
-            title, model.d_model, n_parameters(model), stacks, head, is_marked="d_model" in self._changed
+        found = Outline(title, model.d_model, n_parameters(model), stacks, head, "d_model" in self._changed)
+        shown = (
+            {part.path for part in found.parts()} | {f"{each.name}.n_layers" for each in stacks} | {"d_model"}
         )
+        undrawn = [path for path in self._changed if not any(_meets(path, each) for each in shown)]
+        return replace(found, undrawn=tuple(undrawn))
 
     def _stack(self, name: str, stack: StackSpec, slot: tuple[str, Spec]) -> StackOutline:
         place, is_causal = f"{name}.position" if stack.position else "position", name == "decoder"
@@ -178,7 +185,7 @@ class _Outliner:
                 part = replace(
                     part, details=(f"causal {said}" if is_mixing and is_causal else said, *part.details)
                 )
-            if is_mixing and own.type != "none" and reads(spec, own):
+            if is_mixing and getattr(spec, "reads", None) and reads(spec, own):
                 is_marked = part.is_marked or self._differs(at)
                 part = replace(part, details=(*part.details, f"{own.type} positions"), is_marked=is_marked)
             norm_at = f"{path}.attention_norm" if norm is layer.attention_norm else f"{path}.norm"
@@ -190,10 +197,12 @@ class _Outliner:
         return Part(path, str(spec.type), role, details(spec), self._differs(path))
 
     def _differs(self, path: str) -> bool:
-        return any(
-            each == path or each.startswith(f"{path}.") or path.startswith(f"{each}.")
-            for each in self._changed
-        )
+        return any(_meets(each, path) for each in self._changed)
+
+
+def _meets(one: str, other: str) -> bool:
+    """Whether two dotted paths are one, or one leads into the other."""
+    return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
 
 
 def details(spec: Spec) -> tuple[str, ...]:
@@ -201,18 +210,21 @@ def details(spec: Spec) -> tuple[str, ...]:
     found = []
     for name, field in type(spec).model_fields.items():
         value = getattr(spec, name)
-        if name in ("type", "ids") or value is None or isinstance(value, dict | float):
-            continue
-        if isinstance(value, Spec):
-            value = getattr(value, "type", None)
         default = None if field.is_required() else field.default
-        if value is None or (value == default and name not in _SHOWN):
+        if name in _UNTOLD or value is None or (value == default and name not in _SHOWN):
             continue
-        found.append((name not in _SHOWN, f"{name} {_said(value)}"))
+        rank = name not in _SHOWN
+        if isinstance(value, Spec):
+            found.append((rank, f"{name} {getattr(value, 'type', '')}"))
+            found += [(rank, f"{name}.{each}") for each in details(value)]
+        elif not isinstance(value, dict):
+            found.append((rank, f"{name} {_said(value)}"))
     return tuple(text for _, text in sorted(found, key=lambda each: each[0]))
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

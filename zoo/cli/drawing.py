@@ -58,6 +58,8 @@ def _lines(outline: Outline) -> Iterator[str]:
     """From the output down, as a batch leaves it; what differs has a star."""
     star = " *" if outline.is_marked else ""
     yield f"{outline.title}: d_model {outline.d_model:,}{star}, {outline.n_parameters:,} parameters"
+    if outline.undrawn:
+        yield f"  not drawn, but different: {', '.join(outline.undrawn)}"
     yield _line("head", outline.head, 1)
     for stack in reversed(outline.stacks):
         yield from _of_stack(stack)

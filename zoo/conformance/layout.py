@@ -44,4 +44,29 @@ def each_sublayer_runs_once_and_in_order(part: Part) -> None:
     require(calls == [0, 1, 2], f"sublayers ran as {calls}")
 
 
-LAWS = (*MODULE_LAWS, ROWS, ONE_PLACE, Law(each_sublayer_runs_once_and_in_order), *DESCRIBED_LAWS, COST)
+def its_wiring_leads_through_a_layer(part: Part) -> None:
+    """A wiring that its spec says passes the sublayer once, and has as many sums behind it as forks before it."""
+    wiring = getattr(part.spec, "wiring", ())
+    require(isinstance(wiring, tuple), f"the wiring {wiring!r} is no tuple of steps")
+    if not wiring:
+        return
+    require(wiring.count("sublayer") == 1, f"{wiring} passes a sublayer {wiring.count('sublayer')} times")
+    at = wiring.index("sublayer")
+    forks, sums = [[step.split()[0] for step in half] for half in (wiring[:at], wiring[at:])]
+    n_forks, n_sums = forks.count("fork"), sums.count("add")
+    require(
+        n_forks == n_sums <= 1,
+        f"{wiring} has {n_forks} forks before its sublayer and {n_sums} sums behind it",
+    )
+    require("add" not in forks and "fork" not in sums, f"{wiring} adds before it forks")
+
+
+LAWS = (
+    *MODULE_LAWS,
+    ROWS,
+    ONE_PLACE,
+    Law(each_sublayer_runs_once_and_in_order),
+    Law(its_wiring_leads_through_a_layer, ("spec",)),
+    *DESCRIBED_LAWS,
+    COST,
+)

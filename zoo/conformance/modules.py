@@ -70,10 +70,14 @@ def evaluation_is_deterministic(part: Part) -> None:
 
 
 def a_row_alone_equals_the_row_in_a_batch(part: Part) -> None:
-    """Rows of a batch have no influence on each other."""
+    """Rows of a batch have no influence on each other, nor in training, where nothing is drawn at random."""
     seeded()
     module, given = randomised(part.make()), part.data()
     same(part.run(module, given[1:]), part.run(module, given)[1:], "a row alone and in a batch")
+    module.train()
+    whole, again = part.run(module, given), part.run(module, given)
+    if torch.equal(whole, again):
+        same(part.run(module, given[1:]), whole[1:], "in training, a row alone and in a batch")
 
 
 def one_row_of_one_place_is_enough(part: Part) -> None:

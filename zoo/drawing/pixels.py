@@ -105,7 +105,9 @@ def _box(axes: Any, box: Box) -> Any:
     from matplotlib import patches
 
     look: Any = {"fc": "none", "ec": MUTED, "lw": _SIZE, "ls": (0, (4, 3))}
-    if box.variant is not None:
+    if box.variant is None and box.is_marked:
+        look = {"fc": "none", "ec": INK, "lw": 3 * _SIZE}
+    elif box.variant is not None:
         ink = colour(box.variant)
         look = {"fc": (*_rgb(ink), 0.13), "ec": ink, "lw": (3 if box.is_marked else 1) * _SIZE}
     shape = patches.FancyBboxPatch(

@@ -148,7 +148,12 @@ def _box(box: Box) -> str:
     x, y = box.at
     size = f'x="{_n(x)}" y="{_n(y)}" width="{_n(box.width)}" height="{_n(box.height)}" rx="5"'
     if box.variant is None:
-        return f'<rect class="frame" {size} fill="none" stroke="{MUTED}" stroke-dasharray="4 3"/>'
+        look = (
+            f'stroke="{INK}" stroke-width="3"'
+            if box.is_marked
+            else f'stroke="{MUTED}" stroke-dasharray="4 3"'
+        )
+        return f'<rect class="frame" {size} fill="none" {look}/>'
     ink, width = colour(box.variant), 3 if box.is_marked else 1
     return (
         f'<rect class="box" {size} fill="{ink}" fill-opacity="0.13" stroke="{ink}" stroke-width="{width}"/>'

@@ -198,6 +198,8 @@ def _mismatches(
     ]
     if missing:
         text = f"{where}: missing for a model of this config: {some(missing)}"
+        if missing == ["lm_head.weight"]:
+            text = f"{text}, a matrix for the output that models of this config have beside that of the embedding"
         problems.append(f"{text}; if the tensors are of another class, name it (--architecture)")
     if extra:
         text = f"{where}: no part of a model of this config: {some(extra)}"
