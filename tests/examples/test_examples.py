@@ -122,4 +122,4 @@ def test_the_benchmark_against_a_plain_loop_works_at_toy_size():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["plain", "zoo", "zoo"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["3", "zoo", "plain", "plain,"]

@@ -97,7 +97,8 @@ def n_products(x, found, monkeypatch):
     monkeypatch.setattr(
         kernel._Linear, "apply", lambda x, n, *parameters: served.append(n) or apply(x, n, *parameters)
     )
-    linears(x, *found)
+    with torch.no_grad():
+        linears(x, *found)
     return served
 
 
@@ -128,6 +129,22 @@ def test_they_are_one_product_while_they_lie_together(monkeypatch):
     loaded = torch.nn.ModuleList(maps())
     loaded.load_state_dict(torch.nn.ModuleList(maps()).state_dict())
     assert n_products(x, loaded, monkeypatch) == [3]
+
+
+def test_in_training_they_are_one_product_wherever_they_lie(monkeypatch):
+    x = torch.randn(7, 6, requires_grad=True)
+    together, apart = maps(), copy.deepcopy(maps())
+    served, apply = [], kernel._Linear.apply
+    monkeypatch.setattr(kernel._Linear, "apply", lambda x, n, *rest: served.append(n) or apply(x, n, *rest))
+    outs = [linears(x, *found) for found in (together, apart)]
+    assert served == [3, 3]
+    upstream = [torch.randn_like(out) for out in outs[0]]
+    grads = [
+        torch.autograd.grad(out, [x, *(p for each in found for p in each.parameters())], upstream)
+        for out, found in zip(outs, (together, apart), strict=True)
+    ]
+    assert all(torch.equal(*pair) for pair in zip(*outs, strict=True))
+    assert all(torch.equal(*pair) for pair in zip(*grads, strict=True))
 
 
 def test_a_step_of_an_optimizer_changes_what_the_product_reads():

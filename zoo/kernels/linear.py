@@ -56,7 +56,8 @@ def lay_together(*maps: nn.Linear) -> None:
 def linears(x: Tensor, *maps: nn.Linear) -> tuple[Tensor, ...]:
     """What each map makes of x [..., K]: [..., N] for each, by one product on the CPU where they lie together.
 
-    They do from `lay_together` on until a weight gets other memory, as by `.to(device)` or a copy; then each is alone.
+    They do from `lay_together` on until a weight gets other memory, as by `.to(device)` or a copy; in training they are
+    then put together each time, so that it gives the same numbers wherever the weights lie, and else each is alone.
     One product in place of three saves calls, the sums of three gradients of x, and reading x three times.
     """
     if not _multiply_as_one(x, maps):
@@ -66,27 +67,33 @@ def linears(x: Tensor, *maps: nn.Linear) -> tuple[Tensor, ...]:
 
 
 def _multiply_as_one(x: Tensor, maps: Sequence[nn.Linear]) -> bool:
+    biases = [each.bias for each in maps if each.bias is not None]
     return (
         x.device.type == "cpu"
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
         and all(type(each) is Linear and each.weight.dtype == x.dtype for each in maps)
         and not any(vars(each)[name] for each in maps for name in _HOOKS)
-        and _lie_together([each.weight for each in maps])
-        and (all(each.bias is None for each in maps) or _lie_together([each.bias for each in maps]))
+        and (not biases or len(biases) == len(maps))
+        and all(_can_join(parts) for parts in ([each.weight for each in maps], biases))
     )
 
 
-def _lie_together(parts: Sequence[Tensor | None]) -> bool:
-    """Whether each is a parameter that begins in memory where the one before ends, and all learn or none does."""
-    found = [part for part in parts if type(part) is nn.Parameter and part.is_contiguous()]
-    if len(found) < len(parts):
-        return False  # absent, or the stand-in of a transformation, which has no memory
-    return all(
+def _can_join(parts: Sequence[Tensor]) -> bool:
+    """Whether they are plain parameters of which all learn or none does, and either lie together or learn now."""
+    if not all(type(part) is nn.Parameter for part in parts):
+        return False  # the stand-in of a transformation, which has no memory
+    if len({part.requires_grad for part in parts}) > 1:
+        return False
+    return not parts or (parts[0].requires_grad and torch.is_grad_enabled()) or _lie_together(parts)
+
+
+def _lie_together(parts: Sequence[Tensor]) -> bool:
+    """Whether each begins in memory where the one before ends."""
+    return all(part.is_contiguous() for part in parts) and all(
         one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
         and one.storage_offset() + one.numel() == other.storage_offset()
-        and one.requires_grad == other.requires_grad
-        for one, other in pairwise(found)
+        for one, other in pairwise(parts)
     )
 
 
@@ -107,7 +114,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """x [..., K], n weights [N, K] that lie together, and n biases [N] or none -> n times [..., N], of one memory."""
+    """x [..., K], n weights [N, K] and n biases [N] or none -> n times [..., N], of one memory."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, n: int, *parameters: Tensor) -> tuple[Tensor, ...]:
@@ -149,8 +156,10 @@ def _back(grad: Tensor, weight: Tensor) -> Tensor:
 
 
 def _whole(parts: Sequence[Tensor]) -> Tensor:
-    """Parts that lie together, as one."""
+    """Parts as one: seen as it where they lie together, else a copy."""
     first = parts[0]
     if len(parts) == 1:
         return first
+    if not _lie_together(parts):
+        return torch.cat(list(parts))
     return first.as_strided((sum(len(part) for part in parts), *first.shape[1:]), first.stride())
