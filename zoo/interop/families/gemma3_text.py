@@ -68,7 +68,7 @@ FAMILY = decoder_family(
     writing=Writing(end=1, start=2, pad=0),
     small={**SMALL, "head_dim": 4, "query_pre_attn_scalar": 5, "sliding_window": 3},
     examples=(
-        {"num_hidden_layers": 4, "sliding_window_pattern": 3},
+        {"num_hidden_layers": 3, "sliding_window_pattern": 3},
         {
             "num_hidden_layers": 3,
             "layer_types": ["full_attention", "sliding_attention", "full_attention"],
