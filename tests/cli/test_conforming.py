@@ -126,7 +126,7 @@ def test_the_laws_of_a_kind_are_told_with_a_sentence_each(zoo):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "one of KIND/NAME, --module FILE:NAME and --laws KIND is needed"),
+        ((), "exactly one of KIND/NAME, --module FILE:NAME and --laws KIND is needed"),
         (("ffn/mpl",), "did you mean 'mlp'"),
         (("ffn",), "which ffn? say ffn/NAME"),
         (("mlp",), "did you mean 'ffn/mlp'"),
@@ -134,6 +134,7 @@ def test_the_laws_of_a_kind_are_told_with_a_sentence_each(zoo):
         (("--laws", "norms"), "did you mean 'norm'"),
         (("ffn/mlp", "--expect", "state_round_trip=x"), "did you mean 'state_round_trips'"),
         (("ffn/mlp", "--expect", "state_round_trips"), "a law and the reason are needed"),
+        (("ffn/mlp", "--expect", "state_round_trips= "), "a law and the reason are needed"),
         (("--module", "my_parts.py"), "a file and a name in it are needed"),
         (("--module", "none.py:X", "--kind", "ffn"), "no such plugin file"),
         (("--module", "{parts}:linear"), "which kind is it?"),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from zoo.analysis.outline import LayerForm, Outline, Part, Role, StackOutline
 from zoo.drawing.numbers import short
 from zoo.drawing.shapes import (
     FONT,
     SMALL,
-    Anchor,
     Arrow,
     Box,
     Drawing,
@@ -26,7 +25,7 @@ from zoo.drawing.shapes import (
 _TINTS: dict[Role, int] = {
     "embedding": 4, "position": 5, "norm": 5, "mixing": 2, "memory": 7, "ffn": 1, "head": 3,
 }  # fmt: skip
-_BOX, _GAP, _LINE = 196.0, 16.0, 15.0
+_BOX, _GAP, _LINE, _APART = 196.0, 16.0, 15.0, 10.0
 _SIDE = 46.0  # beside a box, for the residual's path on the right and the memory's on the left
 _MARGIN = 22.0
 _SUM = 8.0  # the radius of a sum's circle
@@ -69,10 +68,7 @@ class _Model:
             self.shapes.append(Words((left / 2, top), said, "label", "middle"))
             top += _LINE + 4
         size = f"d_model {outline.d_model:,}, {short(outline.n_parameters)} parameters"
-        self.shapes.append(Words((left / 2, top), size, "label", "middle"))
-        if outline.is_marked:
-            half = text_width(size) / 2
-            self.shapes.append(Path(((left / 2 - half, top - 11), (left / 2 + half, top - 11)), "zero"))
+        self.shapes += _said(Words((left / 2, top), size, "label", "middle"), is_marked=outline.is_marked)
         lines = _wrapped(outline.title, left)
         self.height = top + (_LINE + 4) * len(lines)
         for i, line in enumerate(lines):
@@ -112,9 +108,14 @@ class _Column:
         return max(len(form.sublayers) if "parallel" in form.wiring else 1 for form in forms)
 
     @property
+    def span(self) -> float:
+        """Of the boxes side by side."""
+        return self.n_wide * (_BOX + _APART) - _APART
+
+    @property
     def width(self) -> float:
         """With room for the paths beside the boxes and for the count."""
-        return self.n_wide * (_BOX + 10) - 10 + 2 * _SIDE + 56
+        return self.span + 2 * _SIDE + 56
 
     def draw(self, center: float) -> None:
         """Everything, from the input upwards."""
@@ -178,7 +179,7 @@ class _Column:
         split, x, n = self.top, self.center, len(form.sublayers)
         tops = []
         for i, (part, norm) in enumerate(form.sublayers):
-            self.center, self.top = x + (i - (n - 1) / 2) * (_BOX + 10), split + _GAP / 2
+            self.center, self.top = x + (i - (n - 1) / 2) * (_BOX + _APART), split + _GAP / 2
             if self.center != x:
                 self.shapes.append(Path(((x, split + _GAP / 2), (self.center, split + _GAP / 2)), "thin"))
             for step in branch:
@@ -214,15 +215,12 @@ class _Column:
     def _position(self, part: Part) -> None:
         """A sum, and what is added from the side."""
         y = self.top + _GAP + _SUM
-        text = f"{part.name} positions"
         self._circle(y)
         end = self.center - 2.5 * _SUM
         text, room = f"{part.name} positions", _BOX / 2 + _SIDE
         text = text if text_width(text) <= room else cut(part.name, room)
-        self.shapes.append(Words((end - 4, y), text, "label", "end"))
+        self.shapes += _said(Words((end - 4, y), text, "label", "end"), is_marked=part.is_marked)
         self.shapes.append(Arrow(((end, y), (self.center - _SUM, y))))
-        if part.is_marked:
-            self.shapes.append(Path(((end - 4 - text_width(text), y - 11), (end - 4, y - 11)), "zero"))
         self.top = y + _SUM
 
     def _sum(self, fork: float, sign: str, *, enters: bool = True) -> None:
@@ -232,7 +230,7 @@ class _Column:
             self._circle(y)
         else:
             self._plus(y)
-        right = self.center + self.n_wide * (_BOX + 10) / 2 - 5 + 16
+        right = self.center + self.span / 2 + 16
         self.shapes.append(Arrow(((self.center, fork), (right, fork), (right, y), (self.center + _SUM, y))))
         if sign:
             self.shapes.append(Words((right + 4, (fork + y) / 2), sign))
@@ -261,15 +259,20 @@ class _Column:
     def _frame(
         self, start: float, end: float, count: str, inset: float = 0.0, *, is_marked: bool = False
     ) -> None:
-        half = self.n_wide * (_BOX + 10) / 2 - 5 + _SIDE - 12 - inset
+        half = self.span / 2 + _SIDE - 12 - inset
         self.shapes.append(Box((self.center - half, end), 2 * half, end - start, is_marked=is_marked))
         if count:
-            at = (self.center - half - 6, (start + end) / 2)
-            self.shapes.append(Words(at, count, "name", "end"))
-            if self.stack.is_marked:
-                self.shapes.append(
-                    Path(((at[0] - text_width(count), at[1] - 11), (at[0], at[1] - 11)), "zero")
-                )
+            words = Words((self.center - half - 6, (start + end) / 2), count, "name", "end")
+            self.shapes += _said(words, is_marked=self.stack.is_marked)
+
+
+def _said(words: Words, *, is_marked: bool) -> list[Shape]:
+    """A line of text, underlined where it is marked."""
+    if not is_marked:
+        return [words]
+    (x, y), width = words.at, text_width(words.text, is_bold=words.style == "name")
+    left = x - width * (0.5 if words.anchor == "middle" else 1.0)
+    return [words, Path(((left, y - 11), (left + width, y - 11)), "zero")]
 
 
 def _wrapped(text: str, width: float) -> list[str]:
@@ -298,20 +301,15 @@ def _box(part: Part, x: float, y: float) -> list[Shape]:
     """A box with its lower edge at y, and what is said in it."""
     height = _box_height(part)
     shapes: list[Shape] = [Box((x - _BOX / 2, y + height), _BOX, height, _TINTS[part.role], part.is_marked)]
-    lines = list(part.details[:_MOST_DETAILS])
-    if len(part.details) > _MOST_DETAILS:
-        lines[-1] = ", ".join(part.details[_MOST_DETAILS - 1 :])
-    if part.role == "norm":
-        lines = []
+    lines = [] if part.role == "norm" else list(part.details)
+    if len(lines) > _MOST_DETAILS:
+        lines[_MOST_DETAILS - 1 :] = [", ".join(lines[_MOST_DETAILS - 1 :])]
     at = y + height - 12
     shapes.append(Words((x, at), cut(part.name, _BOX - 12, is_bold=True), "name", "middle"))
     for i, line in enumerate(lines):
-        shapes.append(Words((x, at - (i + 1) * _LINE), _fitting(line, _BOX - 12), "tick", "middle"))
+        fitting = cut(line, (_BOX - 12) * FONT / SMALL)
+        shapes.append(Words((x, at - (i + 1) * _LINE), fitting, "tick", "middle"))
     return shapes
-
-
-def _fitting(text: str, width: float) -> str:
-    return cut(text, width * FONT / SMALL)
 
 
 def _placed(shape: Shape, left: float, bottom: float) -> Shape:
@@ -320,14 +318,7 @@ def _placed(shape: Shape, left: float, bottom: float) -> Shape:
     def turn(point: Point) -> Point:
         return left + point[0], bottom - point[1]
 
-    if isinstance(shape, Box):
-        return Box(turn(shape.at), shape.width, shape.height, shape.variant, shape.is_marked)
-    if isinstance(shape, Arrow):
-        return Arrow(tuple(map(turn, shape.points)))
-    if isinstance(shape, Path):
-        return Path(tuple(map(turn, shape.points)), shape.style, shape.variant)
-    if isinstance(shape, Mark):
-        return Mark(turn(shape.at), shape.variant, shape.style, shape.size)
-    assert isinstance(shape, Words)
-    anchor: Anchor = shape.anchor
-    return Words(turn(shape.at), shape.text, shape.style, anchor)
+    if isinstance(shape, Arrow | Path):
+        return replace(shape, points=tuple(map(turn, shape.points)))
+    assert isinstance(shape, Box | Mark | Words)
+    return replace(shape, at=turn(shape.at))

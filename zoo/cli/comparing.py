@@ -105,9 +105,7 @@ def diff(
     from zoo.analysis.diff import diff as diff_of
     from zoo.cli.diff_text import diff_text
 
-    given = specs(words or [], scale, plugin)
-    if len(given) == 1 and len(words or []) > 1:
-        given = [*specs((words or [])[:1], scale, plugin), *given]
+    given = with_base(words or [], scale, plugin)
     if len(given) != 2:
         raise usage_error(f"diff takes two SPECs, or one with changes of it, not {len(given)}")
     (a, before), (b, after) = given
@@ -176,6 +174,12 @@ def bench(
 def specs(words: Sequence[str], scale: str | None, plugins: Plugins) -> list[tuple[str, RunSpec]]:
     """Each SPEC of a command with the overrides that follow it, by a title."""
     return [(title, run) for title, _, run in grouped(words, scale, plugins)]
+
+
+def with_base(words: Sequence[str], scale: str | None, plugins: Plugins) -> list[tuple[str, RunSpec]]:
+    """The same; before one SPEC with overrides it stands without them, too."""
+    found = specs(words, scale, plugins)
+    return [*specs(words[:1], scale, plugins), *found] if len(found) == 1 < len(words) else found
 
 
 def grouped(

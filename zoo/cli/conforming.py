@@ -13,13 +13,12 @@ import typer
 
 from zoo.amounts import amount
 from zoo.cli.arguments import AsJson, Plugins, kinds, load_plugins, usage_error
+from zoo.cli.comparing import DIFFER
 from zoo.cli.text import print_json, print_rows
 
 if TYPE_CHECKING:
     from zoo.conformance.running import Finding
     from zoo.conformance.trials import Part
-
-DIFFERS = 1
 
 
 def conform(
@@ -57,7 +56,7 @@ def conform(
     A law that does not apply, and a failure that is expected, are told with the reason.
     """
     if sum(given is not None for given in (component, module, laws)) != 1:
-        raise usage_error("one of KIND/NAME, --module FILE:NAME and --laws KIND is needed")
+        raise usage_error("exactly one of KIND/NAME, --module FILE:NAME and --laws KIND is needed")
     if laws is not None:
         _print_laws(laws, as_json)
         return
@@ -78,7 +77,7 @@ def conform(
     if as_json:
         print_json([asdict(each) for each in shown])
     if not all(each.holds for each in shown):
-        raise typer.Exit(DIFFERS)
+        raise typer.Exit(DIFFER)
 
 
 def _print_laws(kind: str, as_json: bool) -> None:
@@ -142,8 +141,8 @@ def _loaded(file: Path, name: str) -> Any:
 
 
 def _reason(word: str) -> tuple[str, str]:
-    law, equals, reason = word.partition("=")
-    if not equals:
+    law, _, reason = word.partition("=")
+    if not law.strip() or not reason.strip():
         raise usage_error(f"--expect {word}: a law and the reason are needed, as LAW=REASON")
     return law.strip(), reason.strip()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zoo.cli.arguments import AsJson, Plugins, Scale, usage_error
-from zoo.cli.comparing import Several, specs
+from zoo.cli.comparing import Several, with_base
 from zoo.cli.figures import Output, check_output, write_figure
 from zoo.cli.text import print_json
 
@@ -27,9 +27,7 @@ def draw(
     Of one SPEC with KEY=VALUE behind it, too, what they change. Without --output it is listed from the output down.
     """
     check_output(output)
-    given = specs(words or [], scale, plugin)
-    if len(given) == 1 and len(words or []) > 1:
-        given = [*specs((words or [])[:1], scale, plugin), *given]
+    given = with_base(words or [], scale, plugin)
     if len(given) > 2:
         raise usage_error(f"draw takes one SPEC or two, not {len(given)}")
     from zoo.analysis.outline import can_outline, outline

@@ -9,6 +9,36 @@ import torch
 from zoo.interop.config import Config, activation_name
 from zoo.interop.rules import Anew, Reshape, Rules, for_each, module, table, tensor
 
+SMALL = {
+    "vocab_size": 31,
+    "d_model": 12,
+    "encoder_layers": 1,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 3,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 29,
+    "decoder_ffn_dim": 23,
+    "max_position_embeddings": 40,
+    "forced_eos_token_id": None,  # a search of ours ends at its limit too, but at the end's own probability
+}
+EXAMPLES = (
+    SMALL,
+    {
+        **SMALL,
+        "encoder_layers": 2,
+        "decoder_layers": 1,
+        "scale_embedding": True,
+        "activation_function": "relu",
+        "pad_token_id": 4,
+        "dropout": 0.2,
+        "attention_dropout": 0.05,
+        "activation_dropout": 0.3,
+        "encoder_layerdrop": 0.15,
+        "decoder_layerdrop": 0.25,
+    },
+)
+"""Configs of small models, of those whose families say no more."""
+
 _NO_BIAS = Anew(torch.zeros_like, "zeros, as transformers does")
 _NORM = {"type": "layer_norm", "eps": 1e-5}  # no field of the config: torch's default
 

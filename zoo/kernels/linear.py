@@ -17,9 +17,8 @@ from torch.autograd.function import once_differentiable
 
 from zoo import hardware
 
-_LARGE = (
-    1 << 27
-)  # multiplications from which a gradient of x by oneDNN saves more than turning the weight costs
+# Multiplications from which a gradient of x by oneDNN saves more than turning the weight costs.
+_LARGE = 1 << 27
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -149,10 +148,9 @@ class _Linear(torch.autograd.Function):
 
 def _back(grad: Tensor, weight: Tensor) -> Tensor:
     """grad [M, N] · weight [N, K] -> [M, K]."""
-    is_large = grad.numel() * weight.shape[1] >= _LARGE
-    return (
-        product(grad, weight.t().contiguous()) if is_large and prefers_onednn(grad, weight) else grad @ weight
-    )
+    if grad.numel() * weight.shape[1] >= _LARGE and prefers_onednn(grad, weight):
+        return product(grad, weight.t().contiguous())
+    return grad @ weight
 
 
 def _whole(parts: Sequence[Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 from zoo.interop.config import Config
 from zoo.interop.family import Family, Published
 from zoo.interop.pair import (
+    EXAMPLES,
     pair_config,
     pair_spec,
     pair_weights,
@@ -49,19 +50,6 @@ def weights(spec: Any) -> Rules:
         *pair_weights(spec, prefix),
     ]
 
-
-_SMALL = {
-    "vocab_size": 31,
-    "d_model": 12,
-    "encoder_layers": 1,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 3,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 29,
-    "decoder_ffn_dim": 23,
-    "max_position_embeddings": 40,
-    "forced_eos_token_id": None,  # a search of ours ends at its limit too, but at the end's own probability
-}
 
 _LABELS = {f"LABEL_{i}": i for i in range(3)}
 _SUMMARIES = {
@@ -148,22 +136,7 @@ FAMILY = Family(
     ),
     prefix="model.",
     ignored=(r"(encoder|decoder)\.version$",),
-    examples=(
-        _SMALL,
-        {
-            **_SMALL,
-            "encoder_layers": 2,
-            "decoder_layers": 1,
-            "scale_embedding": True,
-            "activation_function": "relu",
-            "pad_token_id": 4,
-            "dropout": 0.2,
-            "attention_dropout": 0.05,
-            "activation_dropout": 0.3,
-            "encoder_layerdrop": 0.15,
-            "decoder_layerdrop": 0.25,
-        },
-    ),
+    examples=EXAMPLES,
     published=(
         Published(preset="bart_base", source="huggingface.co/facebook/bart-base", config=_BASE),
         Published(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.interop.families.roberta import roberta_family
+from zoo.interop.families.roberta import BASE, roberta_family
 from zoo.interop.family import Published
 from zoo.interop.post_norm_encoder import Defaults
 
@@ -12,24 +12,6 @@ FAMILY = roberta_family(
     Defaults(vocab_size=30522, padding_id=1),
     Published(
         source="huggingface.co/almanach/camembert-base",
-        config={
-            "architectures": ["CamembertForMaskedLM"],
-            "attention_probs_dropout_prob": 0.1,
-            "bos_token_id": 0,
-            "eos_token_id": 2,
-            "hidden_act": "gelu",
-            "hidden_dropout_prob": 0.1,
-            "hidden_size": 768,
-            "initializer_range": 0.02,
-            "intermediate_size": 3072,
-            "layer_norm_eps": 1e-05,
-            "max_position_embeddings": 514,
-            "num_attention_heads": 12,
-            "num_hidden_layers": 12,
-            "output_past": True,
-            "pad_token_id": 1,
-            "type_vocab_size": 1,
-            "vocab_size": 32005,
-        },
+        config={**BASE, "architectures": ["CamembertForMaskedLM"], "output_past": True, "vocab_size": 32005},
     ),
 )

@@ -16,6 +16,7 @@ from zoo.components.position.sinusoidal import sinusoids
 from zoo.interop.config import Config
 from zoo.interop.family import Family, Published
 from zoo.interop.pair import (
+    SMALL,
     pair_config,
     pair_spec,
     pair_weights,
@@ -94,20 +95,7 @@ def sinusoid_table(n_positions: int, d_model: int) -> Tensor:
     return sinusoids(torch.arange(n_positions), d_model, 10000.0, "concatenated").float()
 
 
-_SMALL = {
-    "vocab_size": 31,
-    "d_model": 12,
-    "encoder_layers": 1,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 3,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 29,
-    "decoder_ffn_dim": 23,
-    "max_position_embeddings": 40,
-    "forced_eos_token_id": None,  # a search of ours ends at its limit too, but at the end's own probability
-    "pad_token_id": 30,
-    "decoder_start_token_id": 30,
-}
+_SMALL = {**SMALL, "pad_token_id": 30, "decoder_start_token_id": 30}
 _LABELS = {f"LABEL_{i}": i for i in range(3)}
 
 FAMILY = Family(

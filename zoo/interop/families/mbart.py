@@ -7,7 +7,7 @@ from typing import Any
 from zoo.interop.config import Config
 from zoo.interop.families.bart import weights
 from zoo.interop.family import Family, Published
-from zoo.interop.pair import pair_config, pair_spec
+from zoo.interop.pair import EXAMPLES, pair_config, pair_spec
 from zoo.interop.writing import Writing
 
 
@@ -30,19 +30,6 @@ def to_config(spec: Any) -> dict[str, Any]:
     return {"architectures": ["MBartForConditionalGeneration"], **pair_config(spec)}
 
 
-_SMALL = {
-    "vocab_size": 31,
-    "d_model": 12,
-    "encoder_layers": 1,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 3,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 29,
-    "decoder_ffn_dim": 23,
-    "max_position_embeddings": 40,
-    "forced_eos_token_id": None,  # a search of ours ends at its limit too, but at the end's own probability
-}
-
 FAMILY = Family(
     name="mbart",
     architectures=("MBartForConditionalGeneration",),
@@ -59,22 +46,7 @@ FAMILY = Family(
     },
     bookkeeping=("_num_labels", "add_bias_logits", "classif_dropout", "classifier_dropout"),
     prefix="model.",
-    examples=(
-        _SMALL,
-        {
-            **_SMALL,
-            "encoder_layers": 2,
-            "decoder_layers": 1,
-            "scale_embedding": True,
-            "activation_function": "relu",
-            "pad_token_id": 4,
-            "dropout": 0.2,
-            "attention_dropout": 0.05,
-            "activation_dropout": 0.3,
-            "encoder_layerdrop": 0.15,
-            "decoder_layerdrop": 0.25,
-        },
-    ),
+    examples=EXAMPLES,
     published=(
         Published(
             source="huggingface.co/facebook/mbart-large-cc25",

@@ -12,7 +12,6 @@ from typing import Any
 from zoo.interop.config import Config
 from zoo.interop.families import t5
 from zoo.interop.family import Family, Published
-from zoo.interop.writing import Writing
 
 MULTILINGUAL = t5.Defaults(vocab_size=250112, d_ff=1024, n_layers=8, n_heads=6, network="gated-gelu")
 
@@ -42,12 +41,7 @@ FAMILY = Family(
     to_spec=to_spec,
     to_config=to_config,
     weights=t5.weights,
-    writing=Writing(
-        end=1,
-        pad=0,
-        max_length="source + 50",
-        search={"type": "beam", "beam_size": 4, "length_penalty": {"type": "gnmt", "alpha": 0.6}},
-    ),
+    writing=t5.WRITING,
     bookkeeping=("classifier_dropout", "n_positions"),
     ignored=(r"^decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$",),
     examples=(

@@ -71,6 +71,25 @@ _SMALL = {
 }
 
 
+BASE = {
+    "attention_probs_dropout_prob": 0.1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "hidden_size": 768,
+    "initializer_range": 0.02,
+    "intermediate_size": 3072,
+    "layer_norm_eps": 1e-05,
+    "max_position_embeddings": 514,
+    "num_attention_heads": 12,
+    "num_hidden_layers": 12,
+    "pad_token_id": 1,
+    "type_vocab_size": 1,
+}
+"""What the published configs of base size have in common."""
+
+
 def roberta_family(name: str, stem: str, defaults: Defaults, *published: Published) -> Family:
     """A family of RoBERTa's code under another name; stem is what its classes begin with."""
     return Family(
@@ -132,23 +151,6 @@ FAMILY = roberta_family(
     Published(
         preset="roberta_base",
         source="huggingface.co/FacebookAI/roberta-base",
-        config={
-            "architectures": ["RobertaForMaskedLM"],
-            "attention_probs_dropout_prob": 0.1,
-            "bos_token_id": 0,
-            "eos_token_id": 2,
-            "hidden_act": "gelu",
-            "hidden_dropout_prob": 0.1,
-            "hidden_size": 768,
-            "initializer_range": 0.02,
-            "intermediate_size": 3072,
-            "layer_norm_eps": 1e-05,
-            "max_position_embeddings": 514,
-            "num_attention_heads": 12,
-            "num_hidden_layers": 12,
-            "pad_token_id": 1,
-            "type_vocab_size": 1,
-            "vocab_size": 50265,
-        },
+        config={**BASE, "architectures": ["RobertaForMaskedLM"], "vocab_size": 50265},
     ),
 )

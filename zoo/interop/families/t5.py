@@ -199,6 +199,14 @@ _PUBLISHED = {
     "vocab_size": 32128,
 }
 
+WRITING = Writing(
+    end=1,
+    pad=0,
+    max_length="source + 50",
+    search={"type": "beam", "beam_size": 4, "length_penalty": {"type": "gnmt", "alpha": 0.6}},
+)
+"""How the models of this code write where their folders say nothing."""
+
 FAMILY = Family(
     name="t5",
     architectures=("T5ForConditionalGeneration",),
@@ -206,12 +214,7 @@ FAMILY = Family(
     to_config=to_config,
     weights=weights,
     read_as={"T5WithLMHeadModel": "T5ForConditionalGeneration"},
-    writing=Writing(
-        end=1,
-        pad=0,
-        max_length="source + 50",
-        search={"type": "beam", "beam_size": 4, "length_penalty": {"type": "gnmt", "alpha": 0.6}},
-    ),
+    writing=WRITING,
     bookkeeping=("classifier_dropout", "n_positions"),
     ignored=(r"^decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$",),
     examples=(

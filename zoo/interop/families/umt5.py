@@ -9,7 +9,6 @@ from zoo.interop.families import t5
 from zoo.interop.families.mt5 import MULTILINGUAL
 from zoo.interop.family import Family, Published
 from zoo.interop.rules import Rule, Rules, for_each, tensor
-from zoo.interop.writing import Writing
 
 _TABLE = "layer.0.SelfAttention.relative_attention_bias.weight"
 
@@ -46,12 +45,7 @@ FAMILY = Family(
     to_spec=to_spec,
     to_config=to_config,
     weights=weights,
-    writing=Writing(
-        end=1,
-        pad=0,
-        max_length="source + 50",
-        search={"type": "beam", "beam_size": 4, "length_penalty": {"type": "gnmt", "alpha": 0.6}},
-    ),
+    writing=t5.WRITING,
     bookkeeping=("classifier_dropout", "n_positions", "output_past", "scalable_attention"),
     examples=(
         t5.SMALL,
