@@ -67,4 +67,4 @@ class Learned(Position):
             raise ValueError(
                 f"a sequence of {length} tokens is longer than max_len ({self.max_len}) of the learned positions"
             )
-        return x + self.table(positions + self.offset if self.offset else positions)
+        return x + self.table(positions + self.offset)
