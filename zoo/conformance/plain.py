@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -67,7 +68,7 @@ def plain_part(
         found = Part(MIXER, None, lambda: _PlainMixer(make(D), run, is_causal), run=mix, lacks=lacks)
     else:
         found = Part(_KINDS[kind], None, lambda: make(D), run=run or call, lacks=lacks)
-    return Part(found.kind, None, found.make, found.run, lacks={**lacks, **lacks_inside(found)}, name=name)
+    return replace(found, lacks={**lacks, **lacks_inside(found)}, name=name)
 
 
 def _called(module: nn.Module, *given: Tensor) -> Tensor:

@@ -56,8 +56,7 @@ class Table:
         """A table that differs in what is given.
 
         Parts are merged. A field is an entry, or the default, or name and default, of one there is; without names those
-        that are no more. Tensors replace those of the same of our modules, None
-        with none.
+        that are no more. Tensors replace those of the same of our modules, None with none.
         """
         found = {name: entry for name, entry in self.fields.items() if name not in without}
         for name, value in (fields or {}).items():
