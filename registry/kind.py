@@ -88,8 +88,8 @@ class Kind:
     ) -> Callable[[Builder], Builder]:
         """Decorates a component's class, or a function that makes one: keyword-only parameters, no defaults.
 
-        A class that extends another component names its further parameters only, and passes the others on: its
-        constructor takes `**inherited` as well, and calls `super().__init__(**inherited)`; its spec extends the other's.
+        A class that extends another component, with a spec that extends the other's, names its further parameters
+        only: its constructor takes `**inherited` besides and passes it on, `super().__init__(**inherited)`.
 
         Raises: TypeError where the parameters are not the spec's fields plus the kind's context, the spec's
             `check`, or a method of the kind's contract, takes others than the kind calls it with, or its `type`
