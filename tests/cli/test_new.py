@@ -240,7 +240,9 @@ def test_each_kind_s_package_has_a_preset_that_is_right(
 @pytest.mark.slow
 def test_a_package_is_installed_in_a_fresh_environment_and_trains(package: Path, tmp_path: Path) -> None:
     environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", "--system-site-packages", environment], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", environment], check=True
+    )
     python = str(environment / "bin/python")
     (site,) = environment.glob("lib/python*/site-packages")
     ours = sysconfig.get_path("purelib")  # that of an environment itself is no system's

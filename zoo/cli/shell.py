@@ -13,7 +13,9 @@ import typer
 from typer.core import TyperGroup
 
 from zoo.cli.arguments import check_overrides
+from zoo.cli.consent import may_run
 from zoo.cli.ending import INTERRUPTED, PREEMPTED
+from zoo.training.consent import CONSENT
 from zoo.training.signals import StopRequest
 
 INTERNAL_ERROR, BAD_SPEC, BAD_DATA, DIVERGED, INPUT_OUTPUT = 1, 2, 3, 4, 5
@@ -33,6 +35,7 @@ class Shell(TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Runs a command; raises typer.Exit with the error's code, or under --debug the error itself."""
         words = list(ctx.args)
+        asking = CONSENT.set(may_run)
         try:
             check_overrides([word for word in ctx.args if word.startswith("--") and "." in word])
             result = super().invoke(ctx)
@@ -56,6 +59,8 @@ class Shell(TyperGroup):
                 message += f": zoo {shlex.join([ctx.invoked_subcommand or '', *words, *options])}"
             print(message, file=sys.stderr)
             raise typer.Exit(code) from None
+        finally:
+            CONSENT.reset(asking)
 
 
 def explain(error: Exception) -> tuple[str, int]:
