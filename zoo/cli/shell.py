@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import traceback
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -67,6 +65,7 @@ def explain(error: Exception) -> tuple[str, int]:
     """The message and the exit code of an error that reached the command line."""
     from presets import PresetError
     from registry import PluginError, SpecError
+    from zoo.cli.blaming import blamed
     from zoo.errors import DataError, DivergedError, PreemptedError
 
     codes: dict[type[Exception], int] = {
@@ -79,29 +78,10 @@ def explain(error: Exception) -> tuple[str, int]:
         OSError: INPUT_OUTPUT,
     }
     code = next((code for kind, code in codes.items() if isinstance(error, kind)), INTERNAL_ERROR)
-    if code == INTERNAL_ERROR and (place := _place_outside(error)):
-        text = f"{place}: {type(error).__name__}: {error} (`zoo --debug ...` shows the whole way there)"
-        return text, BAD_SPEC
+    if code == INTERNAL_ERROR and (text := blamed(error)):
+        return f"{text} (`zoo --debug ...` shows the whole way there)", BAD_SPEC
     if code == INTERNAL_ERROR:
         return f"{type(error).__name__}: {error} (unexpected; `zoo --debug ...` shows where it arose)", code
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", code
     return str(error), code
-
-
-def _place_outside(error: Exception) -> str:
-    """Where an error arose in a component that is none of ours, as `file:line, in function (KIND/NAME)`; else ""."""
-    from registry import made_kinds
-
-    ours = Path(__file__).parents[1]
-    components: dict[str, list[str]] = {}
-    for kind in made_kinds():
-        for entry in kind.registered():
-            file = entry.where.rpartition(":")[0]
-            if not Path(file).is_relative_to(ours):
-                components.setdefault(file, []).append(f"{kind.name}/{entry.name}")
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename in components:
-            names = ", ".join(components[frame.filename])
-            return f"{frame.filename}:{frame.lineno}, in {frame.name} ({names})"
-    return ""
