@@ -8,15 +8,13 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-import zoo
 from zoo.conformance import findings, part_of
 from zoo.kinds import POSITION, Position, PositionSpec
 
 
 class RecencySpec(PositionSpec):
     type: Literal["recency"] = "recency"
-    half_life: float = Field(8.0, gt=0)
-    """Tokens in which a weight halves."""
+    half_life: float = Field(8.0, gt=0)  # tokens in which a weight halves
 
 
 @POSITION.register("recency", spec=RecencySpec, examples=[{"half_life": 3.0}])
@@ -49,14 +47,13 @@ class Spiral(Position):
 
     def rotate(self, x, *, mask):  # x [B, H, T, K] -> [B, H, T, K]
         a, b = x.chunk(2, dim=-1)
-        speeds = 1 / torch.arange(1, a.shape[-1] + 1, dtype=torch.float64, device=x.device)
-        angles = mask.query_positions(x.shape[2], x.device)[:, None] * speeds
+        numbers = torch.arange(1, a.shape[-1] + 1, dtype=torch.float64, device=x.device)
+        angles = mask.query_positions(x.shape[2], x.device)[:, None] / numbers
         cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
         return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
 if __name__ == "__main__":
     for spec in (RecencySpec(half_life=3.0), SpiralSpec()):
-        found = findings({spec.type: part_of(POSITION, spec)})
-        print(f"{spec.type}:", ", ".join(f"{each.law} {each.result}" for each in found))
-        zoo.build(zoo.load("quickstart", f"model.position={spec.type}").model, device="meta")
+        results = findings({spec.type: part_of(POSITION, spec)})
+        print(f"{spec.type}:", ", ".join(f"{each.law} {each.result}" for each in results))
