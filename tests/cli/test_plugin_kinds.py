@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import zoo.kinds  # noqa: F401  ours are made before they are kept
 from registry import kind as registry_kind
 from tests.cli.conftest import TINY
 
@@ -76,7 +77,8 @@ def test_a_plugin_s_kind_is_listed_described_checked_and_trained(zoo: Any, tmp_p
 def test_a_plugin_s_task_corpus_and_metric_train_and_are_recorded(zoo: Any) -> None:
     plugin = ("--plugin", EXAMPLES / "12_an_own_task.py")
     for name in ("task/many_or_few", "corpus/counted_words", "metric/surely_right"):
-        assert zoo("describe", name, *plugin).exit_code == 0
+        result = zoo("describe", name, *plugin)
+        assert result.exit_code == 0, result.output
     task = "task={type: many_or_few, data: {type: counted_words, n_train: 90, n_dev: 9, n_test: 9}, tokenizer: words}"
     words = (task, "task.metric=surely_right", "model.head.n_classes=2", "training.max_steps=2")
     result = zoo("train", "text_classifier_small", "--scale=tiny", *words, *plugin, "--quiet", "--out", "run")
