@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from presets.errors import PresetError, UnknownKeyError, guess, short
 from presets.merging import Keys, displaced, merged, replaces, with_keys
+from presets.packages import packaged
 from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text, read_value
 
 TOP_LEVEL_KEYS = ("model", "task", "training", "generation", "scales", "extends")
@@ -71,11 +73,25 @@ class DocumentError(PresetError):
 
 
 def names() -> list[str]:
-    """The presets that come with the package, sorted; those of a table of the paper as `table3/heads_1`."""
+    """The presets that there are, sorted: ours, those of a table of the paper as `table3/heads_1`, and those that
+    installed packages ship.
+
+    Raises: PresetError for a package's preset that has the name of one of ours, or another's.
+    """
+    own, shipped = _own_names(), packaged()
+    if taken := sorted(set(own) & set(shipped)):
+        raise PresetError(
+            f"{shipped[taken[0]]}: a preset is already called '{taken[0]}'; mend or uninstall that package"
+        )
+    return sorted([*own, *shipped])
+
+
+@cache
+def _own_names() -> tuple[str, ...]:
     home = resources.files("presets")
     found = [(entry.name, "") for entry in home.iterdir()]
     found += [(entry.name, f"{folder}/") for folder in _TABLES for entry in (home / folder).iterdir()]
-    return sorted(f"{prefix}{name.removesuffix('.yaml')}" for name, prefix in found if name.endswith(".yaml"))
+    return tuple(f"{prefix}{name.removesuffix('.yaml')}" for name, prefix in found if name.endswith(".yaml"))
 
 
 def read(
@@ -257,6 +273,8 @@ def _find(source: str | Path, folder: Path) -> tuple[Path | Traversable, str, st
     """The file behind a source, its name, and what errors call it."""
     text = str(source)
     known = names()
+    if isinstance(source, str) and text in packaged():
+        return packaged()[text], text, str(packaged()[text])
     if isinstance(source, str) and text in known:
         return resources.files("presets") / f"{text}.yaml", text, f"presets/{text}.yaml"
     absent = "no preset has this name, and there is no such file or run folder"

@@ -5,7 +5,7 @@ from registry.differences import Difference, differences, with_differences
 from registry.keys import dotted_keys, suggest_key
 from registry.kind import Entry, Kind, kinds, made_kinds
 from registry.parsing import dump, parse
-from registry.plugins import Plugin, PluginError, load_plugin, loaded_plugins
+from registry.plugins import Package, Plugin, PluginError, load_plugin, loaded_packages, loaded_plugins
 from registry.problems import Problem, SpecError, clip, suggest
 from registry.schema import json_schema, partial, resolve
 from registry.spec import Spec, Within
@@ -15,6 +15,7 @@ __all__ = [
     "Difference",
     "Entry",
     "Kind",
+    "Package",
     "Place",
     "Plugin",
     "PluginError",
@@ -35,6 +36,7 @@ __all__ = [
     "json_schema",
     "kinds",
     "load_plugin",
+    "loaded_packages",
     "loaded_plugins",
     "made_kinds",
     "parse",

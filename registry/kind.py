@@ -20,6 +20,9 @@ from registry.spec import Spec
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
+REST = "inherited"
+"""What a constructor calls the parameters that it passes on to the component it extends."""
+
 # One lock for all kinds: loading one kind may look into another, and two locks could wait for each other.
 _loading = threading.RLock()
 
@@ -84,6 +87,9 @@ class Kind:
         self, name: str, *, spec: type[Spec], examples: Sequence[Mapping[str, Any]] = ()
     ) -> Callable[[Builder], Builder]:
         """Decorates a component's class, or a function that makes one: keyword-only parameters, no defaults.
+
+        A class that extends another component, with a spec that extends the other's, names its further parameters
+        only: its constructor takes `**inherited` besides and passes it on, `super().__init__(**inherited)`.
 
         Raises: TypeError where the parameters are not the spec's fields plus the kind's context, the spec's
             `check`, or a method of the kind's contract, takes others than the kind calls it with, or its `type`
@@ -300,24 +306,55 @@ def _compare(kind: Kind, name: str, spec: type[Spec], builder: Callable[..., Any
     tag = spec.model_fields.get("type")
     if tag is None or tag.default != name or tag.annotation != Literal[name]:
         raise TypeError(f'{title}: {spec.__name__} needs the field `type: Literal["{name}"] = "{name}"`')
+    parameters, extended = _parameters(builder)
     loose = [
         str(parameter)
-        for parameter in inspect.signature(builder).parameters.values()
+        for parameter in parameters
         if parameter.kind is not parameter.KEYWORD_ONLY or parameter.default is not parameter.empty
     ]
     if loose:
-        raise TypeError(f"{title}: parameters must be keyword-only and without defaults: {', '.join(loose)}")
+        of = f" (those of {extended}, which **{REST} passes on, included)" if extended else ""
+        raise TypeError(
+            f"{title}: parameters must be keyword-only and without defaults{of}: {', '.join(loose)}"
+        )
     fields = set(spec.model_fields) - {"type"}
     if both := sorted(fields & set(kind.context)):
         raise TypeError(f"{title}: {spec.__name__} has {', '.join(both)}, which the kind hands in at build")
     _compare_calls(kind, title, spec)
-    taken = set(inspect.signature(builder).parameters)
+    taken = {parameter.name for parameter in parameters}
     given = fields | set(kind.context)
     if taken != given:
+        its = (
+            f"the constructor, with what **{REST} passes on to {extended}," if extended else "the constructor"
+        )
         raise TypeError(
-            f"{title}: constructor and spec disagree; only the constructor takes: {_listed(taken - given)}; "
+            f"{title}: constructor and spec disagree; only {its} takes: {_listed(taken - given)}; "
             f"only {spec.__name__} and the kind's context give: {_listed(given - taken)}"
         )
+
+
+def _parameters(builder: Callable[..., Any]) -> tuple[list[inspect.Parameter], str]:
+    """What a builder takes, and the classes whose constructors take a part of it by **inherited, if there are such."""
+    found = {each.name: each for each in inspect.signature(builder).parameters.values()}
+    if not inspect.isclass(builder) or not _passes_on(found):
+        return list(found.values()), ""
+    taken: dict[str, inspect.Parameter] = {}
+    extended: list[str] = []
+    for home in builder.__mro__:
+        if "__init__" not in vars(home):
+            continue
+        own = list(inspect.signature(vars(home)["__init__"]).parameters.values())[1:]
+        if home is not builder:
+            extended.append(home.__name__)
+        taken = {**{each.name: each for each in own}, **taken}
+        if not _passes_on({each.name: each for each in own}):
+            break
+        del taken[REST]
+    return list(taken.values()), ", ".join(extended)
+
+
+def _passes_on(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    return REST in parameters and parameters[REST].kind is inspect.Parameter.VAR_KEYWORD
 
 
 def _compare_calls(kind: Kind, title: str, spec: type[Spec]) -> None:

@@ -23,17 +23,34 @@ class Plugin:
     path: Path
     """The same, resolved."""
     sha256: str
+    """Of the bytes that were run."""
     names: list[str] = field(default_factory=list)
     """What it registered, as KIND/NAME."""
 
 
+@dataclass(frozen=True)
+class Package:
+    """An installed distribution that announces components."""
+
+    distribution: str
+    version: str
+    modules: frozenset[str]
+    """The packages of its modules, by the first part of their names."""
+
+
 _loaded: dict[Path, Plugin] = {}
+_packages: dict[str, Package] = {}
 _running: list[Plugin] = []
 
 
 def loaded_plugins() -> list[Plugin]:
     """The local files run so far."""
     return list(_loaded.values())
+
+
+def loaded_packages() -> list[Package]:
+    """The installed distributions whose components have been loaded so far."""
+    return list(_packages.values())
 
 
 def note_registered(name: str) -> None:
@@ -46,13 +63,14 @@ class PluginError(ValueError):
     """A module of components that cannot be loaded; the text names its file or module, and the line."""
 
 
-def load_plugin(path: str | Path) -> None:
+def load_plugin(path: str | Path, *, sha256: str | None = None) -> None:
     """Runs a local Python file, so that the components it registers are known from then on.
 
     A file runs once however often it is asked for, and not at all where the program itself is it or has imported
-    it; files of equal name in different folders do not meet.
+    it; files of equal name in different folders do not meet. It is read once, and what has been read is run: no
+    compiled file beside it is, nor what another process has put in its place since. sha256: run nothing else than that.
 
-    Raises: PluginError where the file is missing, is no .py, or fails; the text gives file and line.
+    Raises: PluginError where the file is missing, is no .py, is another one, or fails; the text gives file and line.
     """
     file = Path(path)
     try:
@@ -68,17 +86,23 @@ def load_plugin(path: str | Path) -> None:
     name = f"plugin_{file.stem}_{hashlib.sha256(str(file).encode(errors='surrogateescape')).hexdigest()[:12]}"
     if name in sys.modules:
         return
-    plugin = _loaded[file] = Plugin(str(path), file, hashlib.sha256(file.read_bytes()).hexdigest())
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise PluginError(f"{shown}: cannot be read: {error.strerror}") from None
+    plugin = Plugin(str(path), file, hashlib.sha256(content).hexdigest())
+    if sha256 is not None and plugin.sha256 != sha256:
+        raise PluginError(f"{shown}: is another file than that of SHA-256 {sha256}; nothing of it was run")
+    _loaded[file] = plugin
     if _is_imported(file):
         return
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pydantic and pickle look the module up by its name
     _running.append(plugin)
     try:
-        spec.loader.exec_module(module)
+        exec(compile(content, str(file), "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[name], _loaded[file]
         raise PluginError(f"{shown}{_line_in(file, error)}: {_text(error)}") from error
@@ -115,6 +139,10 @@ def load_entry_points() -> None:
     from importlib.metadata import entry_points  # 15 ms that a start without components need not pay
 
     for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.dist is not None:
+            modules = _packages[point.dist.name].modules if point.dist.name in _packages else frozenset()
+            top = point.value.partition(":")[0].partition(".")[0]
+            _packages[point.dist.name] = Package(point.dist.name, point.dist.version, modules | {top})
         try:
             point.load()
         except (Exception, SystemExit) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -105,13 +106,55 @@ def test_the_missing_plugin_is_said_by_a_process_of_its_own_too(run: Path) -> No
     assert process.stderr.count("\n") == 1
 
 
-def test_an_error_in_a_plugin_s_module_names_its_file_line_and_component(
+def line_of(text: str) -> int:
+    return next(i for i, line in enumerate(PLUGIN.splitlines(), 1) if text in line)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("x / 2", "x + x.new_ones(99)", "x / 2", "RuntimeError: The size of tensor a"),
+        ("super().__init__()", "super().__init__() or 1 / 0", "super().__init__()", "ZeroDivisionError: "),
+        (
+            "x / 2",
+            "x[..., :-1]",
+            "def forward",
+            r"its output is \[\d+, \d+, 11\] and must have the shape of its input, \[\d+, \d+, 12\] "
+            r"\(RuntimeError: ",
+        ),
+        ("x / 2", "None", "def forward", "its output is a NoneType and must have the shape of its input"),
+    ],
+)
+def test_an_error_by_a_plugin_s_module_names_the_part_its_file_and_its_place_in_the_spec(
+    zoo: Any, tiny: tuple[str, ...], tmp_path: Path, old: str, new: str, line: str, message: str
+) -> None:
+    (tmp_path / "half.py").write_text(PLUGIN.replace(old, new), encoding="utf-8")
+    words = (
+        "train",
+        *tiny,
+        HALF,
+        "model.decoder.layer.norm=rms_norm",
+        "--plugin",
+        "half.py",
+        "--quiet",
+        "--out",
+        "run",
+    )
+    result = zoo(*words)
+    assert result.exit_code == 2, result.output
+    told = [text for text in result.stderr.splitlines() if "half.py" in text]
+    place = rf"norm/half \({re.escape(str(tmp_path / 'half.py'))}:{line_of(line)}\)"
+    assert re.match(rf"{place}, at model\.encoder\.layer\.norm: {message}", told[-1]), told
+    assert "Traceback" not in result.stderr
+
+
+def test_an_error_in_a_plugin_s_constructor_is_told_by_check_and_conform_too(
     zoo: Any, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
-    (tmp_path / "half.py").write_text(PLUGIN.replace("x / 2", "x + x.new_ones(99)"), encoding="utf-8")
-    result = zoo("train", *tiny, HALF, "--plugin", "half.py", "--quiet", "--out", "run")
+    (tmp_path / "half.py").write_text(PLUGIN.replace("super().__init__()", "1 / 0"), encoding="utf-8")
+    place = f"{tmp_path / 'half.py'}:{line_of('super().__init__()')}"
+    result = zoo("check", *tiny, HALF, "--plugin", "half.py")
     assert result.exit_code == 2, result.output
-    (line,) = [line for line in result.stderr.splitlines() if "half" in line and "debug" in line]
-    n = PLUGIN.splitlines().index("        return x / 2") + 1
-    start = f"{tmp_path / 'half.py'}:{n}, in forward (norm/half): RuntimeError: The size of tensor a"
-    assert line.startswith(start)
+    assert f"norm/half ({place}), at model.encoder.layer.norm" in result.stderr
+    result = zoo("conform", "norm/half", "--plugin", "half.py")
+    assert (result.exit_code, f"{place}: ZeroDivisionError: division by zero" in result.stdout) == (1, True)

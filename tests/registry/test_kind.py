@@ -131,6 +131,61 @@ def test_a_constructor_that_differs_from_its_spec_is_refused(
     assert kind.names() == []
 
 
+class SoftWindowSpec(WindowSpec):
+    type: Literal["soft"] = "soft"  # type: ignore[assignment]
+    slope: int = 4
+
+
+class SoftWindow(Window):
+    def __init__(self, *, slope: int, **inherited: Any) -> None:
+        super().__init__(**inherited)
+        self.slope = slope
+
+
+def test_a_component_extends_another_and_names_only_what_is_new(kind: Kind) -> None:
+    kind.register("soft", spec=SoftWindowSpec)(SoftWindow)
+    built = kind.build(SoftWindowSpec(radius=2, slope=7), d_model=12)
+    assert (built.slope, built.all) == (7, (3, 2, 12))
+    assert dump(SoftWindowSpec(radius=2)) == {"type": "soft", "n_heads": 3, "radius": 2, "slope": 4}
+
+
+def test_an_extension_of_an_extension_names_what_all_of_them_take(kind: Kind) -> None:
+    class WarmSpec(SoftWindowSpec):
+        type: Literal["warm"] = "warm"  # type: ignore[assignment]
+        heat: int
+
+    class Warm(SoftWindow):
+        def __init__(self, *, heat: int, **inherited: Any) -> None:
+            super().__init__(**inherited)
+            self.heat = heat
+
+    kind.register("warm", spec=WarmSpec)(Warm)
+    built = kind.build(WarmSpec(radius=2, heat=5), d_model=12)
+    assert (built.heat, built.slope, built.all) == (5, 4, (3, 2, 12))
+
+
+def test_an_extension_s_constructor_is_held_against_its_spec(kind: Kind) -> None:
+    class OtherSpec(Spec):
+        type: Literal["soft"] = "soft"
+        radius: int
+        width: int
+
+    complaint = (
+        r"only the constructor, with what \*\*inherited passes on to Window, takes: n_heads, slope; "
+        "only OtherSpec and the kind's context give: width"
+    )
+    with pytest.raises(TypeError, match=complaint):
+        kind.register("soft", spec=OtherSpec)(SoftWindow)
+
+
+def test_what_an_extension_passes_on_must_be_named_by_someone(kind: Kind) -> None:
+    class Lost:
+        def __init__(self, *, slope: int, **inherited: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=r"those of object, .* included\): \*args, \*\*kwargs"):
+        kind.register("soft", spec=SoftWindowSpec)(Lost)
+
+
 def test_a_spec_must_carry_the_registered_name() -> None:
     with pytest.raises(TypeError, match='WindowSpec needs the field `type: Literal\\["door"\\] = "door"`'):
         Kind("attention", context=("d_model",)).register("door", spec=WindowSpec)(Window)

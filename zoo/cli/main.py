@@ -24,6 +24,7 @@ from zoo.cli import (
     interop,
     ledger,
     looking,
+    new,
     reaching,
     training,
     using,
@@ -67,7 +68,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     *(looking.list_, looking.describe, looking.show, looking.check, looking.schema),
     *(comparing.cost, comparing.diff, drawing.draw, comparing.bench, reaching.reach, ledger.ledger),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
-    *(attending.attend, conforming.conform),
+    *(attending.attend, new.new, conforming.conform),
     *(ablation.ablate, ablation.report, interop.import_, interop.export, interop.certify),
 )
 for each in COMMANDS:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import traceback
-from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from zoo.cli.arguments import check_overrides
+from zoo.cli.consent import may_run
 from zoo.cli.ending import INTERRUPTED, PREEMPTED
+from zoo.training.consent import CONSENT
 from zoo.training.signals import StopRequest
 
 INTERNAL_ERROR, BAD_SPEC, BAD_DATA, DIVERGED, INPUT_OUTPUT = 1, 2, 3, 4, 5
@@ -33,6 +33,7 @@ class Shell(TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Runs a command; raises typer.Exit with the error's code, or under --debug the error itself."""
         words = list(ctx.args)
+        asking = CONSENT.set(may_run)
         try:
             check_overrides([word for word in ctx.args if word.startswith("--") and "." in word])
             result = super().invoke(ctx)
@@ -56,12 +57,15 @@ class Shell(TyperGroup):
                 message += f": zoo {shlex.join([ctx.invoked_subcommand or '', *words, *options])}"
             print(message, file=sys.stderr)
             raise typer.Exit(code) from None
+        finally:
+            CONSENT.reset(asking)
 
 
 def explain(error: Exception) -> tuple[str, int]:
     """The message and the exit code of an error that reached the command line."""
     from presets import PresetError
     from registry import PluginError, SpecError
+    from zoo.cli.blaming import blamed
     from zoo.errors import DataError, DivergedError, PreemptedError
 
     codes: dict[type[Exception], int] = {
@@ -74,29 +78,10 @@ def explain(error: Exception) -> tuple[str, int]:
         OSError: INPUT_OUTPUT,
     }
     code = next((code for kind, code in codes.items() if isinstance(error, kind)), INTERNAL_ERROR)
-    if code == INTERNAL_ERROR and (place := _place_outside(error)):
-        text = f"{place}: {type(error).__name__}: {error} (`zoo --debug ...` shows the whole way there)"
-        return text, BAD_SPEC
+    if code == INTERNAL_ERROR and (text := blamed(error)):
+        return f"{text} (`zoo --debug ...` shows the whole way there)", BAD_SPEC
     if code == INTERNAL_ERROR:
         return f"{type(error).__name__}: {error} (unexpected; `zoo --debug ...` shows where it arose)", code
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", code
     return str(error), code
-
-
-def _place_outside(error: Exception) -> str:
-    """Where an error arose in a component that is none of ours, as `file:line, in function (KIND/NAME)`; else ""."""
-    from registry import made_kinds
-
-    ours = Path(__file__).parents[1]
-    components: dict[str, list[str]] = {}
-    for kind in made_kinds():
-        for entry in kind.registered():
-            file = entry.where.rpartition(":")[0]
-            if not Path(file).is_relative_to(ours):
-                components.setdefault(file, []).append(f"{kind.name}/{entry.name}")
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename in components:
-            names = ", ".join(components[frame.filename])
-            return f"{frame.filename}:{frame.lineno}, in {frame.name} ({names})"
-    return ""

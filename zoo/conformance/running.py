@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -82,8 +83,16 @@ def broken(law: Law, part: Part) -> str:
     except AssertionError as error:
         return _line(str(error)) or "an assertion of the part's own fails"
     except Exception as error:  # a part of anybody's may raise anything
-        return f"{type(error).__name__}: {_line(str(error))}"
+        return f"{_place(part, error)}{type(error).__name__}: {_line(str(error))}"
     return ""
+
+
+def _place(part: Part, error: BaseException) -> str:
+    """`file:line: ` of the deepest frame in the file of a registered part; empty where it passed by none."""
+    name = part.spec.type if part.spec else ""
+    file = next((e.where.rpartition(":")[0] for e in part.kind.registered() if e.name == name), "")
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f"{file}:{lines[-1]}: " if lines else ""
 
 
 def _tried(name: str, part: Part, law: Law, reason: str) -> Finding:

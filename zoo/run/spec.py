@@ -14,7 +14,7 @@ from zoo.generation.max_length import LengthLimit
 from zoo.kinds import DECODING, MODEL, TASK
 from zoo.special_ids import SpecialIds
 from zoo.tasks.task import TaskSpec
-from zoo.training.plugins import missing_plugins, warn_of_changes
+from zoo.training.plugins import load_allowed, missing_plugins, warn_of_changes
 from zoo.training.spec import TrainingSpec
 
 
@@ -154,7 +154,7 @@ def from_document(
         folder = folder.parent if folder.name == "spec.yaml" else None
     found = [Problem("", str(_explained(mistake, source, scale))) for mistake in mistakes]
     try:
-        run = parse(RunSpec, document.data, locate=document.locate)
+        run = _parsed(document, folder)
     except SpecError as error:
         problems = _taught(error.problems, document, scale)
         if not found:
@@ -165,6 +165,16 @@ def from_document(
     if folder is not None:
         warn_of_changes(folder)
     return run
+
+
+def _parsed(document: presets.Document, folder: Path | None) -> RunSpec:
+    """The spec, once more where the user allows what the run was trained with and is not loaded."""
+    try:
+        return parse(RunSpec, document.data, locate=document.locate)
+    except SpecError:
+        if folder is None or not load_allowed(folder):
+            raise
+    return parse(RunSpec, document.data, locate=document.locate)
 
 
 def _taught(problems: Sequence[Problem], document: presets.Document, scale: str | None) -> list[Problem]:

@@ -1,14 +1,17 @@
-"""The plugins of a run: which files of components it was trained with. A record is never a reason to run one."""
+"""The plugins of a run: the files and packages of components it was trained with. No record is a reason to run one."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from registry import Problem, SpecError, loaded_plugins
+from registry import Package, Problem, SpecError, load_plugin, loaded_packages, loaded_plugins, made_kinds
 from zoo.storage.records import read_record, write_record
+from zoo.training.consent import CONSENT, Asked
 
 PLUGINS_FILE = "plugins.json"
 
@@ -32,45 +35,122 @@ def record_plugins(folder: Path, spec: Any) -> None:
     Raises: RunError when it cannot be written.
     """
     types = set(_types(spec))
-    records = [
+    files = [
         {"given": each.given, "path": str(each.path), "sha256": each.sha256, "names": each.names}
         for each in loaded_plugins()
         if types & {name.rpartition("/")[2] for name in each.names}
     ]
-    if records:
-        write_record(folder / PLUGINS_FILE, {"plugins": records})
+    packages = [
+        {"distribution": each.distribution, "version": each.version, "names": names}
+        for each in loaded_packages()
+        if (names := [name for name in _names_of(each) if name.rpartition("/")[2] in types])
+    ]
+    if files or packages:
+        write_record(folder / PLUGINS_FILE, {"plugins": files, "packages": packages})
+
+
+def load_allowed(folder: Path) -> bool:
+    """Runs those plugins of a run that are not loaded and that the user allows, see zoo.training.consent.
+
+    True where that makes all known. A file is asked for by the SHA-256 of what it holds, and nothing else is run.
+    Raises: PluginError where an allowed file fails.
+    """
+    missing = [record for record in _recorded(folder).files if _loaded_as(record) is None]
+    for record in missing:
+        path = Path(record["path"])
+        try:
+            path = path.resolve(strict=True)
+            if path.suffix != ".py" or not path.is_file():
+                return False
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError:
+            return False
+        if not CONSENT.get()(Asked(folder, path, sha256, record["sha256"])):
+            return False
+        load_plugin(path, sha256=sha256)
+    return bool(missing)
 
 
 def missing_plugins(folder: Path) -> MissingPluginError | None:
     """What a run folder's spec goes without: the plugins it was trained with that are not loaded; None for none."""
+    recorded = _recorded(folder)
     paths, lines = [], []
-    for record in _recorded(folder):
+    for record in recorded.files:
         if _loaded_as(record) is None:
-            path, names = str(record["path"]), ", ".join(record["names"])
+            path, names = record["path"], ", ".join(record["names"])
             gone = "" if Path(path).is_file() else ", which is not there any more: say where it is"
             paths.append(path if not gone else "PATH")
             lines.append(f"needs the plugin {path}, for {names}{gone}")
-    if not paths:
+    absent = [each for each in recorded.packages if _version(each) is None]
+    lines += [
+        f"needs the package {each['distribution']} {each['version']}, for {', '.join(each['names'])}, which is not "
+        "installed"
+        for each in absent
+    ]
+    if not lines:
         return None
-    wanted = " ".join(f"--plugin {path}" for path in paths)
-    return MissingPluginError([Problem("", f"{folder}: {'; '.join(lines)}; add {wanted}")], paths)
+    steps = [f"install {each['distribution']}=={each['version']}" for each in absent]
+    steps += ["add " + " ".join(f"--plugin {path}" for path in paths)] if paths else []
+    return MissingPluginError([Problem("", f"{folder}: {'; '.join([*lines, ' and '.join(steps)])}")], paths)
 
 
 def warn_of_changes(folder: Path) -> None:
     """Says which plugins are other than those that the run was trained with."""
-    for record in _recorded(folder):
+    recorded = _recorded(folder)
+    for record in recorded.files:
         sha256 = _loaded_as(record)
         if sha256 is not None and sha256 != record["sha256"]:
             names = ", ".join(record["names"])
             log.warning("%s: changed since %s was trained with it (%s)", record["path"], folder, names)
+    for record in recorded.packages:
+        version = _version(record)
+        if version not in (None, record["version"]):
+            names, was = ", ".join(record["names"]), record["version"]
+            text = "%s: %s is installed, and %s was trained with %s (%s)"
+            log.warning(text, record["distribution"], version, folder, was, names)
 
 
-def _recorded(folder: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Recorded:
+    files: list[dict[str, Any]]
+    packages: list[dict[str, Any]]
+
+
+def _recorded(folder: Path) -> _Recorded:
+    """What a run's record says; it may be a stranger's, so nothing of it is shown that is no plain text."""
     path = folder / PLUGINS_FILE
     if not path.exists():
-        return []
-    needed = {"path", "sha256", "names"}
-    return read_record(path, lambda data: [each for each in data["plugins"] if needed <= set(each)])
+        return _Recorded([], [])
+    return read_record(
+        path,
+        lambda data: _Recorded(
+            [_plain(each, "path", "sha256") for each in data["plugins"]],
+            [_plain(each, "distribution", "version") for each in data.get("packages", ())],
+        ),
+    )
+
+
+def _plain(record: dict[str, Any], *keys: str) -> dict[str, Any]:
+    texts = [*(record[key] for key in keys), *record["names"]]
+    if not all(isinstance(text, str) and text.isprintable() and len(text) < 4096 for text in texts):
+        raise ValueError("a name or a path in it is no plain text")
+    return record
+
+
+def _names_of(package: Package) -> list[str]:
+    """The components that an installed package has registered, as KIND/NAME."""
+    return [
+        f"{kind.name}/{entry.name}"
+        for kind in made_kinds()
+        for entry in kind.registered()
+        if entry.builder.__module__.partition(".")[0] in package.modules
+    ]
+
+
+def _version(record: dict[str, Any]) -> str | None:
+    """The version of a recorded package that is installed, None for none."""
+    found = {each.distribution: each.version for each in loaded_packages()}
+    return found.get(record["distribution"])
 
 
 def _loaded_as(record: dict[str, Any]) -> str | None:
