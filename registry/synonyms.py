@@ -159,6 +159,11 @@ def meant_keys(key: str, known: Iterable[str]) -> list[str]:
     return []
 
 
+def last_keys(key: str) -> list[str]:
+    """The keys, without those above them, that another name means."""
+    return list(dict.fromkeys(end.rpartition(".")[2] for end in KEYS.get(plain(key), ())))
+
+
 def meant_value(name: str, known: Iterable[str]) -> str | None:
     """How to write what another name means, where that is known."""
     names = list(known)

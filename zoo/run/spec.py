@@ -18,6 +18,11 @@ from zoo.training.plugins import missing_plugins, warn_of_changes
 from zoo.training.spec import TrainingSpec
 
 
+_EXAMPLES = {"decoder_only": "gpt2", "encoder_only": "bert_base", "encoder_decoder": "transformer_base"}
+"""The preset of each architecture whose values are examples of right ones."""
+_LONGEST_EXAMPLE = 100
+
+
 class RunSpec(Spec):
     """A model, and as far as it is to be trained and used: its task, its training, its decoding."""
 
@@ -156,7 +161,7 @@ def from_document(
     try:
         run = parse(RunSpec, document.data, locate=document.locate)
     except SpecError as error:
-        problems = _taught(error.problems, document, scale)
+        problems = _exemplified(_taught(error.problems, document, scale), document.data)
         if not found:
             raise (missing_plugins(folder) if folder else None) or SpecError(problems) from None
         found += problems
@@ -187,6 +192,31 @@ def _taught(problems: Sequence[Problem], document: presets.Document, scale: str 
         )
         found = [replace(each, suggestion=message) if each.path in known else each for each in found]
     return found
+
+
+def _exemplified(problems: Sequence[Problem], data: Mapping[str, Any]) -> list[Problem]:
+    """The problems; a value that is none, or missing, with that of a preset of the same architecture as an example."""
+    model = data.get("model")
+    name = _EXAMPLES.get(str(model.get("type")) if isinstance(model, Mapping) else "", "transformer_base")
+    if not any(_wants_example(each) for each in problems):
+        return list(problems)
+    known = presets.read(name).data
+    return [_with_example(each, known, name) if _wants_example(each) else each for each in problems]
+
+
+def _wants_example(problem: Problem) -> bool:
+    is_of_form = problem.message.startswith(("missing key; give a ", "must be a ", "must be an "))
+    return is_of_form and not problem.suggestion
+
+
+def _with_example(problem: Problem, known: Mapping[str, Any], name: str) -> Problem:
+    try:
+        found = _at(known, problem.path.split("."))
+    except (KeyError, IndexError, TypeError, ValueError):
+        return problem
+    text = presets.to_flow(found)
+    is_short = found is not None and len(text) <= _LONGEST_EXAMPLE
+    return replace(problem, suggestion=f"for example {text}, as in {name}" if is_short else f"see zoo show {name}")
 
 
 def _wrong_paths(data: Mapping[str, Any]) -> set[str]:
