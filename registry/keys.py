@@ -37,6 +37,22 @@ def dotted_keys(spec_class: type[Spec], data: Any, path: str = "") -> Iterator[s
             yield from dotted_keys(each, value, where)
 
 
+def spec_of_key(spec_class: type[Spec], data: Any, path: str) -> type[Spec] | None:
+    """The spec that has a dotted key in a document with this data; None where none has it."""
+    name, _, rest = path.partition(".")
+    field = spec_class.model_fields.get(name)
+    if field is None:
+        return None
+    if not rest:
+        return spec_class
+    value = data.get(name) if isinstance(data, Mapping) else None
+    item, _, below = rest.partition(".")
+    if isinstance(value, list | tuple) and item.isdecimal():
+        value, rest = (value[int(item)] if int(item) < len(value) else None), below
+    found = (spec_of_key(each, value, rest) for each in _specs(spec_class, name, field, value))
+    return next((each for each in found if each is not None), None)
+
+
 def suggest_key(
     path: str, siblings: Iterable[str], everywhere: Sequence[str], holders: Sequence[type[Spec]] = ()
 ) -> str:

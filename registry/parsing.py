@@ -52,7 +52,11 @@ _EXPECTED = {
     "too_short": "a list of at least {min_length}",
     "tuple_type": "a list",
 }
-_OF_TYPE = {kind for kind in _EXPECTED if kind.endswith("_type")} | {"int_from_float", "too_long", "too_short"}
+_OF_TYPE = {kind for kind in _EXPECTED if kind.endswith("_type")} | {
+    "int_from_float",
+    "too_long",
+    "too_short",
+}
 
 
 def parse(

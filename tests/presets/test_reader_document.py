@@ -131,10 +131,10 @@ def test_a_mapping_wrong_in_form_is_refused() -> None:
 def test_an_unknown_name_is_answered_as_a_name_and_as_a_path() -> None:
     assert _refusal("transformer_bsae").startswith(
         "transformer_bsae: no preset has this name, and there is no such file or run folder; "
-        "did you mean 'transformer_base'? (known: "
+        "did you mean 'transformer_base'? (70 are known: zoo list presets)"
     )
     assert _refusal("no_such.yaml").startswith(
-        "no_such.yaml: no preset has this name, and there is no such file"
+        "no_such.yaml: no such file; a preset has no ending: zoo list presets"
     )
 
 
@@ -438,7 +438,7 @@ def test_extends_is_relative_to_the_file_that_says_it() -> None:
         ("runs", "my.yaml:2: extends: no preset is named 'runs'"),
         (
             "no_such.yaml",
-            "my.yaml:2: extends: no_such.yaml: no preset has this name, and there is no such file",
+            "my.yaml:2: extends: no_such.yaml: no such file",
         ),
         ("my.yaml", "my.yaml:2: extends: my.yaml itself extends 'my.yaml', and one level is all there is"),
         ("[a, b]", "my.yaml:2: extends: must be one preset's name"),

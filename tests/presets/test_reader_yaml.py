@@ -266,7 +266,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(content: bytes) -> None:
 
 
 def test_a_file_that_is_empty_or_no_mapping_is_refused(tmp_path: Path) -> None:
-    for content, what in (("", "is empty"), ("# only words\n", "is empty"), ("- a\n", "is no mapping")):
+    for content, what in (("", "is empty"), ("# only words\n", "is empty"), ("- a\n", "holds a list")):
         (tmp_path / "my.yaml").write_text(content)
         with pytest.raises(PresetError, match=rf"my\.yaml:1: {what}; its top-level keys are model, task"):
             read(tmp_path / "my.yaml")

@@ -188,7 +188,9 @@ def test_a_field_of_a_kind_takes_a_bare_name() -> None:
 
 def test_null_is_taken_only_where_the_field_says_so(kind: Kind) -> None:
     assert dump(parse(_holder(kind, none=True), {"part": None})) == {"part": None}
-    with pytest.raises(SpecError, match=r"^part: must be a component of kind attention .*, got null; for example window$"):
+    with pytest.raises(
+        SpecError, match=r"^part: must be a component of kind attention .*, got null; for example window$"
+    ):
         parse(_holder(kind), {"part": None})
 
 
@@ -205,7 +207,11 @@ def test_null_is_taken_only_where_the_field_says_so(kind: Kind) -> None:
             {"type": "window", "raduis": 0, "radius": 1},
             "part.raduis: unknown key; did you mean 'part.radius'?",
         ),
-        ([], "part: must be a component of kind attention (its name, or a mapping with 'type'), got []; for example window"),
+        (
+            [],
+            "part: must be a component of kind attention (its name, or a mapping with 'type'), got []; "
+            "for example window",
+        ),
     ],
 )
 def test_a_wrong_component_is_refused_where_it_stands(kind: Kind, part: Any, line: str) -> None:

@@ -84,7 +84,10 @@ def _lines(data: Any, **options: Any) -> list[str]:
             {"norm": {"type": "scale", "eps": float("inf")}},
             "layer.norm.eps: must be a finite number, got .inf",
         ),
-        ({"norm": {"type": "scale", "eps": True}}, "layer.norm.eps: must be a number, got true; for example eps: 1e-05"),
+        (
+            {"norm": {"type": "scale", "eps": True}},
+            "layer.norm.eps: must be a number, got true; for example eps: 1e-05",
+        ),
         ({"norm": {"type": "scale", "eps": 0}}, "layer.norm.eps: must be above 0, got 0"),
         ({"norm": {"type": "scale", "eps": 2}}, "layer.norm.eps: must be at most 1, got 2"),
         (
@@ -92,7 +95,10 @@ def _lines(data: Any, **options: Any) -> list[str]:
             "layer.norm.eps: must be a number, got the string '1e-5'; write 1e-5, without quotes",
         ),
         ({"betas": [0.9]}, "layer.betas.1: missing"),
-        ({"betas": [1, 2, 3]}, "layer.betas: must be a list of at most 2, got [1, 2, 3]; for example betas: [0.9, 0.98]"),
+        (
+            {"betas": [1, 2, 3]},
+            "layer.betas: must be a list of at most 2, got [1, 2, 3]; for example betas: [0.9, 0.98]",
+        ),
         ({"betas": 0.9}, "layer.betas: must be a list, got 0.9; for example betas: [0.9, 0.98]"),
         ({"grid": [[1], [2, "x"]]}, "layer.grid.1.1: must be an integer, got the string 'x'"),
         ({"bias": 1}, "layer.bias: must be true or false, got 1"),
@@ -212,7 +218,10 @@ class ChoiceSpec(Spec):
             {"n_heads": 0, "bias": 3},
             [".n_heads: must be at least 1, got 0", ".bias: must be true or false, got 3"],
         ),
-        ({"share": "source", "scale": "x"}, [".scale: must be a number or 'sqrt', got the string 'x'; for example scale: sqrt"]),
+        (
+            {"share": "source", "scale": "x"},
+            [".scale: must be a number or 'sqrt', got the string 'x'; for example scale: sqrt"],
+        ),
         ("x", [": must be a mapping or an integer, got the string 'x'"]),
     ],
 )

@@ -17,7 +17,6 @@ from zoo.tasks.task import TaskSpec
 from zoo.training.plugins import missing_plugins, warn_of_changes
 from zoo.training.spec import TrainingSpec
 
-
 _EXAMPLES = {"decoder_only": "gpt2", "encoder_only": "bert_base", "encoder_decoder": "transformer_base"}
 """The preset of each architecture whose values are examples of right ones."""
 _LONGEST_EXAMPLE = 100
@@ -88,9 +87,12 @@ class RunSpec(Spec):
 
     def _short_positions(self, prefix: str) -> list[Problem]:
         """Positions that end before the text does, which training would meet at its first long sentence."""
-        longest_input = self.task.longest if isinstance(self.task, TaskSpec) else 0
+        longest_input, key = (
+            (self.task.longest, self.task.longest_key) if isinstance(self.task, TaskSpec) else (0, "")
+        )
         rule: int | str | None = getattr(self.generation, "max_length", None)
-        longest_output = 0 if not longest_input or rule is None else LengthLimit(rule)(longest_input - 1) + 1
+        has_output = longest_input and rule is not None and self.writes
+        longest_output = LengthLimit(rule)(longest_input - 1) + 1 if has_output else 0  # type: ignore[arg-type]
         found = []
         for path, part in inner(self.model, f"{prefix}model"):
             is_read_only = path.startswith(f"{prefix}model.encoder.")
@@ -98,15 +100,15 @@ class RunSpec(Spec):
             max_len: int = getattr(part, "max_len", None) or needed
             if max_len < needed:
                 limits = (
-                    f"task.{self.task.longest_key}"  # type: ignore[union-attr]
+                    f"task.{key}"
                     if needed == longest_input
-                    else "generation.max_length of such a source"
+                    else f"generation.max_length of a source of task.{key}"
                 )
                 found.append(
                     Problem(
                         path,
-                        f"max_len ({max_len}) must be at least {needed}, for {limits} allows so many; lower that where "
-                        "the model is given",
+                        f"max_len ({max_len}) must be at least {needed}, for {limits} allows so many; raise it, or "
+                        "lower that",
                     )
                 )
         return found
@@ -216,7 +218,9 @@ def _with_example(problem: Problem, known: Mapping[str, Any], name: str) -> Prob
         return problem
     text = presets.to_flow(found)
     is_short = found is not None and len(text) <= _LONGEST_EXAMPLE
-    return replace(problem, suggestion=f"for example {text}, as in {name}" if is_short else f"see zoo show {name}")
+    return replace(
+        problem, suggestion=f"for example {text}, as in {name}" if is_short else f"see zoo show {name}"
+    )
 
 
 def _wrong_paths(data: Mapping[str, Any]) -> set[str]:
