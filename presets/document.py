@@ -341,6 +341,10 @@ def _extended(draft: _Draft) -> _Draft:
         base = _load(source, folder=draft.folder)
     except PresetError as error:
         raise PresetError(f"{place}: extends: {error}") from None
+    if base.shown == draft.shown:
+        raise PresetError(
+            f"{place}: extends: a file cannot extend itself; name what it starts from: {LISTING}"
+        )
     if "extends" in base.data:
         further = short(repr(base.data["extends"]))
         raise PresetError(
