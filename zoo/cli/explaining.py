@@ -109,6 +109,10 @@ def _kind_lines(page: Mapping[str, Any]) -> Iterator[str]:
     width = max(map(len, page["parts"]))
     for name, summary in page["parts"].items():
         yield f"  {name.ljust(width)}  {summary}"
+    yield ""
+    yield "Presets have"
+    for name, users in page["presets"].items():
+        yield f"  {name.ljust(width)}  {_some(users)}"
 
 
 def _law_lines(page: Mapping[str, Any]) -> Iterator[str]:

@@ -43,7 +43,7 @@ def explain(word: str, source: str | None = None) -> Page:
     spec whose value of a key is told, too.
     Raises: SpecError for a word that means nothing here, with those near it.
     """
-    for meaning in (_dotted, _spec, _kind, _key, _part, _law, _preset, _other_key, _other_value):
+    for meaning in (_dotted, _spec, _kind, _key, _part, _law, _preset, _other_value, _other_key):
         if (page := meaning(word.strip(), source)) is not None:
             return page
     raise SpecError([Problem("", f"nothing is called '{word}'; {suggest(word, _words())}")])
@@ -105,7 +105,19 @@ def _kind(word: str, source: str | None) -> Page | None:
     if kind is None:
         return None
     parts = {name: kind.entry(name).summary for name in kind.names()}
-    return {"what": "kind", "word": word, "contract": kind.contract, "parts": parts}
+    users = [
+        (preset, path, value)
+        for preset, path, value in _settings()
+        if isinstance(value, str) and value in parts
+    ]
+    mine = [each for each in users if _kind_at(*each[:2]) == word]
+    return {
+        "what": "kind",
+        "word": word,
+        "contract": kind.contract,
+        "parts": parts,
+        "presets": _by_value(mine),
+    }
 
 
 def _law(word: str, source: str | None) -> Page | None:
