@@ -301,7 +301,8 @@ def _instead(folder: Path) -> str:
 def _absent(text: str, known: Sequence[str]) -> str:
     """What is said of a source that is not there; one that is written as a file's is meant as one."""
     path = Path(text)
-    if path.suffix in (".yaml", ".yml") and path.stem not in known:
+    is_sane = text.isprintable() and len(text) <= 250  # else no file system has it
+    if is_sane and path.suffix in (".yaml", ".yml") and path.stem not in known:
         if not path.parent.is_dir():
             return f"no such file, nor a folder {path.parent}"
         near = get_close_matches(path.stem, [each.stem for each in path.parent.glob(f"*{path.suffix}")], n=1)
