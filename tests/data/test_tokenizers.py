@@ -192,7 +192,7 @@ def test_a_missing_tokenizer_and_a_missing_folder_are_errors(tmp_path: Path) -> 
 def test_sentencepiece_says_the_largest_vocabulary_that_the_text_can_fill(algorithm: str) -> None:
     spec, lines = sentencepiece(algorithm=algorithm), ["the cat sees the dog", "the dog sees the cat"]
     with pytest.raises(
-        DataError, match=r"vocab_size 8000 .* set it to \d+ at most, or give more text$"
+        DataError, match=r"vocab_size \(8000\) .* set it to \d+ at most, or give more text$"
     ) as raised:
         train(spec, lines, 8000)
     largest = int(str(raised.value).split()[-1])
