@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from presets.errors import PresetError, UnknownKeyError, guess, short
+from presets.errors import PresetError, Spot, UnknownKeyError, guess, short
 from presets.merging import Keys, displaced, merged, replaces, with_keys
 from presets.packages import packaged
 from presets.yaml12 import MAX_BYTES, MAX_DEPTH, read_text, read_value
 
 TOP_LEVEL_KEYS = ("model", "task", "training", "generation", "scales", "extends")
 SETTABLE_KEYS = TOP_LEVEL_KEYS[:4]
+LISTING = "zoo list presets"
 OVERRIDE = "override "
 """How the place of what an override has set begins."""
 
@@ -262,11 +265,21 @@ def _load(source: str | Path | Mapping[str, Any], *, folder: Path) -> _Draft:
         raise PresetError(f"{shown}: cannot be read ({error.strerror})") from None
     text = read_text(content, shown)
     if not isinstance(text.data, dict):
-        what = "is empty" if text.data is None else "is no mapping"
-        raise PresetError(f"{shown}:1: {what}; its top-level keys are {', '.join(TOP_LEVEL_KEYS)}")
-    places = {keys: f"{shown}:{line}" for keys, line in text.lines.items()}
+        raise PresetError(f"{shown}:1: {_not_keys(text.data)}")
+    places: dict[Keys, str] = {
+        keys: Spot(f"{shown}:{line}", text.columns[keys]) for keys, line in text.lines.items()
+    }
     here = file.parent if isinstance(file, Path) else Path()
     return _Draft(text.data, name, shown, here, text.description, {(): f"{shown}:1", **places})
+
+
+def _not_keys(data: Any) -> str:
+    """What is wrong with a document that is no mapping."""
+    if isinstance(data, str) and re.match(r"[A-Za-z_]\w*:\S", data):
+        return f"'{short(data)}' has no space behind its colon; write '{short(data.replace(':', ': ', 1))}'"
+    what = "is empty" if data is None else "holds a list" if isinstance(data, list) else "holds one value"
+    others = ", ".join(TOP_LEVEL_KEYS[:5])
+    return f"{what}, where keys with values are needed, such as extends: quickstart (others: {others})"
 
 
 def _find(source: str | Path, folder: Path) -> tuple[Path | Traversable, str, str]:
@@ -277,8 +290,7 @@ def _find(source: str | Path, folder: Path) -> tuple[Path | Traversable, str, st
         return packaged()[text], text, str(packaged()[text])
     if isinstance(source, str) and text in known:
         return resources.files("presets") / f"{text}.yaml", text, f"presets/{text}.yaml"
-    absent = "no preset has this name, and there is no such file or run folder"
-    missing = PresetError(f"{short(text)}: {absent}; {guess(text, known)}")
+    missing = PresetError(f"{short(text)}: {_absent(text, known)}")
     if not text.strip() or not text.isprintable() or len(text) > 4096:
         raise missing
     path = folder / text
@@ -286,9 +298,7 @@ def _find(source: str | Path, folder: Path) -> tuple[Path | Traversable, str, st
         if path.is_dir():
             path /= "spec.yaml"
             if not path.is_file():
-                raise PresetError(
-                    f"{text}: this folder holds no spec.yaml; give a run folder, a file or a preset's name"
-                )
+                raise PresetError(f"{text}: this folder holds no spec.yaml; {_instead(path.parent)}")
             return path, path.parent.resolve().name, str(path)
         if not path.is_file():
             raise missing
@@ -297,6 +307,28 @@ def _find(source: str | Path, folder: Path) -> tuple[Path | Traversable, str, st
     if path.suffix not in (".yaml", ".yml"):
         raise PresetError(f"{text}: is no spec; a spec's file name ends in .yaml")
     return path, path.stem, str(path)
+
+
+def _instead(folder: Path) -> str:
+    """What to do with a folder that is no run's."""
+    if (folder / "config.json").is_file():
+        return f"it is a checkpoint of transformers: zoo import {folder} OUT makes a folder of it that is"
+    return "give a run folder, a file or a preset's name"
+
+
+def _absent(text: str, known: Sequence[str]) -> str:
+    """What is said of a source that is not there; one that is written as a file's is meant as one."""
+    path = Path(text)
+    is_sane = text.isprintable() and len(text) <= 250  # else no file system has it
+    if is_sane and path.suffix in (".yaml", ".yml") and path.stem not in known:
+        if not path.parent.is_dir():
+            return f"no such file, nor a folder {path.parent}"
+        near = get_close_matches(path.stem, [each.stem for each in path.parent.glob(f"*{path.suffix}")], n=1)
+        meant = f"did you mean '{path.with_stem(near[0])}'?" if near else f"a preset has no ending: {LISTING}"
+        return f"no such file; {meant}"
+    meant = path.stem if path.suffix in (".yaml", ".yml") else text
+    nearby = guess(meant, known, listing=LISTING)
+    return f"no preset has this name, and there is no such file or run folder; {nearby}"
 
 
 def _plain(value: Any, keys: Keys) -> Any:
@@ -322,11 +354,16 @@ def _extended(draft: _Draft) -> _Draft:
     if not isinstance(source, str):
         raise PresetError(f"{place}: extends: must be one preset's name or the path of a .yaml file")
     if source not in names() and not source.endswith((".yaml", ".yml")):
-        raise PresetError(f"{place}: extends: no preset is named '{short(source)}'; {guess(source, names())}")
+        nearby = guess(source, names(), listing=LISTING)
+        raise PresetError(f"{place}: extends: no preset is named '{short(source)}'; {nearby}")
     try:
         base = _load(source, folder=draft.folder)
     except PresetError as error:
         raise PresetError(f"{place}: extends: {error}") from None
+    if base.shown == draft.shown:
+        raise PresetError(
+            f"{place}: extends: a file cannot extend itself; name what it starts from: {LISTING}"
+        )
     if "extends" in base.data:
         further = short(repr(base.data["extends"]))
         raise PresetError(
@@ -394,7 +431,8 @@ def _referred(reference: Any, place: str) -> tuple[str, str, Document]:
         raise PresetError(f"{place}: like: must be text, not {short(repr(reference))}; {_LIKE_WHAT}")
     preset, dot, path = reference.partition(".")
     if preset not in names():
-        raise PresetError(f"{place}: like: no preset is named '{short(preset)}'; {guess(preset, names())}")
+        nearby = guess(preset, names(), listing=LISTING)
+        raise PresetError(f"{place}: like: no preset is named '{short(preset)}'; {nearby}")
     if not dot:
         raise PresetError(
             f"{place}: like: {preset} is a whole preset; name a part of it, such as {preset}.model"

@@ -8,6 +8,20 @@ from collections.abc import Iterable
 _MOST_LISTED = 12
 
 
+class Spot(str):
+    """`file:line` of a key, which knows its column as well, from 1."""
+
+    column: int
+
+    def __new__(cls, text: str, column: int) -> Spot:
+        spot = super().__new__(cls, text)
+        spot.column = column
+        return spot
+
+    def __getnewargs__(self) -> tuple[str, int]:  # type: ignore[override]
+        return str(self), self.column
+
+
 class PresetError(ValueError):
     """A document that cannot be read; each line of its text is `file:line: what; what would be right`."""
 
@@ -23,14 +37,14 @@ class UnknownKeyError(PresetError):
         return PresetError, (str(self),)
 
 
-def guess(name: str, known: Iterable[str]) -> str:
-    """ "did you mean 'x'? (known: x, y)", or only what is known; with a guess, many others are only counted."""
+def guess(name: str, known: Iterable[str], *, listing: str = "") -> str:
+    """ "did you mean 'x'? (known: x, y)", or only what is known; where that is much, how many and how to list them."""
     names = sorted(known)
     everything = f"known: {', '.join(names) or 'none'}"
+    if len(names) > _MOST_LISTED:
+        everything = f"{len(names)} are known{f': {listing}' if listing else ''}"
     near = difflib.get_close_matches(name, names, n=1)
-    if not near:
-        return everything
-    return f"did you mean '{near[0]}'? ({everything if len(names) <= _MOST_LISTED else f'known: {len(names)} names'})"
+    return f"did you mean '{near[0]}'? ({everything})" if near else everything
 
 
 def short(text: str, longest: int = 80) -> str:

@@ -49,6 +49,8 @@ class Text:
 
     data: Any
     lines: dict[Path, int] = field(default_factory=dict)
+    columns: dict[Path, int] = field(default_factory=dict)
+    """Those of the same, from 1."""
     description: str = ""
     """The comment at its head."""
 
@@ -86,7 +88,7 @@ def read_text(content: bytes, name: str) -> Text:
         raise refusal(line, f"not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8") from None
     _check_characters(text, refusal)
     reader = _Reader(text, refusal)
-    return Text(reader.document(), reader.lines, _leading_comment(text))
+    return Text(reader.document(), reader.lines, reader.columns, _leading_comment(text))
 
 
 def read_value(text: str, name: str) -> Any:
@@ -145,6 +147,7 @@ class _Reader:
     def __init__(self, text: str, refusal: Callable[[int, str], PresetError]) -> None:
         self.refusal = refusal
         self.lines: dict[Path, int] = {}
+        self.columns: dict[Path, int] = {}
         self.n_values = 0
         self.events = self._events(text)
 
@@ -190,7 +193,8 @@ class _Reader:
                 event, f"the anchor '&{short(event.anchor)}'", "remove it and write the value out"
             )
         if event.tag is not None:
-            raise self._refusal(event, f"the tag '{short(event.tag)}'", "write a plain value")
+            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
+            raise self._refusal(event, f"the tag '{short(tag)}'", "write a plain value")
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
         if len(path) >= MAX_DEPTH:
@@ -206,7 +210,7 @@ class _Reader:
         items: list[Any] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             place = (*path, str(len(items)))
-            self.lines[place] = event.start_mark.line + 1
+            self._note(place, event)
             items.append(self._value(event, place))
         return items
 
@@ -220,7 +224,7 @@ class _Reader:
                 raise self._refusal(
                     event, f"the key '{short(key)}' a second time", f"it stands in line {first} already"
                 )
-            self.lines[place] = event.start_mark.line + 1
+            self._note(place, event)
             mapping[key] = self._value(value := next(self.events), place)
             if (
                 _COLON.fullmatch(key)
@@ -229,6 +233,9 @@ class _Reader:
             ):
                 raise self._refusal(event, f"'{short(key)}'", f"write '{short(key.replace(':', ': ', 1))}'")
         return mapping
+
+    def _note(self, place: Path, event: Any) -> None:
+        self.lines[place], self.columns[place] = event.start_mark.line + 1, event.start_mark.column + 1
 
     def _key(self, event: Any, path: Path) -> str:
         if not isinstance(event, yaml.ScalarEvent):

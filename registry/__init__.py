@@ -2,7 +2,7 @@
 
 from registry.describe import describe, describe_fields, describe_spec, inner_specs
 from registry.differences import Difference, differences, with_differences
-from registry.keys import dotted_keys, suggest_key
+from registry.keys import dotted_keys, page_of, spec_of_key, suggest_key
 from registry.kind import Entry, Kind, kinds, made_kinds
 from registry.parsing import dump, parse
 from registry.plugins import Package, Plugin, PluginError, load_plugin, loaded_packages, loaded_plugins
@@ -39,9 +39,11 @@ __all__ = [
     "loaded_packages",
     "loaded_plugins",
     "made_kinds",
+    "page_of",
     "parse",
     "partial",
     "resolve",
+    "spec_of_key",
     "suggest",
     "suggest_key",
     "walk",

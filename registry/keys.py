@@ -7,13 +7,14 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from registry.kind import Kind
+from registry.kind import Entry, Kind, made_kinds
 from registry.problems import SpecError, nearest
 from registry.spec import Spec, default_type
-from registry.synonyms import NOTES, meant_keys
+from registry.synonyms import NOTES, last_keys, meant_keys
 
 _DEEPEST = 8
 _MOST_SUGGESTED = 4
+_MOST_LISTED = 12
 
 
 def dotted_keys(spec_class: type[Spec], data: Any, path: str = "") -> Iterator[str]:
@@ -36,30 +37,86 @@ def dotted_keys(spec_class: type[Spec], data: Any, path: str = "") -> Iterator[s
             yield from dotted_keys(each, value, where)
 
 
-def suggest_key(path: str, siblings: Iterable[str], everywhere: Sequence[str]) -> str:
-    """What an unknown key may have meant: the same name further in, what it is called here, or another spelling.
+def spec_of_key(spec_class: type[Spec], data: Any, path: str) -> type[Spec] | None:
+    """The spec that has a dotted key in a document with this data; None where none has it."""
+    name, _, rest = path.partition(".")
+    field = spec_class.model_fields.get(name)
+    if field is None:
+        return None
+    if not rest:
+        return spec_class
+    value = data.get(name) if isinstance(data, Mapping) else None
+    item, _, below = rest.partition(".")
+    if isinstance(value, list | tuple) and item.isdecimal():
+        value, rest = (value[int(item)] if int(item) < len(value) else None), below
+    found = (spec_of_key(each, value, rest) for each in _specs(spec_class, name, field, value))
+    return next((each for each in found if each is not None), None)
 
-    siblings are the names known in its place, everywhere the document's dotted keys.
+
+def suggest_key(
+    path: str, siblings: Iterable[str], everywhere: Sequence[str], holders: Sequence[type[Spec]] = ()
+) -> str:
+    """What an unknown key may have meant: the same name elsewhere, what it is called here, or another spelling.
+
+    siblings are the names known in its place, everywhere the document's dotted keys; holders are the specs that met it.
     """
     parent, _, name = path.rpartition(".")
     below = [key for key in everywhere if key.startswith(f"{parent}." if parent else "")]
     section = [key for key in everywhere if key.partition(".")[0] == path.partition(".")[0]]
-    # A path without its beginning, or the same name further in; that of another section means something else.
+    # A path without its beginning, or the same name further in; that of another section may mean something else.
     if same := [key for key in everywhere if key.endswith(f".{path}")]:
         return _did_you_mean(same)
     if same := [key for key in below if key.rpartition(".")[2] == name]:
         return _did_you_mean(same)
-    for nearby in (below, section, everywhere):
+    for nearby in (below, section):
         if found := meant_keys(name, nearby):
-            return _did_you_mean(found)
+            return _did_you_mean(found, NOTES.get(found[0]))
+    if others := _of_other_parts(name, holders):
+        return others
+    if found := meant_keys(name, everywhere):
+        return _did_you_mean(found, NOTES.get(found[0]))
+    same = [key for key in everywhere if key.rpartition(".")[2] == name]
+    same = [] if any(key in section for key in same) else same  # that of a part beside this one is no guess
+    if shallow := [key for key in same if key.count(".") == 1]:
+        return _did_you_mean(shallow)
     if guess := nearest(name, siblings):
         return _did_you_mean([f"{parent}.{guess}" if parent else guess])
-    return f"known: {', '.join(sorted(siblings))}"
+    if same:
+        return _did_you_mean(same)
+    known = sorted(siblings)
+    if len(known) > _MOST_LISTED and holders:
+        return f"its {len(known)} keys: zoo explain {page_of(holders[0])}"
+    return f"known: {', '.join(known)}"
 
 
-def _did_you_mean(keys: Sequence[str]) -> str:
+def _of_other_parts(name: str, holders: Sequence[type[Spec]]) -> str:
+    """Which other components of a kind have a key that this one has not, by its name or by what it is called here."""
+    for kind, entry in (each for holder in holders for each in registrations(holder)):
+        for key in (name, *last_keys(name)):
+            homes = [
+                f"{kind.name}/{other.name}"
+                for other in kind.registered()
+                if key in other.spec.model_fields and key not in entry.spec.model_fields
+            ]
+            if homes:
+                some = ", ".join(homes[:_MOST_SUGGESTED]) + (", ..." if len(homes) > _MOST_SUGGESTED else "")
+                return f"{key} is a key of {some}, not of {entry.name}"
+    return ""
+
+
+def registrations(spec: type[Spec]) -> list[tuple[Kind, Entry]]:
+    """The components, of kinds that are loaded, which a spec describes."""
+    return [(kind, entry) for kind in made_kinds() for entry in kind.registered() if entry.spec is spec]
+
+
+def page_of(spec: type[Spec]) -> str:
+    """What `zoo explain` calls a spec: KIND/NAME of a component's, else its own name."""
+    found = registrations(spec)
+    return f"{found[0][0].name}/{found[0][1].name}" if found else spec.__name__
+
+
+def _did_you_mean(keys: Sequence[str], note: str | None = None) -> str:
     shown = [f"'{key}'" for key in sorted(keys, key=lambda key: key.count("."))[:_MOST_SUGGESTED]]
-    note = NOTES.get(keys[0])
     text = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
     return f"did you mean {text}?" + (f" ({note})" if note else "")
 

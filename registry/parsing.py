@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from registry.advice import advice, example, share, wanted
 from registry.keys import dotted_keys, suggest_key
 from registry.plugins import PluginError
 from registry.problems import Problem, SpecError, did_you_mean, show
 from registry.spec import Spec
 from registry.walk import check_alone
-from registry.words import either, field_words
+from registry.words import either
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
 Readers = list[tuple[Mapping[Any, Any], type[Spec]]]  # which spec read which mapping
@@ -50,6 +51,11 @@ _EXPECTED = {
     "too_long": "a list of at most {max_length}",
     "too_short": "a list of at least {min_length}",
     "tuple_type": "a list",
+}
+_OF_TYPE = {kind for kind in _EXPECTED if kind.endswith("_type")} | {
+    "int_from_float",
+    "too_long",
+    "too_short",
 }
 
 
@@ -144,15 +150,17 @@ class _Mistake:
     text: str
     """What is wrong; where something was expected, the value given instead."""
     suggestion: str = ""
-    siblings: frozenset[str] = frozenset()
-    """For an unknown key: those that are known in its place."""
+    holders: tuple[type[Spec], ...] = ()
+    """For an unknown key: the specs that met it."""
 
     def problem(self, path: str, everywhere: Sequence[str]) -> Problem:
         """As a problem of a document that has the keys `everywhere`."""
         where = ".".join((path, *self.place.path) if path else self.place.path)
         text = f"must be {self.expected}, got {self.text}" if self.expected else self.text
-        suggestion = suggest_key(where, self.siblings, everywhere) if self.siblings else self.suggestion
-        return Problem(where, text, suggestion)
+        if self.holders:
+            siblings = {name for spec in self.holders for name in spec.model_fields}
+            return Problem(where, text, suggest_key(where, siblings, everywhere, self.holders))
+        return Problem(where, text, self.suggestion)
 
 
 def _explain(
@@ -170,7 +178,7 @@ def _explain(
     # A validator may copy one part of the data to another, mistakes and all: tell them where they were made.
     given = {_essence(mistake) for mistake in settled if not mistake.place.made}
     settled = [m for m in settled if not m.place.made or _essence(m) not in given]
-    everywhere = list(dotted_keys(spec_class, data, path)) if any(m.siblings for m in settled) else []
+    everywhere = list(dotted_keys(spec_class, data, path)) if any(m.holders for m in settled) else []
     problems = [mistake.problem(path, everywhere) for mistake in settled]
     if len(own) > _MOST_MISTAKES:
         problems.append(Problem(path, f"{len(own) - _MOST_MISTAKES} further mistakes are not listed"))
@@ -221,22 +229,23 @@ def _joined(mistakes: list[_Mistake]) -> list[_Mistake]:
     if not all(mistake.expected for mistake in mistakes):
         return mistakes
     options = [option for mistake in mistakes for option in re.split(", | or ", mistake.expected)]
-    suggestion = next((mistake.suggestion for mistake in mistakes if mistake.suggestion), "")
+    suggestions = [mistake.suggestion for mistake in mistakes if mistake.suggestion]
+    suggestion = min(suggestions, key=lambda text: text.startswith("for example"), default="")
     return [replace(mistakes[0], expected=either(list(dict.fromkeys(options))), suggestion=suggestion)]
 
 
 def _mistake(error: ErrorDetails, place: _Place, readers: Readers) -> _Mistake:
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     expected = suggestion = ""
-    siblings: set[str] = set()
+    holders: tuple[type[Spec], ...] = ()
     text = show(given)
+    key = place.path[-1] if place.path else ""
     if kind == "missing":
-        key = place.path[-1]
-        fields = [spec.model_fields.get(key) for mapping, spec in readers if mapping is given]
-        text = next((f"missing key; give {field_words(field)}" for field in fields if field), "missing")
+        own = next((spec for mapping, spec in readers if mapping is given and key in spec.model_fields), None)
+        text = "missing" if own is None else f"missing key; give {wanted(own.model_fields[key])}"
+        suggestion = "" if own is None else example(own, key)
     elif kind == "extra_forbidden":
-        key = place.path[-1]
-        text, siblings = "unknown key", _known_keys(key, given, place.holder, readers)
+        text, holders = "unknown key", _holders(key, given, place.holder, readers)
     elif kind in ("value_error", "assertion_error"):
         text = str(context["error"])
     elif kind == "kind":
@@ -249,16 +258,21 @@ def _mistake(error: ErrorDetails, place: _Place, readers: Readers) -> _Mistake:
             name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()
         }
         expected = _EXPECTED[kind].format(**bounds)
+        if kind == "less_than":
+            suggestion = share(given, context["lt"])
+        elif kind in _OF_TYPE:
+            reader = (s for mapping, s in readers if mapping is place.holder and key in s.model_fields)
+            suggestion = advice(given, expected, next(reader, None), key)
     else:
         text = f"cannot be {text}: {error['msg'][:1].lower()}{error['msg'][1:]}"
-    return _Mistake(place, expected, text, suggestion, frozenset(siblings))
+    return _Mistake(place, expected, text, suggestion, holders)
 
 
-def _known_keys(key: str, value: Any, holder: Any, readers: Readers) -> set[str]:
-    """The fields of the spec that met an unknown key, in the mapping given or in one made of it."""
+def _holders(key: str, value: Any, holder: Any, readers: Readers) -> tuple[type[Spec], ...]:
+    """The specs that met an unknown key, in the mapping given or in one made of it."""
     here = [spec for mapping, spec in readers if mapping is holder]
     made = [spec for mapping, spec in readers if key in mapping and mapping[key] is value]
-    return {name for spec in here or made if key not in spec.model_fields for name in spec.model_fields}
+    return tuple(dict.fromkeys(spec for spec in here or made if key not in spec.model_fields))
 
 
 def _place(error: ErrorDetails, data: Any) -> _Place:

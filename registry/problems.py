@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -30,15 +31,28 @@ class Problem:
 
 
 class SpecError(ValueError):
-    """A spec that cannot be used; its text is one line for each problem, shortest first, or in the order given."""
+    """A spec that cannot be used; its text is one line for each problem, by their places, or in the order given."""
 
     def __init__(self, problems: Sequence[Problem], is_ordered: bool = False) -> None:
-        shortest_first = sorted(problems, key=lambda problem: (len(str(problem)), str(problem)))
-        self.problems, self.is_ordered = list(problems) if is_ordered else shortest_first, is_ordered
+        self.problems = list(problems) if is_ordered else sorted(problems, key=_in_order)
+        self.is_ordered = is_ordered
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     def __reduce__(self) -> tuple[type[SpecError], tuple[list[Problem], bool]]:
         return type(self), (self.problems, self.is_ordered)  # a worker process sends it back whole
+
+
+def _in_order(problem: Problem) -> tuple[bool, str, int, str, str]:
+    """Those of a file by its lines, so that those of a part stand together; then those of overrides, by their paths."""
+    file, _, line = problem.where.rpartition(":")
+    is_in_file = line.isdecimal()
+    return (
+        not is_in_file,
+        file if is_in_file else "",
+        int(line) if is_in_file else 0,
+        problem.path,
+        str(problem),
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -95,6 +109,8 @@ def show(value: object) -> str:
     if isinstance(value, list | tuple):
         text = "[" + ", ".join(show(item).removeprefix("the string ") for item in value[:8]) + "]"
         return text if len(value) <= 8 and len(text) <= 60 else f"a list of {len(value)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     if isinstance(value, int | float):
         return repr(value)
     return f"an object of type {type(value).__name__}"

@@ -125,3 +125,10 @@ class _Undrawn(TorchFunctionMode):
         if getattr(func, "__name__", "") in ("normal_", "uniform_", "trunc_normal_"):
             return args[0] if args else keywords["tensor"]
         return func(*args, **keywords)
+
+
+def dividing(wrong: int, whole: int) -> str:
+    """The numbers next to a wrong one that divide a whole: "as 4 and 8 do"."""
+    below = next(n for n in range(min(wrong, whole), 0, -1) if whole % n == 0)
+    above = next((n for n in range(wrong, whole + 1) if whole % n == 0), below)
+    return f"as {below} does" if below == above else f"as {below} and {above} do"

@@ -43,7 +43,7 @@ def test_every_mistake_is_told_at_once_with_exit_code_2(zoo: Zoo, file: Path, tm
     ("words", "said"),
     [
         (("nowhere.yaml",), "nowhere.yaml: cannot be read (No such file or directory)"),
-        ((), "Missing argument"),
+        ((), "ablate needs FILE [KEY=VALUE]..."),
         (("",), "one FILE is needed, and its name is empty"),
         (
             ("heads.yaml", "--dry-run", "--engine-option", "x"),

@@ -77,8 +77,33 @@ def test_a_broken_law_is_told_with_what_was_found_and_ends_with_1(zoo, parts):
     lines = result.stdout.splitlines()
     (at,) = [i for i, line in enumerate(lines) if "each_position_by_itself" in line]
     assert lines[at].startswith("failed ")
-    assert lines[at + 1].strip().startswith("reordered positions: they differ by ")
+    assert lines[at + 1].strip().startswith("ffn/leaky-0: reordered positions: they differ by ")
+    assert lines[-2] == "ffn/leaky-0 is {type: leaky}"
     assert lines[-1].startswith("4 failed, ")
+
+
+def test_a_part_that_cannot_be_built_is_told_once(zoo, tmp_path):
+    text = PARTS.replace("{EXPECTED}", "{}").replace("self.map = nn", "self.map = nothing.nn")
+    (tmp_path / "my_parts.py").write_text(text, encoding="utf-8")
+    result = zoo("conform", "ffn/leaky", "--plugin", "my_parts.py")
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[1].startswith("failed ")
+    assert lines[1].endswith("it_can_be_built: The part can be built.")
+    assert lines[2] == (
+        "    ffn/leaky-0: it cannot be built, so that no law can be tried: NameError: name 'nothing' is not defined"
+    )
+    assert lines[3:] == ["ffn/leaky-0 is {type: leaky}", "1 failed"]
+
+
+def test_an_expected_failure_of_no_law_is_told_the_nearest_before_any_is_tried(zoo):
+    result = zoo("conform", "norm/rms_norm", "--expect", "determinstic=why")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "--expect: no law that is tried is called 'determinstic'; did you mean 'evaluation_is_deterministic'?\n"
+    )
+    result = zoo("conform", "norm/rms_norm", "--expect", "norm/rms_norm-7: state_round_trips=why")
+    assert "no part that is tried is called 'norm/rms_norm-7'; did you mean 'norm/rms_norm-" in result.stderr
 
 
 KNOWN = {

@@ -134,5 +134,7 @@ def test_a_bad_treebank_is_said_and_nothing_is_trained(zoo: Zoo, treebank: Path)
         f"task.data={TREEBANK}",
     )
     assert refused.exit_code == 3
-    assert "dev.conllu:5: missing column: column 4 of 3 columns" in " ".join(refused.stderr.split())
+    assert "dev.conllu:5: missing column: column 4 is wanted, and there are 3" in " ".join(
+        refused.stderr.split()
+    )
     assert not (treebank / "run" / "metrics.jsonl").exists()

@@ -77,13 +77,13 @@ def test_a_folder_of_a_presets_name_is_not_taken_for_a_run(zoo, tmp_path):
             "char_gpt: model.position.max_len: 64 positions end before a length",
         ),
         (["vit_small_fashion"], "vit_small_fashion: model.inputs: image_patches reads no tokens"),
-        (["char_gpt", "--length", "0"], "Invalid value for '--length'"),
+        (["char_gpt", "--length", "0"], "--length: must be at least 1, got 0"),
         (
             ["char_gpt", "-o", "a.gif"],
             "--output a.gif: the name of a file is needed that ends in .svg or .png",
         ),
         (["char_gpt", "-o", "a.png"], "--output a.png: PNG needs matplotlib"),
-        (["char_gpt", "--device", "tpu"], "'tpu' cannot be used here"),
+        (["char_gpt", "--device", "tpu"], "no device is called 'tpu'"),
     ],
 )
 def test_what_it_cannot_do_is_refused(zoo, monkeypatch, words, message):

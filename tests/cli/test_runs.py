@@ -136,7 +136,7 @@ def test_evaluate_counts_the_lines_it_leaves_out(zoo: Any, run: Path, tmp_path: 
         (["evaluate", "RUN", "model.d_model=24"], 2, "only generation and task may change"),
         (["evaluate", "RUN", "--checkpoint", "bst"], 5, "it has no checkpoint 'bst'"),
         (["evaluate", "RUN", "--checkpoint", "9"], 5, "step-9: no such checkpoint"),
-        (["evaluate", "RUN", "--device", "tpuu"], 2, "'tpuu' cannot be used here"),
+        (["evaluate", "RUN", "--device", "tpuu"], 2, "no device is called 'tpuu'"),
         (["evaluate", "RUN", "--split", "tst"], 3, "the data has no split 'tst'"),
         (["evaluate", "RUN", "--split", "dev", "--data", "a", "b"], 2, "exclude each other"),
         (["evaluate", "quickstart"], 5, "quickstart: no run lies here"),

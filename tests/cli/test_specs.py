@@ -196,7 +196,7 @@ def test_check_tells_every_mistake_of_every_file_with_its_line(
 def test_check_applies_overrides_to_every_file(zoo: Any, model_alone: Path) -> None:
     result = zoo("check", model_alone, "model.encoder.layer.self_attention.n_heads=5")
     assert result.exit_code == 2
-    assert "n_heads (5) must divide d_model (12)" in result.stderr
+    assert "n_heads (5) must divide d_model (12), as 4 and 6 do" in result.stderr
 
 
 def test_parts_that_do_not_go_together_are_found(zoo: Any, model_alone: Path) -> None:
@@ -237,7 +237,7 @@ def test_limits_of_generation_and_of_the_task_are_checked(zoo: Any) -> None:
         (["show", "transformer_bse"], "did you mean 'transformer_base'?"),
         (["show", "transformer_base", "transformer_big"], "one SPEC is needed, and 2 are given"),
         (["show", "model.d_model=3"], "one SPEC is needed, and none is given"),
-        (["check", "model.d_model=3"], "there is no SPEC to check"),
+        (["check", "model.d_model=3"], "model.d_model=3 changes a SPEC, and none is given"),
         (["check", "transformer_base", "--scale", "tinny"], "did you mean 'tiny'?"),
         (["check", "transformer_base", "modl.d_model=3"], "did you mean 'model'?"),
         (["check", "transformer_base", "--plugin", "gone.py"], "'gone.py': no such plugin file"),

@@ -9,6 +9,7 @@ from torch.testing import assert_close
 from registry import check, parse
 from zoo.kinds import MIXER
 from zoo.masks import Mask
+from zoo.sizes import dividing
 
 B, T, D = 2, 7, 6
 
@@ -91,7 +92,7 @@ def test_inputs_of_a_convolution_are_dropped_in_training():
 def test_heads_that_do_not_divide_the_width_are_refused(n_heads):
     spec = parse(MIXER.entry("depthwise_convolution").spec, {"n_heads": n_heads})
     (problem,) = check(spec, "here", d_model=D, role="self", position=None)
-    assert problem.message == f"n_heads ({n_heads}) must divide d_model ({D})"
+    assert problem.message == f"n_heads ({n_heads}) must divide d_model ({D}), {dividing(n_heads, D)}"
 
 
 def test_a_fourier_transform_is_its_sum():

@@ -107,7 +107,7 @@ def test_what_a_layer_is_set_by_reaches_the_matrices():
 @pytest.mark.parametrize(
     ("keys", "wanted"),
     [
-        ({"n_heads": 5}, "n_heads (5) must divide d_model (12), or d_k be given"),
+        ({"n_heads": 5}, "n_heads (5) must divide d_model (12), as 4 and 6 do, or d_k be given"),
         ({"n_heads": 4}, "d_k (3) must be even, for pairs of features turn; or set rotation false"),
         ({"n_heads": 3, "direction": "both"}, "make it forwards"),
     ],

@@ -132,7 +132,7 @@ def test_a_bad_line_is_named_or_counted(tmp_path: Path, bad: bytes, fault: str) 
 def test_a_missing_column_and_an_empty_file_are_said(tmp_path: Path) -> None:
     (tmp_path / "train").write_text(f"{CLEAN}\n", encoding="utf-8")
     (tmp_path / "dev").write_text("", encoding="utf-8")
-    with pytest.raises(DataError, match="train:1: missing column: column 2 of 1"):
+    with pytest.raises(DataError, match="train:1: missing column: column 2 is wanted, and there is 1"):
         list(corpus(tmp_path, column=2).rows("train", bad_lines=BadLines("error")))
     with pytest.raises(DataError, match="dev: the file is empty"):
         list(corpus(tmp_path).rows("dev", bad_lines=BadLines("error")))

@@ -189,7 +189,7 @@ def test_columns_by_names_and_from_the_last(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"2\tb", "missing column: column 4 of 2 columns"),
+        (b"2\tb", "missing column: column 4 is wanted, and there are 2"),
         (b"2\tb\tb\t ", "empty cell: nothing in column 4"),
         (b"2\t\xff\tb\tX", "broken UTF-8: byte 0xff"),
     ],

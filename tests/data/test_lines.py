@@ -208,11 +208,11 @@ def test_columns_are_counted_from_one(write: Write) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"x\tone", "missing column: column 3 of 2"),
+        (b"x\tone", "missing column: column 3 is wanted, and there are 2"),
         (b"x\tone\t ", "empty line: nothing in column 3"),
         (b"x\t\t", "empty line: nothing in column 3 and 2"),
         (b"x\tone\t\xff", "broken UTF-8"),
-        (b"", "missing column: column 3 of 1"),
+        (b"", "missing column: column 3 is wanted, and there is 1"),
     ],
 )
 def test_a_bad_row_is_named_or_counted(write: Write, line: bytes, message: str) -> None:

@@ -86,6 +86,10 @@ def test_several_reasons_are_all_named() -> None:
     said = refused("gpt2", {"foo": 1, "reorder_and_upcast_attn": True, "is_decoder": True})
     assert len(said.splitlines()) == 3
     assert "reorder_and_upcast_attn: true cannot be represented; only false can" in said
+    # values that cannot be read as well, in whose place the default is read on
+    fields = {"n_embd": "big", "n_layer": 0, "activation_function": "gelou", "n_ctx": 5, "colour": "red"}
+    assert [line.split(": ")[1] for line in refused("gpt2", fields).splitlines()] == sorted(fields)
+    assert len(refused("llama", {"num_attention_heads": 0, "hidden_size": "big"}).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,7 @@ def test_several_reasons_are_all_named() -> None:
         ("gpt2", {"n_embd": True}, "config.json: n_embd: must be an integer, got true"),
         ("gpt2", {"n_embd": None}, "config.json: n_embd: must be an integer, got null"),
         ("gpt2", {"n_embd": 10}, "n_heads (12) must divide d_model (10)"),
-        ("llama", {"num_attention_heads": 0}, "config.json: its values fit no llama model (integer division or modulo"),
+        ("llama", {"num_attention_heads": 0}, "config.json: its values fit no llama model (a size that others are"),
         ("gpt2", {"n_layer": 10**9}, "config.json: n_layer: must be between 1 and 1000 layers, got 1000000000"),
         ("gpt2", {"vocab_size": 10**12}, "model.tokens.vocab_size: what the config gives is refused: must be at most"),
         ("gpt2", {"attn_pdrop": "no"}, "config.json: attn_pdrop: must be a number, got 'no'"),

@@ -131,10 +131,10 @@ def test_a_mapping_wrong_in_form_is_refused() -> None:
 def test_an_unknown_name_is_answered_as_a_name_and_as_a_path() -> None:
     assert _refusal("transformer_bsae").startswith(
         "transformer_bsae: no preset has this name, and there is no such file or run folder; "
-        "did you mean 'transformer_base'? (known: "
+        "did you mean 'transformer_base'? (70 are known: zoo list presets)"
     )
     assert _refusal("no_such.yaml").startswith(
-        "no_such.yaml: no preset has this name, and there is no such file"
+        "no_such.yaml: no such file; a preset has no ending: zoo list presets"
     )
 
 
@@ -146,7 +146,7 @@ def test_a_hostile_name_touches_no_file(name: str, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Path, "is_file", touched)
     monkeypatch.setattr(Path, "is_dir", touched)
-    assert "transformer_base" in _refusal(name)
+    assert "70 are known: zoo list presets" in _refusal(name)
 
 
 @pytest.mark.usefixtures("folder")
@@ -434,13 +434,16 @@ def test_extends_is_relative_to_the_file_that_says_it() -> None:
             "transformer_bse",
             "my.yaml:2: extends: no preset is named 'transformer_bse'; did you mean 'transformer_base'?",
         ),
-        ("../../../etc/passwd", "my.yaml:2: extends: no preset is named '../../../etc/passwd'; known: "),
+        (
+            "../../../etc/passwd",
+            "my.yaml:2: extends: no preset is named '../../../etc/passwd'; 70 are known: ",
+        ),
         ("runs", "my.yaml:2: extends: no preset is named 'runs'"),
         (
             "no_such.yaml",
-            "my.yaml:2: extends: no_such.yaml: no preset has this name, and there is no such file",
+            "my.yaml:2: extends: no_such.yaml: no such file",
         ),
-        ("my.yaml", "my.yaml:2: extends: my.yaml itself extends 'my.yaml', and one level is all there is"),
+        ("my.yaml", "my.yaml:2: extends: a file cannot extend itself; name what it starts from"),
         ("[a, b]", "my.yaml:2: extends: must be one preset's name"),
         ("broken.yaml", "my.yaml:2: extends: broken.yaml:1: the key 'a' a second time"),
     ],

@@ -243,7 +243,9 @@ def test_a_field_of_a_kind_takes_a_bare_name() -> None:
 
 def test_null_is_taken_only_where_the_field_says_so(kind: Kind) -> None:
     assert dump(parse(_holder(kind, none=True), {"part": None})) == {"part": None}
-    with pytest.raises(SpecError, match=r"^part: must be a component of kind attention .*, got null$"):
+    with pytest.raises(
+        SpecError, match=r"^part: must be a component of kind attention .*, got null; for example window$"
+    ):
         parse(_holder(kind), {"part": None})
 
 
@@ -254,13 +256,17 @@ def test_null_is_taken_only_where_the_field_says_so(kind: Kind) -> None:
         ({"type": "x"}, "part.type: no attention is registered as 'x'; known: window"),
         ({"type": 3}, "part.type: must be the name of a component, got 3"),
         ({"radius": 3}, "part.type: missing key; give the name of a component (known: window)"),
-        ("window", "part.radius: missing key; give an integer, at least 1"),
+        ("window", "part.radius: missing key; give an integer, at least 1; for example radius: 2"),
         ({"type": "window", "radius": 0}, "part.radius: must be at least 1, got 0"),
         (
             {"type": "window", "raduis": 0, "radius": 1},
             "part.raduis: unknown key; did you mean 'part.radius'?",
         ),
-        ([], "part: must be a component of kind attention (its name, or a mapping with 'type'), got []"),
+        (
+            [],
+            "part: must be a component of kind attention (its name, or a mapping with 'type'), got []; "
+            "for example window",
+        ),
     ],
 )
 def test_a_wrong_component_is_refused_where_it_stands(kind: Kind, part: Any, line: str) -> None:

@@ -71,32 +71,38 @@ def _lines(data: Any, **options: Any) -> list[str]:
     ("layer", "line"),
     [
         ({"n_head": 3}, "layer.n_head: unknown key; did you mean 'model.layer.n_heads'?"),
-        ({"n_heads": True}, "layer.n_heads: must be an integer, got true"),
-        ({"n_heads": "8"}, "layer.n_heads: must be an integer, got the string '8'"),
-        ({"n_heads": 8.0}, "layer.n_heads: must be an integer, got 8.0"),
-        ({"n_heads": None}, "layer.n_heads: must be an integer, got null"),
-        ({"n_heads": float("nan")}, "layer.n_heads: must be an integer, got nan"),
+        ({"n_heads": True}, "layer.n_heads: must be an integer, got true; for example n_heads: 3"),
+        ({"n_heads": "8"}, "layer.n_heads: must be an integer, got the string '8'; write 8, without quotes"),
+        ({"n_heads": 8.0}, "layer.n_heads: must be an integer, got 8.0; did you mean 8?"),
+        ({"n_heads": None}, "layer.n_heads: must be an integer, got null; for example n_heads: 3"),
+        ({"n_heads": float("nan")}, "layer.n_heads: must be an integer, got .nan; for example n_heads: 3"),
         ({"n_heads": 0}, "layer.n_heads: must be at least 1, got 0"),
         ({"n_heads": -1}, "layer.n_heads: must be at least 1, got -1"),
         ({"n_heads": 10**30}, f"layer.n_heads: must be at most 64, got {10**30}"),
         ({"n_heads": 10**5000}, "layer.n_heads: must be at most 64, got an integer of 16610 bits"),
         (
             {"norm": {"type": "scale", "eps": float("inf")}},
-            "layer.norm.eps: must be a finite number, got inf",
+            "layer.norm.eps: must be a finite number, got .inf",
         ),
-        ({"norm": {"type": "scale", "eps": True}}, "layer.norm.eps: must be a number, got true"),
+        (
+            {"norm": {"type": "scale", "eps": True}},
+            "layer.norm.eps: must be a number, got true; for example eps: 1e-05",
+        ),
         ({"norm": {"type": "scale", "eps": 0}}, "layer.norm.eps: must be above 0, got 0"),
         ({"norm": {"type": "scale", "eps": 2}}, "layer.norm.eps: must be at most 1, got 2"),
         (
             {"norm": {"type": "scale", "eps": "1e-5"}},
-            "layer.norm.eps: must be a number, got the string '1e-5'",
+            "layer.norm.eps: must be a number, got the string '1e-5'; write 1e-5, without quotes",
         ),
         ({"betas": [0.9]}, "layer.betas.1: missing"),
-        ({"betas": [1, 2, 3]}, "layer.betas: must be a list of at most 2, got [1, 2, 3]"),
-        ({"betas": 0.9}, "layer.betas: must be a list, got 0.9"),
+        (
+            {"betas": [1, 2, 3]},
+            "layer.betas: must be a list of at most 2, got [1, 2, 3]; for example betas: [0.9, 0.98]",
+        ),
+        ({"betas": 0.9}, "layer.betas: must be a list, got 0.9; for example betas: [0.9, 0.98]"),
         ({"grid": [[1], [2, "x"]]}, "layer.grid.1.1: must be an integer, got the string 'x'"),
         ({"bias": 1}, "layer.bias: must be true or false, got 1"),
-        ({"bias": "no"}, "layer.bias: must be true or false, got the string 'no'"),
+        ({"bias": "no"}, "layer.bias: must be true or false, got the string 'no'; did you mean false?"),
         (
             {"activation": "rleu"},
             "layer.activation: must be 'relu' or 'gelu', got the string 'rleu'; did you mean 'relu'?",
@@ -109,7 +115,7 @@ def _lines(data: Any, **options: Any) -> list[str]:
             {"scale": "sqr"},
             "layer.scale: must be a number, 'sqrt' or 'none', got the string 'sqr'; did you mean 'sqrt'?",
         ),
-        ({"scale": float("nan")}, "layer.scale: must be a finite number, 'sqrt' or 'none', got nan"),
+        ({"scale": float("nan")}, "layer.scale: must be a finite number, 'sqrt' or 'none', got .nan"),
         (3, "layer: must be a mapping, got 3"),
         (None, "layer: must be a mapping, got null"),
         ({"n_heads": 5}, "layer: n_heads (5) must divide d_model (12)"),
@@ -121,7 +127,7 @@ def test_a_mistake_is_said_with_its_place_its_value_and_what_would_be_right(laye
 
 
 def test_a_missing_key_says_what_to_give() -> None:
-    assert _lines({}) == ["layer: missing key; give a mapping (LayerSpec)"]
+    assert _lines({}) == ["layer: missing key; give a mapping (its keys: zoo explain LayerSpec)"]
 
 
 def test_a_document_that_is_no_mapping_is_refused() -> None:
@@ -181,8 +187,8 @@ def test_a_mistake_beside_a_copied_part_is_told_in_full() -> None:
     with pytest.raises(SpecError) as caught:
         parse(PairSpec, {"one": {}, "two": {"n_head": 1, "norm": {"type": "scale", "eps": 3}}})
     assert str(caught.value).splitlines() == [
-        "two.norm.eps: must be at most 1, got 3",
         "two.n_head: unknown key; did you mean 'two.n_heads'?",
+        "two.norm.eps: must be at most 1, got 3",
     ]
 
 
@@ -212,7 +218,10 @@ class ChoiceSpec(Spec):
             {"n_heads": 0, "bias": 3},
             [".n_heads: must be at least 1, got 0", ".bias: must be true or false, got 3"],
         ),
-        ({"share": "source", "scale": "x"}, [".scale: must be a number or 'sqrt', got the string 'x'"]),
+        (
+            {"share": "source", "scale": "x"},
+            [".scale: must be a number or 'sqrt', got the string 'x'; for example scale: sqrt"],
+        ),
         ("x", [": must be a mapping or an integer, got the string 'x'"]),
     ],
 )
@@ -243,8 +252,8 @@ def test_a_wrong_form_does_not_hide_the_limits_of_other_parts() -> None:
     limit = "layer: is too wide"
     wrong = {"layer": {"n_heads": 5}, "extra": {"eps": "1"}, "other": 1}
     assert lines(wrong) == [
+        "extra.eps: must be a number, got the string '1'; write 1, without quotes",
         limit,
-        "extra.eps: must be a number, got the string '1'",
         "other: unknown key; known: extra, layer, needed",
     ]
     # of what has a value by default nobody knows what was meant: no limit is measured on a guess

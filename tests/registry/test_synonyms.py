@@ -47,3 +47,23 @@ def test_beside_a_guess_many_names_are_only_counted_and_the_near_ones_told() -> 
     assert told("windos", many[1:]).startswith("did you mean 'winds'? (known: part_a, ")  # ten
     assert told("qqq", many).startswith("known: part_a, ")
     assert suggest("windos", many, listed=True).startswith("did you mean 'windows'? (known: part_a, ")
+
+
+OTHERS = {
+    "transformers": "hidden_size num_attention_heads num_hidden_layers intermediate_size rope_theta hidden_act n_embd "
+    "n_layer n_head n_inner max_position_embeddings layer_norm_eps attention_dropout num_beams max_new_tokens "
+    "gradient_accumulation_steps learning_rate num_train_epochs per_device_train_batch_size activation_function",
+    "torch": "nhead dim_feedforward embed_dim num_encoder_layers num_decoder_layers norm_first lr batch_size epochs",
+    "fairseq": "encoder_embed_dim encoder_ffn_embed_dim encoder_attention_heads encoder_layers max_tokens update_freq "
+    "warmup_updates max_update encoder_normalize_before share_all_embeddings lenpen max_source_positions",
+    "x-transformers": "dim depth heads attn_dim_head ff_mult num_tokens max_seq_len attn_kv_heads ff_dropout",
+    "nanoGPT": "block_size max_iters warmup_iters beta1 grad_clip eval_interval log_interval decay_lr",
+    "T5X": "emb_dim head_dim mlp_dim mlp_activations dropout_rate logits_via_embedding train_steps",
+    "OpenNMT": "rnn_size word_vec_size enc_layers dec_layers transformer_ff accum_count decay_method valid_steps",
+    "JoeyNMT": "ff_size tied_softmax tied_embeddings validation_freq batch_multiplier beam_alpha scheduling",
+}
+
+
+@pytest.mark.parametrize("library", OTHERS)
+def test_the_names_of_other_libraries_are_known(library: str) -> None:
+    assert [name for name in OTHERS[library].split() if plain(name) not in KEYS] == []

@@ -15,7 +15,8 @@ from pydantic import Field, ValidationError, field_validator
 
 from presets import PresetError
 from presets.yaml12 import MAX_BYTES, read_text
-from registry import Problem, Spec, SpecError, parse
+from registry import Problem, Spec, SpecError, parse, suggest
+from registry.problems import show
 
 Match = Literal["none", "parameters", "flops", "steps", "tokens", "minutes"]
 BASE = "base"
@@ -65,7 +66,7 @@ class AblationSpec(Spec):
     def _numbered(cls, value: Any) -> Any:
         is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000
         if not is_count and not isinstance(value, list | tuple):
-            raise ValueError("must be how many seeds, from 1 to 1000, or a list of seeds")
+            raise ValueError(f"must be how many seeds, from 1 to 1000, or a list of seeds, got {show(value)}")
         return tuple(range(1, value + 1)) if is_count else value
 
     @field_validator("factors", "grid", "tune", mode="before")
@@ -167,11 +168,18 @@ def read(source: str | Path | Mapping[str, Any]) -> Document:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise PresetError(f"{path}: cannot be read ({error.strerror})") from None
+        beside = [str(each) for each in path.parent.glob("*.y*ml")]
+        near = f"; {suggest(str(path), beside)}" if beside else ""
+        raise PresetError(f"{path}: cannot be read ({error.strerror}){near}") from None
     text = read_text(content, str(path))
     if not isinstance(text.data, dict):
         raise PresetError(
             f"{path}:1: no mapping; an ablation has the keys {', '.join(AblationSpec.model_fields)}"
+        )
+    if "base" not in text.data and {"model", "extends"} & text.data.keys():
+        raise PresetError(
+            f"{path}:1: this is a spec, not an ablation: zoo train {path} trains it; an ablation of it has base: "
+            f"{path.name}, and variants, factors or grid"
         )
     lines = {".".join(map(str, keys)): line for keys, line in text.lines.items()}
 

@@ -122,9 +122,14 @@ class StackSpec(Spec):
     @model_validator(mode="after")
     def _one_form(self) -> StackSpec:
         if self.layers is None and self.layer is None:
-            raise ValueError("give either n_layers and layer, or layers with repeats")
+            raise ValueError(
+                "give either n_layers and layer, or layers with repeats, such as layers: [{repeat: 2, layer: {...}}]"
+            )
         if (self.layer is None) != (self.n_layers is None):
-            raise ValueError("n_layers goes with layer alone: give both, or layers with repeats")
+            raise ValueError(
+                "n_layers goes with layer alone: give both, or layers with repeats, such as "
+                "layers: [{repeat: 2, layer: {...}}, {repeat: 4, layer: {...}}]"
+            )
         return self
 
     @classmethod

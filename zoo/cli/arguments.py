@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from registry import Kind, Spec, SpecError
+    from registry import Kind, Problem, Spec, SpecError
     from zoo.run.spec import RunSpec
+
+Result = TypeVar("Result")
 
 _OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
 _ALMOST = (  # what was to be an override, as KEY and VALUE
@@ -19,6 +21,8 @@ _ALMOST = (  # what was to be an override, as KEY and VALUE
     re.compile(r"-*([A-Za-z_]\w*)\s+[:=]\s*(.+)", re.DOTALL),
     re.compile(r"--((?:model|task|training|generation)(?:\.\w+)+)()"),
 )
+_NO_KEY = re.compile(r"-*([\w.-]*[A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+"""A word with a value and, before it, what is nearly a key."""
 
 Words = Annotated[list[str], typer.Argument(metavar="SPEC [KEY=VALUE]...", show_default=False)]
 Scale = Annotated[str | None, typer.Option("--scale", metavar="NAME", help="A scale of the spec, e.g. tiny.")]
@@ -77,6 +81,10 @@ def check_overrides(words: Sequence[str]) -> None:
             raise usage_error(_written(found[1], found[2] or "".join(words[i + 1 : i + 2])))
         if re.fullmatch(r"=.+", word) and i:
             raise usage_error(_written(words[i - 1].lstrip("-"), word[1:]))
+        if (no_key := _NO_KEY.fullmatch(word)) and not Path(word).exists():
+            raise usage_error(
+                f"'{no_key[1]}' is no key: names with dots between, such as model.d_model={no_key[2] or 'VALUE'}"
+            )
 
 
 def _written(key: str, value: str) -> str:
@@ -120,6 +128,30 @@ def usage_error(message: str) -> SpecError:
     from registry import Problem, SpecError
 
     return SpecError([Problem("", message)])
+
+
+class Mistakes:
+    """The mistakes in the words of a command, to be told together."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def of(self, step: Callable[..., Result], *given: Any) -> Result | None:
+        """What a step gives; None where it raises a SpecError, whose problems are kept."""
+        from registry import SpecError
+
+        try:
+            return step(*given)
+        except SpecError as error:
+            self.found += error.problems
+            return None
+
+    def tell(self) -> None:
+        """Raises: SpecError of all of them, if there are any."""
+        from registry import SpecError
+
+        if self.found:
+            raise SpecError(self.found, is_ordered=True)
 
 
 def load_plugins(plugins: Sequence[Path] | None) -> None:

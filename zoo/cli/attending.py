@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.arguments import Checkpoint, Device, Plugins, load_plugins, usage_error
+from zoo.cli.arguments import Checkpoint, Device, Mistakes, Plugins, load_plugins, usage_error
 from zoo.cli.figures import check_output
 
 _COLUMNS = 100
@@ -55,19 +55,24 @@ def attend(
     load_plugins(plugin)
     run, *rest = words
     overrides = [word for word in rest if _OVERRIDE.fullmatch(word)]
-    sentence = _sentence(run, [word for word in rest if not _OVERRIDE.fullmatch(word)], overrides)
-    check_output(output, SUFFIXES)
+    mistakes = Mistakes()
+    sentence = mistakes.of(
+        _sentence, run, [word for word in rest if not _OVERRIDE.fullmatch(word)], overrides
+    )
+    chosen, chosen_heads = mistakes.of(_numbers, "--layers", layers), mistakes.of(_numbers, "--heads", heads)
+    mistakes.of(check_output, output, SUFFIXES)
+    mistakes.tell()
+    assert sentence is not None
     from zoo.cli.attention_text import head_text, last_of_each, maps_text
     from zoo.run.attending import attention_maps
 
-    chosen = _numbers("--layers", layers)
     found = attention_maps(
         run,
         sentence,
         *overrides,
         target=target,
         layers=chosen,
-        heads=_numbers("--heads", heads),
+        heads=chosen_heads,
         checkpoint=checkpoint,
         device=device,
     )

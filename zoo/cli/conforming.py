@@ -67,9 +67,10 @@ def conform(
     else:
         load_plugins(plugin)
         parts = {module: _plain(module, kind)}
-    from zoo.conformance.running import findings
+    from zoo.conformance.running import check_expected, findings
 
     try:
+        check_expected(parts, expected)
         found = findings(parts, slow=slow, expected_failures=expected)
         shown = list(found) if as_json else _print_table(component or module or "", parts, left_out, found)
     except ValueError as error:
@@ -167,12 +168,25 @@ def _print_table(
         for (result, detail), of in _alike(each_part).items():
             if result == "passed" or not detail:
                 continue
-            names = "" if len(of) == len(parts) else f"{', '.join(of)}: "
+            is_told = len(of) < len(parts) or (result == "failed" and title not in parts)
+            names = f"{', '.join(of)}: " if is_told else ""
             label = "" if result == worst else f"{result}: "
             print(f"    {names}{label}{detail}")
+    for name in dict.fromkeys(each.part for each in everything if not each.holds):
+        if parts[name].spec is not None:
+            print(f"{name} is {_spec_text(parts[name].spec)}")
     counts = [(sum(each.result == result for each in everything), result) for result in _ORDER]
     print(", ".join(f"{count} {result}" for count, result in counts if count))
     return everything
+
+
+def _spec_text(spec: Any) -> str:
+    """A part's spec on one line, without what it has by default."""
+    from presets import to_flow
+
+    return to_flow(
+        {"type": spec.type, **spec.model_dump(mode="json", exclude_defaults=True, serialize_as_any=True)}
+    )
 
 
 _ORDER = ("failed", "unexpected pass", "expected failure", "passed", "not applicable")

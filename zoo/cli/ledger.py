@@ -129,6 +129,8 @@ def _scores(found: list[dict[str, Any]]) -> str:
 
 def _measured(words: list[str], rows: tuple[Row, ...]) -> dict[str, list[dict[str, Any]]]:
     """The scores of runs, by the preset of the row that each belongs to."""
+    from registry import suggest
+
     found: dict[str, list[dict[str, Any]]] = {}
     names = {row.preset.rpartition("/")[2]: row.preset for row in rows}
     for word in words:
@@ -139,7 +141,8 @@ def _measured(words: list[str], rows: tuple[Row, ...]) -> dict[str, list[dict[st
             name = max(begins, key=len, default="")
         preset = names.get(name.rpartition("/")[2])
         if preset is None:
-            raise usage_error(f"{word}: of which row? say ROW={folder} (rows: {', '.join(names)})")
+            nearby = suggest(name or folder.name, names, listed=True, listing="zoo ledger")
+            raise usage_error(f"{word}: of which row? say ROW={folder}; {nearby}")
         found.setdefault(preset, []).append({"run": str(folder), "scores": _results(folder)})
     return found
 

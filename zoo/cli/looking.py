@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ from zoo.cli.arguments import (
     split,
     usage_error,
 )
+from zoo.cli.mistakes import mistakes
 from zoo.cli.shell import BAD_SPEC
 from zoo.cli.text import (
     component_text,
@@ -95,15 +96,22 @@ def check(
     scale: Scale = None,
     plugin: Plugins = None,
     force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Check specs: for each, print ok, its parameters and the memory that training takes, or every mistake in it."""
+    """Check specs: for each, print ok, its parameters and the memory that training takes, or every mistake in it.
+
+    With --json for each its mistakes: file, line, column, path, value, rule and suggestion.
+    """
     from presets import PresetError
     from registry import SpecError
 
     sources, overrides = split(words)
     if not sources:
-        raise usage_error("there is no SPEC to check")
-    mistakes: list[str] = []
+        raise usage_error(
+            f"{' '.join(overrides)} changes a SPEC, and none is given: a preset, file or run folder"
+        )
+    found: list[dict[str, Any]] = []
+    wrong: list[str] = []
     for source in sources:
         try:
             _, spec = load(source, overrides, scale, plugin)
@@ -113,12 +121,32 @@ def check(
             if not force:
                 check_count(spec, where=source)
         except (SpecError, PresetError) as error:
-            mistakes.append(str(error))
+            found.append({"spec": source, "mistakes": mistakes(error, _data(source, overrides, scale))})
+            if not as_json:
+                wrong.append(str(error))
             continue
-        print(f"{source}: ok, {n_parameters(spec.model):,} parameters, {summary(spec)}")
-    if mistakes:
-        print("\n".join(mistakes), file=sys.stderr)
+        size = {"parameters": n_parameters(spec.model), "memory": summary(spec)}
+        found.append({"spec": source, "mistakes": [], **size})
+        if not as_json:
+            print(f"{source}: ok, {size['parameters']:,} parameters, {size['memory']}")
+    if as_json:
+        print_json(found)
+    if wrong:
+        print("\n".join(wrong), file=sys.stderr)
+    if any(each["mistakes"] for each in found):
         raise typer.Exit(BAD_SPEC)
+
+
+def _data(source: str, overrides: list[str], scale: str | None) -> dict[str, Any]:
+    """What a source says, as far as it can be read."""
+    import presets
+
+    try:
+        return presets.read(source, overrides=overrides, scale=scale).data
+    except presets.DocumentError as error:
+        return error.document.data
+    except presets.PresetError:
+        return {}
 
 
 def schema(plugin: Plugins = None) -> None:

@@ -21,6 +21,7 @@ from zoo.cli import (
     comparing,
     conforming,
     drawing,
+    explaining,
     interop,
     ledger,
     looking,
@@ -65,7 +66,7 @@ def shell(
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(looking.list_, looking.describe, looking.show, looking.check, looking.schema),
+    *(looking.list_, looking.describe, explaining.explain, looking.show, looking.check, looking.schema),
     *(comparing.cost, comparing.diff, drawing.draw, comparing.bench, reaching.reach, ledger.ledger),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
     *(attending.attend, new.new, conforming.conform),

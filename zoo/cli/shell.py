@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from zoo.cli.arguments import check_overrides
 from zoo.cli.consent import may_run
 from zoo.cli.ending import INTERRUPTED, PREEMPTED
+from zoo.cli.usage import usage_text
 from zoo.training.consent import CONSENT
 from zoo.training.signals import StopRequest
 
@@ -46,7 +47,10 @@ class Shell(TyperGroup):
             print("interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
-            # typer's own errors carry their exit code, and typer prints them
+            if hasattr(error, "format_message") and not ctx.obj:  # typer's own
+                print(usage_text(error), file=sys.stderr)
+                raise typer.Exit(BAD_SPEC) from None
+            # typer's signals to end carry their exit code
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort) or ctx.obj:
                 raise
             if getattr(StopRequest.of_process, "has_acted", False):

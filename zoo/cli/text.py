@@ -172,6 +172,7 @@ def input_lines(files: Sequence[str]) -> Iterator[tuple[str, int, list[str]]]:
 
 def json_rows(lines: Sequence[str]) -> list[Any]:
     """The object of each line of JSON; a Refusal for a line that holds none."""
+    from zoo.storage.records import json_fault
     from zoo.tasks.task import Refusal
 
     rows: list[Any] = []
@@ -179,7 +180,7 @@ def json_rows(lines: Sequence[str]) -> list[Any]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            rows.append(Refusal(f"no JSON ({error})"))
+            rows.append(Refusal(f"no JSON ({json_fault(error)})"))
         else:
             rows.append(row if isinstance(row, dict) else Refusal("no object of JSON"))
     return rows

@@ -14,7 +14,7 @@ from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.linear import Linear, lay_together, linears
 from zoo.kinds import POSITION, Position, Role
 from zoo.masks import Mask
-from zoo.sizes import Batch, linear_size, n_parameters
+from zoo.sizes import Batch, dividing, linear_size, n_parameters
 
 # Tokens of a sequence up to which plain products, which keep the weights, may be the fastest kernel of a CPU, and in
 # bfloat16; those that they fill a shorter one up to; and the scores that they pay from: see zoo.kernels.
@@ -37,7 +37,10 @@ class HeadsSpec(Spec):
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         if self.d_k is None and d_model % self.n_heads:
-            raise ValueError(f"n_heads ({self.n_heads}) must divide d_model ({d_model}), or d_k be given")
+            some = dividing(self.n_heads, d_model)
+            raise ValueError(
+                f"n_heads ({self.n_heads}) must divide d_model ({d_model}), {some}, or d_k be given"
+            )
 
     def head_sizes(self, d_model: int) -> tuple[int, int]:
         """K and Kv."""

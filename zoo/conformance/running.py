@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from registry import suggest
+from registry.problems import did_you_mean, nearest
 from zoo.conformance.laws import LAWS
 from zoo.conformance.trials import Law, Part
 
 Result = Literal["passed", "failed", "not applicable", "expected failure", "unexpected pass"]
+
+MADE = "it_can_be_built"
+"""What stands in the place of all laws for a part that cannot."""
+MADE_TEXT = "The part can be built."
 
 
 @dataclass(frozen=True)
@@ -40,20 +45,37 @@ def findings(
 ) -> Iterator[Finding]:
     """Every law of every part, law by law, tried as it is asked for; the slow ones only on demand.
 
+    A part that cannot be built has one finding, of `MADE`, instead of a failure of each law.
     expected_failures: reasons by the name of a law, or by `PART: LAW` for one of the parts; those that a part's own
         spec documents come on top.
     Raises: ValueError for an expected failure of what is not tried.
     """
     expected = expected_failures or {}
     check_expected(parts, expected)
+    unmade = {}
+    for name, part in parts.items():
+        start = time.perf_counter()
+        if why := _unmade(part):
+            unmade[name] = Finding(name, MADE, MADE_TEXT, "failed", why, time.perf_counter() - start)
+    yield from unmade.values()
     for law in dict.fromkeys(law for part in parts.values() for law in LAWS[part.kind.name]):
         for name, part in parts.items():
-            if law not in LAWS[part.kind.name]:
+            if name in unmade or law not in LAWS[part.kind.name]:
                 continue
             if why := law.unless(part) or ("slow: asked for by --slow" if law.is_slow and not slow else ""):
                 yield Finding(name, law.name, law.text, "not applicable", why)
             else:
                 yield _tried(name, part, law, reason_for(name, part, law, expected))
+
+
+def _unmade(part: Part) -> str:
+    """Why a part cannot be built; empty where it can."""
+    try:
+        part.make()
+    except Exception as error:  # a part of anybody's may raise anything
+        why = f"{_place(part, error)}{type(error).__name__}: {_line(str(error))}"
+        return f"it cannot be built, so that no law can be tried: {why}"
+    return ""
 
 
 def reason_for(name: str, part: Part, law: Law, expected: Mapping[str, str]) -> str:
@@ -68,9 +90,22 @@ def check_expected(parts: Mapping[str, Part], expected: Mapping[str, str]) -> No
     known |= {f"{part}: {law}" for part, names in tried.items() for law in names}
     for key, reason in expected.items():
         if key not in known:
-            raise ValueError(f"no law that is tried is called '{key}'; {suggest(key, sorted(known))}")
+            part, _, law = key.rpartition(": ")
+            laws = {name for names in tried.values() for name in names}
+            if law in laws:
+                raise ValueError(f"no part that is tried is called '{part}'; {suggest(part, tried)}")
+            kind = next(iter(parts.values())).kind.name
+            nearby = _meant(law, laws) or f"{len(laws)} are tried: zoo conform --laws {kind}"
+            raise ValueError(f"no law that is tried is called '{law}'; {nearby}")
         if not reason.strip():
             raise ValueError(f"the expected failure of '{key}' has no reason; say why it may fail")
+
+
+def _meant(name: str, laws: Iterable[str]) -> str:
+    """A guess at a law, by its whole name or by one word of it."""
+    words = {word: law for law in sorted(laws) for word in law.split("_") if len(word) > 4}
+    word = nearest(name, words)
+    return did_you_mean(name, laws) or (f"did you mean '{words[word]}'?" if word else "")
 
 
 def broken(law: Law, part: Part) -> str:

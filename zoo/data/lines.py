@@ -143,7 +143,7 @@ def read_columns(
             continue
         cells = line.text.split("\t")
         if max(columns) > len(cells):
-            bad_lines.report(f"{path}:{number}", "missing column", f"column {max(columns)} of {len(cells)}")
+            bad_lines.report(f"{path}:{number}", "missing column", wants_column(max(columns), len(cells)))
             continue
         source, target = (cells[column - 1] for column in columns)
         empty = [str(column) for column in columns if not cells[column - 1].strip()]
@@ -222,3 +222,8 @@ def _unreadable(path: Path, error: OSError | ValueError) -> DataError:
     return DataError(
         f"{path}: cannot be read: {getattr(error, 'strerror', error)}"
     )  # ValueError: a NUL in the name
+
+
+def wants_column(column: int, n: int) -> str:
+    """What is said of a line that ends before a column."""
+    return f"column {column} is wanted, and there {'is' if n == 1 else 'are'} {n}"

@@ -18,7 +18,7 @@ def read_wav(data: bytes) -> tuple[NDArray[np.float32], int]:
     Raises: ValueError, saying why, for bytes that are no such file, that end early, or that hold no sample.
     """
     if data[:4] != b"RIFF":
-        raise ValueError("no wav file: it begins otherwise" if data else "the file is empty")
+        raise ValueError("it does not begin as a wav file does, with RIFF" if data else "the file is empty")
     try:
         with wave.open(io.BytesIO(data)) as file:
             n_channels, width, rate, n = file.getparams()[:4]

@@ -120,6 +120,8 @@ class Config:
         self.variant = variant
         """What the checkpoint's tensors say beside the config."""
         self._read: set[str] = set()
+        self.noted: list[Problem] = []
+        """Values that cannot be, in whose place what transformers has by default was read, to tell all of them."""
         self._sections: list[Config] = []
 
     def __contains__(self, name: str) -> bool:
@@ -150,7 +152,8 @@ class Config:
         """A number of layers, few enough to be listed."""
         value = self.integer(name, default)
         if not 1 <= value <= MOST_LAYERS:
-            self.refuse(name, f"must be between 1 and {MOST_LAYERS} layers, got {value}")
+            self._note(name, f"must be between 1 and {MOST_LAYERS} layers, got {value}")
+            return default
         return value
 
     @overload
@@ -174,9 +177,10 @@ class Config:
         """An activation, by our name; default is transformers'."""
         theirs = self.text(name, default)
         if theirs not in ACTIVATIONS:
-            self.refuse(
+            self._note(
                 name, f"the activation '{theirs}' cannot be represented; {suggest(theirs, ACTIVATIONS)}"
             )
+            return ACTIVATIONS[default]
         return ACTIVATIONS[theirs]
 
     def part(self, name: str) -> Config | None:
@@ -213,17 +217,22 @@ class Config:
         self._read.add(name)
         if name in self.data and self.data[name] not in accepted:
             values = " or ".join(shown(value) for value in accepted)
-            self.refuse(name, f"{shown(self.data[name])} cannot be represented{reason}; only {values} can")
+            self._note(name, f"{shown(self.data[name])} cannot be represented{reason}; only {values} can")
 
     def refuse(self, name: str, message: str) -> NoReturn:
-        """Raises SpecError at a field."""
+        """Raises SpecError at a field, where nothing can stand in its place."""
         raise SpecError([Problem(self._path(name), message, where=self.where)])
+
+    def _note(self, name: str, message: str) -> None:
+        """Keeps what is wrong with a field, to be told with the others; its default is read on."""
+        if not any(each.path == self._path(name) and each.message == message for each in self.noted):
+            self.noted.append(Problem(self._path(name), message, where=self.where))
 
     def problems(
         self, *, mapping: str, fixed: Mapping[str, Any], bookkeeping: Sequence[str], ignore: Sequence[str]
     ) -> list[Problem]:
-        """The fields that nobody accounts for, after a mapping has read what it wants."""
-        found: list[Problem] = []
+        """The fields that nobody accounts for, after a mapping has read what it wants, and those that it could not."""
+        found = [each for each in self.noted if each.path not in ignore]
         for name in sorted(self.data):
             path = self._path(name)
             if name in self._read or path in ignore:
@@ -251,7 +260,8 @@ class Config:
         if value is None and default is None:
             return None
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            self.refuse(name, f"must be {what}, got {shown(value)}")
+            self._note(name, f"must be {what}, got {shown(value)}")
+            return default
         return value
 
     def _path(self, name: str) -> str:

@@ -41,12 +41,12 @@ def spec_of(
     )
     try:
         data = family.to_spec(reader)
-    except SpecError:
-        raise
+    except SpecError as error:
+        raise SpecError([*reader.noted, *error.problems]) from None
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise SpecError(
-            [Problem("", f"its values fit no {family.name} model ({error})", where=where)]
-        ) from error
+        why = "a size that others are divided by is 0" if isinstance(error, ArithmeticError) else str(error)
+        unfit = Problem("", f"its values fit no {family.name} model ({why})", where=where)
+        raise SpecError(reader.noted or [unfit]) from error
     problems = reader.problems(
         mapping=family.name,
         fixed={**FIXED, **family.fixed},

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from registry import Problem, SpecError, dump
+import presets
+from registry import Problem, SpecError, dump, suggest
 from zoo.errors import RunError
 from zoo.run.spec import RunSpec, load
 from zoo.storage.files import SPEC_FILE
@@ -56,8 +57,19 @@ def run_in(folder: Path, *overrides: str) -> RunSpec:
         inside = f", such as {folder.parent}" if folder.name == SPEC_FILE else ""
         raise RunError(f"{folder}: a file, where a run folder is asked for{inside}")
     if not file.is_file():
-        raise RunError(f"{folder}: no run lies here: there is no {SPEC_FILE}")
+        raise RunError(f"{folder}: no run lies here: there is no {SPEC_FILE}; {_instead(folder)}")
     return load(file, *overrides)
+
+
+def _instead(folder: Path) -> str:
+    """What may have been meant by a folder without a run: a run beside it, a preset, a checkpoint of transformers."""
+    if str(folder) in presets.names():
+        return f"{folder} is a preset: zoo train {folder} makes a run of it"
+    if (folder / "config.json").is_file():
+        return f"it is a checkpoint of transformers: zoo import {folder} OUT makes a folder of it that can be used"
+    homes = {folder.parent, RUNS_FOLDER} if folder.parent == Path() else {folder.parent}
+    runs = [str(file.parent) for home in homes for file in home.glob(f"*/{SPEC_FILE}")]
+    return suggest(str(folder), runs) if runs else f"zoo train SPEC --out {folder} makes one"
 
 
 def require(

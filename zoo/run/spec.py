@@ -17,6 +17,10 @@ from zoo.tasks.task import TaskSpec
 from zoo.training.plugins import load_allowed, missing_plugins, warn_of_changes
 from zoo.training.spec import TrainingSpec
 
+_EXAMPLES = {"decoder_only": "gpt2", "encoder_only": "bert_base", "encoder_decoder": "transformer_base"}
+"""The preset of each architecture whose values are examples of right ones."""
+_LONGEST_EXAMPLE = 100
+
 
 class RunSpec(Spec):
     """A model, and as far as it is to be trained and used: its task, its training, its decoding."""
@@ -83,9 +87,12 @@ class RunSpec(Spec):
 
     def _short_positions(self, prefix: str) -> list[Problem]:
         """Positions that end before the text does, which training would meet at its first long sentence."""
-        longest_input = self.task.longest if isinstance(self.task, TaskSpec) else 0
+        longest_input, key = (
+            (self.task.longest, self.task.longest_key) if isinstance(self.task, TaskSpec) else (0, "")
+        )
         rule: int | str | None = getattr(self.generation, "max_length", None)
-        longest_output = 0 if not longest_input or rule is None else LengthLimit(rule)(longest_input - 1) + 1
+        has_output = longest_input and rule is not None and self.writes
+        longest_output = LengthLimit(rule)(longest_input - 1) + 1 if has_output else 0  # type: ignore[arg-type]
         found = []
         for path, part in inner(self.model, f"{prefix}model"):
             is_read_only = path.startswith(f"{prefix}model.encoder.")
@@ -93,15 +100,15 @@ class RunSpec(Spec):
             max_len: int = getattr(part, "max_len", None) or needed
             if max_len < needed:
                 limits = (
-                    f"task.{self.task.longest_key}"  # type: ignore[union-attr]
+                    f"task.{key}"
                     if needed == longest_input
-                    else "generation.max_length of such a source"
+                    else f"generation.max_length of a source of task.{key}"
                 )
                 found.append(
                     Problem(
                         path,
-                        f"max_len ({max_len}) must be at least {needed}, for {limits} allows so many; lower that where "
-                        "the model is given",
+                        f"max_len ({max_len}) must be at least {needed}, for {limits} allows so many; raise it, or "
+                        "lower that",
                     )
                 )
         return found
@@ -156,7 +163,7 @@ def from_document(
     try:
         run = _parsed(document, folder)
     except SpecError as error:
-        problems = _taught(error.problems, document, scale)
+        problems = _exemplified(_taught(error.problems, document, scale), document.data)
         if not found:
             raise (missing_plugins(folder) if folder else None) or SpecError(problems) from None
         found += problems
@@ -197,6 +204,33 @@ def _taught(problems: Sequence[Problem], document: presets.Document, scale: str 
         )
         found = [replace(each, suggestion=message) if each.path in known else each for each in found]
     return found
+
+
+def _exemplified(problems: Sequence[Problem], data: Mapping[str, Any]) -> list[Problem]:
+    """The problems; a value that is none, or missing, with that of a preset of the same architecture as an example."""
+    model = data.get("model")
+    name = _EXAMPLES.get(str(model.get("type")) if isinstance(model, Mapping) else "", "transformer_base")
+    if not any(_wants_example(each) for each in problems):
+        return list(problems)
+    known = presets.read(name).data
+    return [_with_example(each, known, name) if _wants_example(each) else each for each in problems]
+
+
+def _wants_example(problem: Problem) -> bool:
+    is_of_form = problem.message.startswith(("missing key; give a ", "must be a ", "must be an "))
+    return is_of_form and not problem.suggestion
+
+
+def _with_example(problem: Problem, known: Mapping[str, Any], name: str) -> Problem:
+    try:
+        found = _at(known, problem.path.split("."))
+    except (KeyError, IndexError, TypeError, ValueError):
+        return problem
+    text = presets.to_flow(found)
+    is_short = found is not None and len(text) <= _LONGEST_EXAMPLE
+    return replace(
+        problem, suggestion=f"for example {text}, as in {name}" if is_short else f"see zoo show {name}"
+    )
 
 
 def _wrong_paths(data: Mapping[str, Any]) -> set[str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from registry import Problem, Spec, SpecError
+from registry import Problem, Spec, SpecError, suggest
 from zoo.assembly.build import build
 from zoo.data.coder import Coder
 from zoo.data.coders import load_coder
@@ -24,6 +24,7 @@ from zoo.kinds import DECODING, TASK, Metric, Row
 from zoo.run.folder import require, run_in
 from zoo.run.inputs import LINE_FIELDS, asked_row
 from zoo.run.spec import RunSpec
+from zoo.storage.files import SPEC_FILE
 from zoo.storage.selection import load_weights, weights_folder
 from zoo.tasks.answering import CHUNK_ROWS, Cuts, Progress, answers
 from zoo.tasks.task import Batch, Refusal, Task
@@ -77,7 +78,7 @@ class TrainedRun:
         else:
             with untouched():
                 self.model = build(self.run.model)
-            self.model.load_state_dict(load_weights(self.folder, checkpoint))
+            _load(self.model, load_weights(self.folder, checkpoint), self.folder)
         self.model.to(self.device).eval()
 
     @property
@@ -315,6 +316,20 @@ def require_writing(trained: TrainedRun) -> None:
         )
 
 
+def _load(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Raises: RunError where the weights are not those of the run's spec, which was changed after training."""
+    shapes = {name: list(each.shape) for name, each in model.state_dict().items()}
+    held = {name: list(each.shape) for name, each in weights.items()}
+    if shapes != held:
+        name = next(name for name in {**shapes, **held} if shapes.get(name) != held.get(name))
+        there, wanted = (f"has {each[name]}" if name in each else "has none" for each in (held, shapes))
+        raise RunError(
+            f"{folder / SPEC_FILE}: this is not the model that was trained here: of {name} the checkpoint {there} "
+            f"and the spec {wanted}; the spec of a run is not to be changed, or only back"
+        )
+    model.load_state_dict(weights)
+
+
 def device_named(name: str) -> torch.device:
     """A device by its name, `auto` being a GPU where there is one. Raises: SpecError for one that is not there."""
     if name == "auto":
@@ -324,6 +339,9 @@ def device_named(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without it
         reason = str(error).partition("\n")[0]
+        if name.partition(":")[0] not in ("cpu", "cuda", "mps", "xpu"):
+            reason = suggest(name, ("auto", "cpu", "cuda"), listed=True)
+            raise SpecError([Problem("device", f"no device is called '{name}'; {reason}")]) from None
         raise SpecError(
             [Problem("device", f"'{name}' cannot be used here ({reason}); choose auto or cpu")]
         ) from None

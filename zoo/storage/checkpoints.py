@@ -175,7 +175,10 @@ class Checkpoints:
             except OSError as error:
                 raise DamagedError(f"{file}: cannot be read: {error.strerror}") from error
             if found != expected:
-                raise DamagedError(f"{file}: its content is not what was written")
+                raise DamagedError(
+                    f"{file}: its content is not what was written ({_change(found, expected)}); take another "
+                    f"checkpoint (there are: {self._known()})"
+                )
         return manifest
 
     def verify_manifest(self, path: Path) -> dict[str, Any]:
@@ -242,6 +245,12 @@ class Checkpoints:
     def _known(self) -> str:
         names = sorted(path.name for path in self.folder.glob("step-*"))
         return ", ".join(names) or "none"
+
+
+def _change(found: Mapping[str, Any], written: Mapping[str, Any]) -> str:
+    """How a file differs from what was written into it."""
+    n, m = found["bytes"], written["bytes"]
+    return f"{n:,} of {m:,} bytes" if n < m else f"{n:,} bytes instead of {m:,}" if n > m else "other bytes"
 
 
 def _render(manifest: Mapping[str, Any]) -> str:

@@ -25,10 +25,18 @@ def read_json(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise RunError(f"{file}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{file}: damaged: it is not JSON ({error})") from None
+        raise RunError(f"{file}: damaged: it is not JSON ({json_fault(error)})") from None
     if not isinstance(data, dict):
         raise RunError(f"{file}: damaged: it holds no mapping")
     return data
+
+
+def json_fault(error: Exception) -> str:
+    """What is wrong with a text that is no JSON, and at which character; the line, too, where it has several."""
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    line = f"line {error.lineno}, " if "\n" in error.doc.strip() else ""
+    return f"{error.msg[:1].lower()}{error.msg[1:]} at {line}character {error.colno}"
 
 
 def read_record(file: Path, take: Callable[[dict[str, Any]], T]) -> T:

@@ -26,7 +26,9 @@ def weights_folder(folder: Path, which: str | int = "result") -> Path:
     found = next((named[name] for name in wanted if name in named), None)
     if found is None:
         steps = (f"step-{step}" for step in checkpoints.steps())
-        known = ", ".join(dict.fromkeys([*named, *steps])) or "no checkpoint at all"
+        known = ", ".join(dict.fromkeys([*named, *steps]))
+        if not known:
+            raise RunError(f"{folder}: it has no checkpoint yet; zoo resume {folder} trains it to its first")
         raise RunError(f"{folder}: it has no checkpoint '{which}' (it has: {known})")
     return found
 

@@ -15,7 +15,7 @@ from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, NORM, Position
 from zoo.masks import Mask
-from zoo.sizes import Batch, n_kept, n_parameters
+from zoo.sizes import Batch, dividing, n_kept, n_parameters
 
 Kernel = Literal["auto", "eager", "matmul", "sdpa", "blocked", "flex"]
 
@@ -39,7 +39,8 @@ class MultiHeadSpec(HeadsSpec):
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         super().check(d_model=d_model, role=role, position=position)
         if self.n_kv_heads is not None and self.n_heads % self.n_kv_heads:
-            raise ValueError(f"n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})")
+            some = dividing(self.n_kv_heads, self.n_heads)
+            raise ValueError(f"n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads}), {some}")
         if self.soft_cap is not None and self.kernel == "sdpa":
             raise ValueError("the sdpa kernel caps no scores: leave kernel at auto, or soft_cap out")
 

@@ -19,7 +19,7 @@ from zoo.kernels.linear import Linear
 from zoo.kernels.strips import strips_of
 from zoo.kinds import MIXER, MixerSpec, Position, Role
 from zoo.masks import Mask
-from zoo.sizes import Batch, linear_size
+from zoo.sizes import Batch, dividing, linear_size
 
 
 class DepthwiseConvolutionSpec(MixerSpec):
@@ -42,7 +42,8 @@ class DepthwiseConvolutionSpec(MixerSpec):
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         if d_model % self.n_heads:
-            raise ValueError(f"n_heads ({self.n_heads}) must divide d_model ({d_model})")
+            some = dividing(self.n_heads, d_model)
+            raise ValueError(f"n_heads ({self.n_heads}) must divide d_model ({d_model}), {some}")
 
     def n_parameters(self, *, d_model: int) -> int:
         weights = self.n_heads * self.width * (d_model if self.kernels == "predicted" else 1)

@@ -17,7 +17,7 @@ from zoo.kernels.decayed_sums import CHUNK, decayed_sums
 from zoo.kernels.linear import Linear
 from zoo.kernels.rotary import turns
 from zoo.kinds import MIXER, Role
-from zoo.sizes import Batch
+from zoo.sizes import Batch, dividing
 
 
 class RetentionSpec(DirectionsSpec):
@@ -38,7 +38,10 @@ class RetentionSpec(DirectionsSpec):
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         super().check(d_model=d_model, role=role, position=position)
         if self.d_k is None and d_model % self.n_heads:
-            raise ValueError(f"n_heads ({self.n_heads}) must divide d_model ({d_model}), or d_k be given")
+            some = dividing(self.n_heads, d_model)
+            raise ValueError(
+                f"n_heads ({self.n_heads}) must divide d_model ({d_model}), {some}, or d_k be given"
+            )
         d_k, _ = self.head_sizes(d_model)
         if self.rotation and d_k % 2:
             raise ValueError(f"d_k ({d_k}) must be even, for pairs of features turn; or set rotation false")

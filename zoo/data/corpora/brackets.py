@@ -11,7 +11,7 @@ from pydantic import Field
 from zoo.data.bad_lines import BadLines
 from zoo.data.brackets import parse
 from zoo.data.corpora.text import TextFilesSpec
-from zoo.data.lines import hash_files, read_lines
+from zoo.data.lines import hash_files, read_lines, wants_column
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Row
 
@@ -59,7 +59,7 @@ class Brackets:
             if not reason:
                 cells = line.text.split("\t")
                 if len(cells) < self._column:
-                    reason, detail = "missing column", f"column {self._column} of {len(cells)}"
+                    reason, detail = "missing column", wants_column(self._column, len(cells))
                 else:
                     tree = cells[self._column - 1]
                     reason, detail = _fault(tree)

@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from registry import suggest
-from zoo.amounts import amount
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora.text import SplitFiles, SplitFilesSpec
-from zoo.data.lines import read_lines
+from zoo.data.lines import read_lines, wants_column
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Row
 
@@ -152,7 +151,7 @@ def _word(cells: Sequence[str], places: Sequence[int]) -> tuple[list[str], str, 
     missing = [place for place in places if not -len(cells) <= place < len(cells)]
     if missing:
         column = missing[0] + (missing[0] >= 0)
-        return [], "missing column", f"column {column} of {amount(len(cells), 'column')}"
+        return [], "missing column", wants_column(column, len(cells))
     word = [cells[place] for place in places]
     if empty := [place for place, cell in zip(places, word, strict=True) if not cell.strip()]:
         return [], "empty cell", f"nothing in column {empty[0] + (empty[0] >= 0)}"

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from zoo.amounts import amount
 from zoo.data.bad_lines import BadLines
 from zoo.data.lines import DAMAGE, hash_files, open_unpacked
 from zoo.errors import DataError
@@ -70,7 +71,9 @@ class Idx:
             n, *shape = _header(images, image_file, (3, 4))
             (n_labels,) = _header(labels, label_file, (1,))
             if n != n_labels:
-                raise DataError(f"{images}: {n:,} images, but {labels.name} has {n_labels:,} labels")
+                raise DataError(
+                    f"{images}: {amount(n, 'image')}, but {labels.name} has {amount(n_labels, 'label')}"
+                )
             wanted = self._range(split, n)
             for number in range(n):
                 image = _read(images, image_file, int(np.prod(shape)), f"image {number + 1} of {n:,}")

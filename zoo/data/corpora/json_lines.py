@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from registry import suggest
+from registry.problems import show
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora._named import NamedFieldsSpec
 from zoo.data.corpora.text import TextFilesSpec
 from zoo.data.lines import hash_files, read_lines
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Row
+from zoo.storage.records import json_fault
 
 _Name = Annotated[str, Field(min_length=1)]
 
@@ -87,11 +89,11 @@ class JsonLines:
         try:
             value: Any = json.loads(text)
         except ValueError as error:
-            return None, "no JSON", str(error)
+            return None, "no JSON", json_fault(error)
         except RecursionError:
             return None, "no JSON", "nested too deeply"
         if not isinstance(value, dict):
-            return None, "no object", f"a JSON object is asked for, and this is a {type(value).__name__}"
+            return None, "no object", f'an object such as {{"text": "..."}} is asked for, got {show(value)}'
         for key in self._columns.values():
             found = value.get(key)
             if found is None:

@@ -95,7 +95,6 @@ def _find(folder: Path, name: str, split: str, stems: Mapping[str, str | None]) 
         ends = (plain.suffix, f"{plain.suffix}.gz")
         files = (path.name for path in folder.iterdir() if path.is_file())
         names = [name for name in files if name.endswith(ends) and not name.startswith(others)]
-        raise DataError(
-            f"{plain}: no such file, nor with .gz; say task.data.{split}=STEM; {suggest(plain.name, names[:1000])}"
-        )
+        nearby = f"; {suggest(plain.name, names[:1000])}" if names else ""
+        raise DataError(f"{plain}: no such file, nor with .gz; say task.data.{split}=STEM{nearby}")
     return plain

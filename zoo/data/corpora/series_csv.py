@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from registry import suggest
+from registry import clip, suggest
 from zoo.amounts import amount
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora._series import Cuts, TimeSplitSpec, cut_series
@@ -119,6 +120,11 @@ class SeriesCsv:
             )
         if not set(names) - set(self._ignore):
             raise DataError(f"{self._path}:1: no variable in the heading: {', '.join(names)}")
+        if len(names) == 1 and (others := [sign for sign in (";", "\t", ",", "|") if sign in names[0]]):
+            raise DataError(
+                f"{self._path}:1: one column, {clip(names[0])}; if {clip(others[0])} stands between columns, set "
+                f"task.data.delimiter={json.dumps(others[0])}"
+            )
         if numeric := [name for name in names if _number(name) is not None]:
             raise DataError(f"{self._path}:1: no heading: '{numeric[0]}' is a number, no name of a column")
 

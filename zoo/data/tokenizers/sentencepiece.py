@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from registry import Spec
+from zoo.amounts import amount
 from zoo.data.tokenizer import WHITE, Tokenizer
 from zoo.errors import DataError, RunError
 from zoo.kinds import TOKENIZER
@@ -165,8 +166,8 @@ def _explain(error: str, n_lines: int, vocab_size: int) -> str:
         return "a tokenizer cannot be trained without text"
     if most := re.search(r"value <= (\d+)", error):
         return (
-            f"vocab_size {vocab_size} is more than the training text can fill ({n_lines} lines); "
-            f"the largest possible one is {most.group(1)}"
+            f"the embedding's vocab_size ({vocab_size}) is more than the training text can fill ("
+            f"{amount(n_lines, 'line')}); set it to {most.group(1)} at most, or give more text"
         )
     if least := re.search(r"required_chars\. \d+ vs (\d+)", error):
         return (
