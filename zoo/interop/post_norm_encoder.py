@@ -92,6 +92,34 @@ def post_norm_encoder_spec(
     }
 
 
+def factorised(spec: dict[str, Any], d_embedding: int, *, always: bool = False) -> dict[str, Any]:
+    """The same model with embeddings of a width of their own, where learned positions, norm and dropout come before a
+    projection; unchanged where that width is the model's, unless there is always a projection."""
+    if d_embedding == spec["d_model"] and not always:
+        return spec
+    inputs, encoder, position = dict(spec["inputs"]), dict(spec["encoder"]), spec["position"]
+    del inputs["scale"]
+    if position["type"] == "learned":
+        inputs["position"], position = position, {"type": "none"}
+    inputs |= {
+        "type": "factorised_tokens",
+        "d_embedding": d_embedding,
+        "norm": encoder.pop("input_norm"),
+        "dropout": encoder["layer"]["dropout"],
+    }
+    return {**spec, "inputs": inputs, "position": position, "encoder": {**encoder, "input_dropout": 0.0}}
+
+
+def embedding_size(spec: Any) -> int:
+    """The width of the tokens' vectors."""
+    return int(getattr(spec.inputs, "d_embedding", None) or spec.d_model)
+
+
+def learned_position(spec: Any) -> Any:
+    """The learned positions of a model's spec, wherever they are added."""
+    return getattr(spec.inputs, "position", spec.position)
+
+
 def layer_count(config: Config, defaults: Defaults) -> int:
     """The number of layers."""
     return config.integer("num_hidden_layers", defaults.n_layers)
@@ -179,9 +207,11 @@ def post_norm_encoder_weights(
     *,
     projections: Mapping[str, str] = PROJECTIONS,
     positions: str = "embeddings.position_embeddings",
+    widening: str = "embeddings_project",
 ) -> Rules:
     """Which tensors are which, without the head's; projections are our and their names of an attention's, positions
-    their name of the table. The prefix stands before the names of a model with a head of transformers' own."""
+    their name of the table, widening that of a factorised embedding's projection. The prefix stands before the names of
+    a model with a head of transformers' own."""
     if spec.head.type in ("none", "pooled"):
         prefix = ""
     embeddings, ours, theirs = f"{prefix}embeddings", "encoder.layers.{i}", f"{prefix}encoder.layer.{{i}}"
@@ -190,6 +220,9 @@ def post_norm_encoder_weights(
         *tensor("inputs.types.weight", f"{embeddings}.token_type_embeddings.weight"),
         *tensor("encoder.position.table.weight", f"{prefix}{positions}.weight"),
         *module("encoder.input_norm", f"{embeddings}.LayerNorm"),
+        *tensor("inputs.position.table.weight", f"{prefix}{positions}.weight"),
+        *module("inputs.norm", f"{embeddings}.LayerNorm"),
+        *module("inputs.to_model", f"{prefix}{widening}"),
         *for_each(
             "i",
             len(spec.encoder.each_layer()),
