@@ -63,6 +63,10 @@ class RotarySpec(PositionSpec):
         {"base": 50.0, "scaling": {"type": "dynamic_ntk", "factor": 3.0, "original_max_len": 20}},
         {"base": 50.0, "scaling": {"type": "yarn", "factor": 3.0, "original_max_len": 20, "truncate": False}},
         {"base": 50.0, "scaling": {"type": "llama3", "factor": 3.0, "original_max_len": 20}},
+        {
+            "base": 50.0,
+            "scaling": {"type": "longrope", "short": [1.0, 1.5], "long": [2.0, 3.5], "original_max_len": 20},
+        },
     ],
 )
 class Rotary(Position):
