@@ -9,6 +9,7 @@ from zoo.components.embedding.factorised_tokens import FactorisedTokens, Factori
 from zoo.kinds import MODEL
 
 D, E, V = 6, 4, 13
+LAYER = {"self_attention": {"type": "multi_head", "n_heads": 2}, "ffn": {"type": "mlp"}}
 IDS = torch.tensor([[4, 7, 4, 0, 12], [9, 1, 12, 3, 2]])
 
 
@@ -44,7 +45,7 @@ def test_a_decoder_refuses_an_embedding_that_counts_places():
         "type": "decoder_only",
         "d_model": D,
         "position": {"type": "none"},
-        "decoder": {"n_layers": 1, "layer": {"self_attention": {"type": "multi_head", "n_heads": 2}, "ffn": {"type": "mlp"}}},
+        "decoder": {"n_layers": 1, "layer": LAYER},
         "head": {"type": "language_model", "predicts": "tokens"},
     }  # fmt: skip
     model({**data, "tokens": tokens})
@@ -59,7 +60,7 @@ def test_an_encoder_whose_embedding_counts_places_refuses_documents():
         "inputs": {"type": "factorised_tokens", "vocab_size": V, "d_embedding": E,
                    "position": {"type": "learned", "max_len": 9}},
         "position": {"type": "none"},
-        "encoder": {"n_layers": 1, "layer": {"self_attention": {"type": "multi_head", "n_heads": 2}, "ffn": {"type": "mlp"}}},
+        "encoder": {"n_layers": 1, "layer": LAYER},
         "head": {"type": "none"},
     }  # fmt: skip
     encoder = model(data)

@@ -34,6 +34,8 @@ class MixtureOfExpertsSpec(Spec):
     """A network that every token uses besides; n shared experts of one width are one of n times that width."""
     normalised: bool = True
     """Whether a token's top_k probabilities are scaled to sum to 1 (Mixtral), or stay shares of all (Switch)."""
+    router_bias: bool = False
+    """Whether the router adds a bias an expert (gpt-oss)."""
     balance: float = Field(0.01, ge=0, le=10)
     """Coefficient of the load-balancing loss, which is 1 where all experts are used alike; 0: no such loss."""
 
@@ -50,7 +52,7 @@ class MixtureOfExpertsSpec(Spec):
             )
 
     def n_parameters(self, *, d_model: int) -> int:
-        found = linear_size(d_model, self.n_experts, bias=False)
+        found = linear_size(d_model, self.n_experts, bias=self.router_bias)
         found += self.n_experts * n_parameters(FFN, self.expert, d_model=d_model)
         if self.shared_expert is not None:
             found += n_parameters(FFN, self.shared_expert, d_model=d_model)
@@ -96,6 +98,7 @@ class MixtureOfExpertsSpec(Spec):
             "normalised": False,
             "balance": 0.0,
         },
+        {"n_experts": 3, "expert": {"type": "mlp", "d_ff": 4}, "router_bias": True},
     ],
 )
 class MixtureOfExperts(nn.Module):
@@ -120,10 +123,11 @@ class MixtureOfExperts(nn.Module):
         expert: Spec,
         shared_expert: Spec | None,
         normalised: bool,
+        router_bias: bool,
         balance: float,
     ) -> None:
         super().__init__()
-        self.router = Linear(d_model, n_experts, bias=False)
+        self.router = Linear(d_model, n_experts, bias=router_bias)
         self.experts = nn.ModuleList(FFN.build(expert, d_model=d_model) for _ in range(n_experts))
         self.shared_expert: nn.Module | None = (
             None if shared_expert is None else FFN.build(shared_expert, d_model=d_model)
