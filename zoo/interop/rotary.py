@@ -132,15 +132,14 @@ def rotary_config(position: Any) -> dict[str, Any]:
     if scaling is None:
         return {"rope_theta": position.base, "rope_scaling": None}
     if scaling.type == "longrope":
-        factors = {f"{name}_factor": list(getattr(scaling, name)) for name in ("short", "long")}
         original = {"original_max_position_embeddings": scaling.original_max_len}
-        fields = {
+        said = {
             "rope_type": "longrope",
-            **factors,
+            **{f"{name}_factor": list(getattr(scaling, name)) for name in ("short", "long")},
             "attention_factor": scaling.attention_factor,
             **original,
         }
-        return {"rope_theta": position.base, "rope_scaling": fields, **original}
+        return {"rope_theta": position.base, "rope_scaling": said, **original}
     fields: dict[str, Any] = {"factor": scaling.factor}
     if scaling.type == "dynamic_ntk":
         return {
