@@ -32,6 +32,8 @@ class Defaults:
     n_types: int = 2
     eps: float = 1e-12
     padding_id: int = 0
+    activation: str = "gelu"
+    dropout: float = 0.1
 
 
 def architecture_of(spec: Any, stem: str) -> str:
@@ -58,7 +60,7 @@ def post_norm_encoder_spec(
         "type": "multi_head",
         "n_heads": config.integer("num_attention_heads", defaults.n_heads),
         "bias": True,
-        "dropout": config.number("attention_probs_dropout_prob", 0.1),
+        "dropout": config.number("attention_probs_dropout_prob", defaults.dropout),
     }
     layer = {
         "layout": "post_norm",
@@ -67,9 +69,9 @@ def post_norm_encoder_spec(
         "ffn": {
             "type": "mlp",
             "d_ff": config.integer("intermediate_size", defaults.d_ff),
-            "activation": config.activation("hidden_act", "gelu"),
+            "activation": config.activation("hidden_act", defaults.activation),
         },
-        "dropout": config.number("hidden_dropout_prob", 0.1),
+        "dropout": config.number("hidden_dropout_prob", defaults.dropout),
     }
     stack: dict[str, Any] = {"n_layers": n_layers, "layer": layer}
     if any(each != attentions[0] for each in attentions):
@@ -166,9 +168,9 @@ def sequence_classifier_head(
     }
 
 
-def pooled_head(config: Config) -> dict[str, Any]:
-    """What a base model ends in: the pooler, or nothing where the checkpoint was written without it."""
-    if "pooler.dense.weight" in config.variant.lacking:
+def pooled_head(config: Config, weight: str = "pooler.dense.weight") -> dict[str, Any]:
+    """What a base model ends in: the pooler, or nothing where the checkpoint was written without its weight."""
+    if weight in config.variant.lacking:
         return {"type": "none"}
     return {"type": "pooled", "pool": "first", "activation": "tanh"}
 

@@ -160,7 +160,10 @@ FAMILY = Family(
     to_config=to_config,
     weights=weights,
     fixed={"use_tpu_fourier_optimizations": False},
-    bookkeeping=("tie_word_embeddings", "tpu_short_seq_length"),  # read where there is a head to tie; of that form
+    bookkeeping=(
+        "tie_word_embeddings",
+        "tpu_short_seq_length",
+    ),  # read where there is a head to tie; of that form
     prefix="fnet.",
     ignored=(r"embeddings\.position_ids$", r"^fnet\.pooler\.", r"^cls\.seq_relationship\."),
     read_as={"FNetForPreTraining": "FNetForMaskedLM"},
