@@ -335,4 +335,4 @@ class Stack(nn.Module):
     def new_cache(self) -> StackCache:
         """What an empty sequence leaves: to be handed to `forward` with every new piece of it."""
         layers = [*self.layers] * self.passes
-        return StackCache([layer.new_cache() for layer in layers])  # type: ignore[operator]
+        return StackCache([layer.new_cache() for layer in layers])

@@ -139,11 +139,7 @@ class MixtureOfExperts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.flatten(0, -2)  # [N, D]
-        wide = torch.promote_types(x.dtype, torch.float32)
-        probabilities = self.router(rows).softmax(dim=-1, dtype=wide)  # [N, E]
-        weights, chosen = probabilities.topk(self.top_k, dim=-1)  # [N, k]
-        if self.normalised:
-            weights = weights / weights.sum(dim=-1, keepdim=True)
+        weights, chosen, probabilities = self.route(rows)
         counts = torch.bincount(chosen.flatten(), minlength=len(self.experts))  # [E]
         is_exported = torch.compiler.is_exporting()
         outputs = (
@@ -152,6 +148,16 @@ class MixtureOfExperts(nn.Module):
         out = (weights[:, None].to(outputs.dtype) @ outputs).view_as(x)
         self.auxiliary_loss = self._imbalance(probabilities, counts) if self.training else None
         return out if self.shared_expert is None else out + self.shared_expert(x)
+
+    def route(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows [N, D] -> the weights of the experts chosen for each, which they are, both [N, k], and what a balance is
+        of, the probabilities of all [N, E]."""
+        wide = torch.promote_types(rows.dtype, torch.float32)
+        probabilities = self.router(rows).softmax(dim=-1, dtype=wide)
+        weights, chosen = probabilities.topk(self.top_k, dim=-1)
+        if self.normalised:
+            weights = weights / weights.sum(dim=-1, keepdim=True)
+        return weights, chosen, probabilities
 
     def _routed(self, rows: Tensor, chosen: Tensor, counts: Tensor) -> Tensor:
         """Each row's outputs by the experts chosen for it: rows [N, D], chosen [N, k], counts [E] -> [N, k, D].
