@@ -26,6 +26,8 @@ class Within:
     """How many are made of it for each of the spec around it; 0 where it is a piece of another part."""
     times_key: str = ""
     """The key, of the spec around it, that says how many."""
+    n_passes: int = 1
+    """How often each of them is gone through, with the same weights."""
     is_checked: bool = True
     """Whether its limits are looked at here; if not, then where it is used."""
     inherited: Spec | None = None

@@ -32,6 +32,8 @@ class Place:
     """How many are made of it: the repeats of all places around it, too."""
     times_key: str = ""
     """The path of the key that says how many; empty where they are not repeated."""
+    n_passes: int = 1
+    """How often each of them is gone through, with the same weights."""
     is_checked: bool = True
     """Whether its limits are looked at here, and those of what stands in it."""
     is_inherited: bool = False
@@ -112,6 +114,7 @@ class Place:
             within.context,
             self.n_times * within.n_times,
             f"{prefix}{within.times_key}" if within.times_key else self.times_key,
+            self.n_passes * within.n_passes,
             self.is_checked and within.is_checked,
             is_inherited,
         )

@@ -29,6 +29,7 @@ def ids():
 def test_vectors_are_scaled_by_the_root_of_d_model(ids):
     module = embedding()
     assert_close(vectors(module, ids), module.weight[ids] * math.sqrt(6))
+    assert_close(vectors(embedding(scale=2.5), ids), module.weight[ids] * 2.5)
     plain = embedding(scale="none")
     assert_close(vectors(plain, ids), plain.weight[ids])
 

@@ -370,6 +370,7 @@ def test_a_mixture_is_a_module_without_any_spec_of_its_own():
         expert=GLUSpec(d_ff=4),
         shared_expert=None,
         normalised=False,
+        router_bias=False,
         balance=0.0,
     )
     names = {name for name, _ in module.named_parameters()}

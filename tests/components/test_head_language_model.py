@@ -172,3 +172,8 @@ def test_on_meta_only_shapes_are_made():
         module = head(embedding(d_embedding=E), bias="fixed", soft_cap=2.0, tied=False)
         assert module(torch.empty(B, T, D)).shape == (B, T, V)
         assert all(tensor.is_meta for tensor in module.state_dict().values())
+
+
+def test_a_number_scales_the_logits():
+    table, hidden = embedding(), torch.randn(2, 5, D)
+    assert_close(head(table, scale=0.25)(hidden), 0.25 * head(table)(hidden))

@@ -10,9 +10,7 @@ B, T, D, P = 3, 5, 6, 4
 def head(**changes):
     torch.manual_seed(0)
     spec = PooledSpec(**changes)
-    return Pooled(
-        d_model=D, embeddings={}, pool=spec.pool, activation=spec.activation, d_pooled=spec.d_pooled
-    ).double()
+    return Pooled(d_model=D, embeddings={}, **spec.model_dump(exclude={"type"})).double()
 
 
 @pytest.fixture
@@ -52,3 +50,19 @@ def test_with_its_weights_it_is_berts_pooler(hidden):
     ours = head()
     ours.load_state_dict(reference.state_dict())
     assert_close(ours(hidden), reference(hidden))
+
+
+def test_without_an_activation_the_vector_is_the_output(hidden):
+    assert torch.equal(head(activation=None)(hidden), hidden[:, 0])
+
+
+def test_a_dense_layer_may_add_no_bias(hidden):
+    module = head(activation="identity", bias=False, d_pooled=5)
+    assert_close(module(hidden), hidden[:, 0] @ module.dense.weight.T)
+    assert len(list(module.parameters())) == 1
+
+
+@pytest.mark.parametrize("changes", [{"d_pooled": 5}, {"bias": False}])
+def test_what_belongs_to_a_dense_layer_needs_one(changes):
+    with pytest.raises(ValueError, match="belong to a dense layer"):
+        PooledSpec(activation=None, **changes).check(d_model=D, embeddings={})

@@ -376,7 +376,11 @@ def along(wiring, x, sublayer, gain, factors, spec):
         elif step == "norm":
             x = gain * x / x.square().mean(-1, keepdim=True).sqrt()
         else:
-            x = sublayer(x) if step == "sublayer" else x * factors[step]
+            x = (
+                sublayer(x)
+                if step == "sublayer"
+                else x * (factors.get(step) or float(step.removeprefix("× ")))
+            )
     return x
 
 

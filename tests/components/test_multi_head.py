@@ -234,3 +234,26 @@ def test_it_gives_what_published_families_give(family, config, fields):
     still = torch.ones(B, T, 4, dtype=torch.float64), torch.zeros(B, T, 4, dtype=torch.float64)  # cos and sin
     expected = theirs(x, position_embeddings=still, attention_mask=hidden)[0]
     assert_close(ours(x, mask=Mask(causal=True), position=None, cache=None), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("over", ["head", "each_head", "all"])
+def test_queries_and_keys_are_normalised_over_what_is_said(over):
+    fields = {"n_heads": 4, "n_kv_heads": 2, "d_k": 3, "qk_norm": "rms_norm", "qk_norm_over": over}
+    module = randomised(attention(**fields))
+    x = torch.randn(2, 5, 12, dtype=torch.float64)
+    q, k, _ = module.project(x, None, mask=Mask(), position=None, cache=None)
+    for got, projection, norm, n in (
+        (q, module.query, module.query_norm, 4),
+        (k, module.key, module.key_norm, 2),
+    ):
+        raw = projection(x).view(2, 5, n, 3)
+        mean = raw.square().mean((2, 3) if over == "all" else 3, keepdim=True)
+        gains = torch.stack([each.weight for each in norm]) if over == "each_head" else norm.weight
+        gains = gains.view(n, 3) if over == "all" else gains
+        assert_close(got.transpose(1, 2), raw / (mean + 1e-6).sqrt() * gains)
+
+
+def test_what_a_norm_is_over_needs_a_norm():
+    spec = parse(MultiHeadAttentionSpec, {"n_heads": 4, "qk_norm_over": "all"})
+    with pytest.raises(ValueError, match="but no qk_norm"):
+        spec.check(d_model=12, role="self", position=None)

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def module(**changed):
-    fields = {"base": 10000.0, "pairing": "half", "fraction": 1.0, "scaling": None} | changed
+    fields = {"base": 10000.0, "pairing": "half", "fraction": 1.0, "scaling": None, "max_len": None} | changed
     if isinstance(fields["scaling"], dict):
         fields["scaling"] = scaling_spec(**fields["scaling"])
     return Rotary(d_model=99, n_heads=H, **fields)
@@ -226,8 +226,16 @@ def test_a_wrong_scaling_is_refused_in_words_of_its_own(scaling, message):
 @pytest.mark.parametrize("name", ROTARY_SCALING.names())
 def test_every_scaling_slows_some_pair_and_quickens_none(name):
     for spec in ROTARY_SCALING.examples(name):
-        scaled, growth = ROTARY_SCALING.build(spec)(50.0, 12, 33, CPU)
-        plain = turns(50.0, 12, CPU)
+        size = 2 * len(getattr(spec, "long", range(6)))
+        scaled, growth = ROTARY_SCALING.build(spec)(50.0, size, 33, CPU)
+        plain = turns(50.0, size, CPU)
         assert (scaled <= plain * (1 + 1e-12)).all()
         assert (scaled < plain * 0.9).any()
         assert growth >= 1
+
+
+def test_a_sequence_past_the_end_is_refused_and_one_up_to_it_is_as_without_an_end():
+    x = torch.randn(B, H, T, K)
+    assert torch.equal(module(max_len=T).rotate(x, mask=Mask()), module().rotate(x, mask=Mask()))
+    with pytest.raises(ValueError, match="a sequence of 8 tokens is longer than max_len"):
+        module(max_len=T).rotate(x, mask=Mask(offset=1))

@@ -9,7 +9,13 @@ from zoo.masks import Mask
 
 
 def module(d_model=8, **changed):
-    fields = {"base": 10000.0, "layout": "interleaved", "counts_padding": False, "max_len": None} | changed
+    fields = {
+        "base": 10000.0,
+        "layout": "interleaved",
+        "counts_padding": False,
+        "offset": 0,
+        "max_len": None,
+    } | changed
     return Sinusoidal(d_model=d_model, n_heads=1, **fields)
 
 
@@ -88,3 +94,12 @@ def test_rows_that_count_for_themselves_are_given_what_they_get_alone():
         )
     late = position.embed(x[:, 4:], mask=Mask(keys=keys, offset=4))
     assert torch.equal(late, whole[:, 4:])
+
+
+def test_with_an_offset_they_are_those_of_m2m_100():
+    theirs = pytest.importorskip("transformers.models.m2m_100.modeling_m2m_100")
+    table = theirs.M2M100SinusoidalPositionalEmbedding(20, 8, padding_idx=3)
+    tokens = torch.tensor([[5, 7, 9, 3, 3], [8, 5, 6, 4, 9]])
+    mask = Mask(keys=tokens != 3)
+    ours = module(layout="concatenated_inclusive", offset=4).embed(torch.zeros(2, 5, 8), mask=mask)
+    assert_close(ours[tokens != 3], table(tokens)[tokens != 3])

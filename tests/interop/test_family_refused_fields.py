@@ -49,8 +49,8 @@ def read(family, **config):
         ("gpt_neox", {"is_decoder": True}, r"is_decoder: true cannot be represented"),
         (
             "gpt_neox",
-            {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}},
-            r"rope_parameters\.rope_type: 'longrope' cannot be represented",
+            {"rope_parameters": {"rope_type": "proportional", "rope_theta": 1e4}},
+            r"rope_parameters\.rope_type: 'proportional' cannot be represented",
         ),
         ("t5", {"feed_forward_proj": "double-gelu"}, r"feed_forward_proj: must be an activation or gated-"),
         ("t5", {"feed_forward_proj": "gated-laplace"}, r"feed_forward_proj: the activation 'laplace' cannot"),

@@ -7,6 +7,7 @@ import torch
 
 from zoo.interop.rules import (
     Either,
+    Interleaved,
     Operation,
     Reshape,
     Rule,
@@ -35,6 +36,8 @@ from zoo.interop.rules import (
         ((SplitHeads(2),), [(2 * 3 * 5,)], [(10,)] * 3),
         ((SplitHeads(3, parts=(1, 1)),), [(3 * 2 * 5, 7)], [(15, 7)] * 2),
         ((Unstack(3),), [(3, 4, 5)], [(4, 5)] * 3),
+        ((Interleaved(2),), [(8, 5)], [(4, 5)] * 2),
+        ((Unstack(3), Transpose(), Interleaved(2)), [(3, 5, 8)], [(4, 5)] * 6),
         ((Unstack(3), Split(2)), [(3, 8, 5)], [(4, 5)] * 6),
         ((Reshape((1, 4, 5), (4, 5)),), [(1, 4, 5)], [(4, 5)]),
     ],

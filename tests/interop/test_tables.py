@@ -28,8 +28,8 @@ def read(name: str, **config: Any) -> Any:
         ("stablelm", {"use_qkv_bias": 1}, "use_qkv_bias: must be one of false, true, got 1"),
         (
             "phi3",
-            {"rope_scaling": {"type": "longrope", "short_factor": [1.0]}},
-            "rope_scaling.type: 'longrope' cannot be represented",
+            {"rope_scaling": {"type": "longrope", "short_factor": [1.0] * 48, "long_factor": [1.0, "2"]}},
+            "rope_scaling.long_factor: must be a list of numbers, got",
         ),
         ("smollm3", {"use_sliding_window": True}, "use_sliding_window: true cannot be represented"),
         ("smollm3", {"no_rope_layers": [0, 1]}, "no_rope_layers: it must say 1 or 0 for each of 36 layers"),

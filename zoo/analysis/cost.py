@@ -234,13 +234,13 @@ def _place(part: Part) -> str:
 
 
 def _part_cost(part: Part, found: Cost, batch: Batch, *, half: bool) -> PartCost:
-    n, value = part.n_times, 2 if half else 4
+    n, value = part.n_times * part.n_passes, 2 if half else 4
     builder = part.kind.entry(part.spec.type).builder
     return PartCost(
         path=part.path,
         kind=part.kind.name,
         type=part.spec.type,
-        n_times=n,
+        n_times=part.n_times,
         n_parameters=part.n_parameters,
         forward=n * found.forward,
         backward=n * found.backward,
@@ -273,7 +273,7 @@ def _path(parts: Iterable[tuple[Part, Cost]]) -> tuple[int | None, bool | None]:
         key = f"{_place(part)} {'cross' if role == 'cross' else 'self'}"
         stack = stacks.setdefault(key, [])
         if found.mixing is not None:
-            stack.append((found.mixing, part.n_times))
+            stack.append((found.mixing, part.n_times * part.n_passes))
     ways = [_way(stack) for stack in stacks.values()]
     if any(path is None for path, _ in ways):
         return None, False

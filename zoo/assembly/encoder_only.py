@@ -77,6 +77,7 @@ class EncoderOnly(nn.Module):
     ) -> None:
         super().__init__()
         self.inputs: nn.Module = EMBEDDING.build(inputs, d_model=d_model)
+        self.knows_documents = not getattr(inputs, "reads_whole", False)
         self.encoder = Stack(encoder, d_model=d_model, position=position, is_causal=False)
         self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=self.slots)
         self.initialize = INITIALIZATION.build(initialization)
@@ -110,6 +111,10 @@ class EncoderOnly(nn.Module):
         documents: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """inputs [B, N] -> vectors [B, S, D] and the mask of their places [B, S]; S is N for tokens."""
+        if documents is not None and not self.knows_documents:
+            raise ValueError(
+                "the embedding counts the places of a row and knows no documents: give each a row"
+            )
         x, mask = self.inputs(inputs, mask=mask, types=types)
         described = Mask(keys=mask, global_tokens=global_tokens, documents=documents)
         return self.encoder(x, mask=described), mask

@@ -174,8 +174,13 @@ class LayerSpec(Spec):
 
 
 def head_size(attention: Spec, d_model: int) -> int:
-    """K of an attention's spec by the field's names d_k and n_heads; D for one without heads."""
-    return getattr(attention, "d_k", None) or d_model // heads(attention)
+    """K of an attention's spec, as positions turn it, by the field's names d_rotated, or d_k and n_heads; D for one
+    without heads."""
+    return (
+        getattr(attention, "d_rotated", None)
+        or getattr(attention, "d_k", None)
+        or d_model // heads(attention)
+    )
 
 
 def heads(attention: Spec) -> int:

@@ -24,6 +24,8 @@ class Part:
     """Modules of this form, each with weights of its own."""
     times_key: str = ""
     """The key that says how many."""
+    n_passes: int = 1
+    """How often each is gone through, with the same weights."""
 
     @property
     def n_parameters(self) -> int:
@@ -32,7 +34,9 @@ class Part:
 
     def n_kept(self, *, batch: Batch) -> int:
         """What a training step keeps of all of them, in values: see zoo.sizes."""
-        return self.n_times * n_kept(self.kind, self.spec, batch=batch, **self._told("n_kept"))
+        return (
+            self.n_times * self.n_passes * n_kept(self.kind, self.spec, batch=batch, **self._told("n_kept"))
+        )
 
     def cost(self, *, batch: Batch) -> Cost:
         """What one of them costs: see zoo.costs."""
@@ -50,4 +54,6 @@ def counted_parts(place: Place) -> Iterator[Part]:
             yield from counted_parts(inside)
     elif place.n_times:
         assert place.context is not None
-        yield Part(place.path, kind, place.spec, place.context, place.n_times, place.times_key)
+        yield Part(
+            place.path, kind, place.spec, place.context, place.n_times, place.times_key, place.n_passes
+        )

@@ -88,6 +88,8 @@ class StackSpec(Spec):
     """The form of all layers; with `layers`, what they have in common."""
     layers: Annotated[tuple[LayerGroupSpec, ...], Field(min_length=1)] | None = None
     """Layers that differ, first to last, in groups with a repeat count; what `layer` says need not be said again."""
+    passes: int = Field(1, ge=1, le=1000)
+    """How often the layers are gone through, first to last, each time with the same weights (ALBERT: 12 times one)."""
     position: Annotated[Spec | None, POSITION] = None
     """For this stack; None: the model's."""
     input_norm: Annotated[Spec | None, NORM] = None
@@ -191,8 +193,8 @@ class StackSpec(Spec):
         own = self.position or position
         layer = {"d_model": d_model, "position": own, "is_causal": is_causal, "has_memory": has_memory}
         return {
-            "layer": Within(layer, self.n_layers or 1, "n_layers"),
-            "layers": Within(layer),
+            "layer": Within(layer, self.n_layers or 1, "n_layers", self.passes),
+            "layers": Within(layer, n_passes=self.passes),
             "position": self.position_within(own, d_model=d_model, is_causal=is_causal),
             "input_norm": Within({"d_model": d_model}),
             "final_norm": Within({"d_model": d_model}),
@@ -280,6 +282,8 @@ def inherited_positions(model: Any, **is_causal: bool) -> tuple[Within, ...]:
 class Stack(nn.Module):
     """Layers in a row over embedded input: positions, norm and dropout of the input first, the final norm last.
 
+    The row may be gone through several times: Dehghani et al. 2019 (Universal Transformer), Lan et al. 2020 (ALBERT).
+
     is_causal is whether it is one of those that write: what its mask says at each call, said once.
     Shapes: x [B, T, D], memory [B, S, D] or None -> [B, T, D].
     """
@@ -295,6 +299,7 @@ class Stack(nn.Module):
         self.final_norm = None if spec.final_norm is None else NORM.build(spec.final_norm, d_model=d_model)
         self.input_dropout = spec.input_dropout
         self.output_dropout = spec.output_dropout
+        self.passes = spec.passes
         self.layer_drop = spec.layer_drop
 
     def forward(
@@ -310,7 +315,7 @@ class Stack(nn.Module):
         if self.input_norm is not None:
             x = self.input_norm(x)
         x = drop(x, self.input_dropout, training=self.training)
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate([*self.layers] * self.passes):
             if self.training and self.layer_drop and torch.rand(()) < self.layer_drop:
                 continue
             x = layer(
@@ -334,4 +339,5 @@ class Stack(nn.Module):
 
     def new_cache(self) -> StackCache:
         """What an empty sequence leaves: to be handed to `forward` with every new piece of it."""
-        return StackCache([layer.new_cache() for layer in self.layers])  # type: ignore[operator]
+        layers = [*self.layers] * self.passes
+        return StackCache([layer.new_cache() for layer in layers])

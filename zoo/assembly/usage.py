@@ -72,6 +72,12 @@ def model_position_problems(model: Any, path: str, stacks: Mapping[str, Any]) ->
 def writer_problems(path: str, embedding: Spec, *, or_numbers: bool = False) -> list[Problem]:
     """What is wrong with the embedding of what a decoder writes: it reads its own output, which is tokens, or numbers
     where it may be, place by place."""
+    if getattr(embedding, "reads_whole", False):
+        message = (
+            f"{embedding.type} counts the places of a sequence that it has as a whole, and a decoder writes token by "
+            "token; take positions of the stack instead"
+        )
+        return [Problem(path, message)]
     if hasattr(embedding, "vocab_size") or (or_numbers and hasattr(embedding, "values_per_place")):
         return []
     wanted = "tokens, or series_steps," if or_numbers else "tokens"

@@ -70,7 +70,7 @@ def _with_widths(data: Any, d_model: int) -> Any:
                 0
             ]
         found |= {"d_ff": width, "multiple_of": 1}
-    if "d_pooled" in found:
+    if "d_pooled" in found and found["activation"] is not None:
         found["d_pooled"] = found["d_pooled"] or d_model
     return found
 

@@ -207,7 +207,8 @@ def _theirs(reference: nn.Module, trial: Trial) -> Tensor:
     if "use_cache" in known:
         given["use_cache"] = False
     result = reference(**given)
-    found = (getattr(result, name, None) for name in ("logits", "pooler_output", "last_hidden_state"))
+    names = ("logits", "text_embeds", "image_embeds", "pooler_output", "last_hidden_state")
+    found = (getattr(result, name, None) for name in names)
     output: Tensor = next(tensor for tensor in found if tensor is not None)
     return output if trial.real is None else output[trial.real]
 

@@ -209,12 +209,15 @@ class Rotary:
     fraction: float | None = None
     """The share of a head that turns where `partial_rotary_factor` does not say it; None: all, and there is no such
     field."""
+    original_len: int | None = None
+    """original_max_position_embeddings where a config does not say it."""
 
     def read(self, config: Config, spec: Plain) -> None:
         found = rotary_spec(
             config,
             base=self.base,
             max_len=self.max_len,
+            original_len=self.original_len,
             fraction=self.fraction or 1.0,
             is_partial=self.fraction is not None,
         )

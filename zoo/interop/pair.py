@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -39,6 +40,15 @@ EXAMPLES = (
 )
 """Configs of small models, of those whose families say no more."""
 
+DEFAULTS = {
+    "activation_function": "gelu",
+    "attention_dropout": 0.0,
+    "decoder_layerdrop": 0.0,
+    "encoder_layerdrop": 0.0,
+    "scale_embedding": False,
+}
+"""What transformers takes for fields that a config leaves out, in most of these families."""
+
 _NO_BIAS = Anew(torch.zeros_like, "zeros, as transformers does")
 _NORM = {"type": "layer_norm", "eps": 1e-5}  # no field of the config: torch's default
 
@@ -52,11 +62,12 @@ def pair_spec(
     position: dict[str, Any],
     head: dict[str, Any],
     layout: str = "post_norm",
+    defaults: Mapping[str, Any] = DEFAULTS,
 ) -> dict[str, Any]:
     """A config -> the model's spec as plain data, one vocabulary for both sides.
 
     vocab_size and padding_id are transformers' defaults, norms_input is whether embeddings are normalised; head are
-    further keys of the head.
+    further keys of the head, defaults those of fields in which families differ.
     """
     for alias, name in (
         ("num_hidden_layers", "encoder_layers"),
@@ -74,25 +85,29 @@ def pair_spec(
         "source": {
             "type": "tokens",
             "vocab_size": vocab_size,
-            "scale": "sqrt_d_model" if config.boolean("scale_embedding", False) else "none",
+            "scale": "sqrt_d_model"
+            if config.boolean("scale_embedding", defaults["scale_embedding"])
+            else "none",
             "padding_id": config.padding_id(default=padding_id, vocab_size=vocab_size),
         },
         "target": {"share": "source"},
         "position": position,
-        "encoder": _stack_spec(config, "encoder", layout, norms_input=norms_input),
-        "decoder": _stack_spec(config, "decoder", layout, norms_input=norms_input),
+        "encoder": _stack_spec(config, "encoder", layout, defaults, norms_input=norms_input),
+        "decoder": _stack_spec(config, "decoder", layout, defaults, norms_input=norms_input),
         "head": {"type": "language_model", "predicts": "target", **head},
         "initialization": {"type": "normal", "std": config.number("init_std", 0.02)},
     }
 
 
-def _stack_spec(config: Config, name: str, layout: str, *, norms_input: bool) -> dict[str, Any]:
+def _stack_spec(
+    config: Config, name: str, layout: str, defaults: Mapping[str, Any], *, norms_input: bool
+) -> dict[str, Any]:
     dropout = config.number("dropout", 0.1)
     attention = {
         "type": "multi_head",
         "n_heads": config.integer(f"{name}_attention_heads", 16),
         "bias": True,
-        "dropout": config.number("attention_dropout", 0.0),
+        "dropout": config.number("attention_dropout", defaults["attention_dropout"]),
     }
     layer = {
         "layout": layout,
@@ -102,7 +117,7 @@ def _stack_spec(config: Config, name: str, layout: str, *, norms_input: bool) ->
         "ffn": {
             "type": "mlp",
             "d_ff": config.integer(f"{name}_ffn_dim", 4096),
-            "activation": config.activation("activation_function", "gelu"),
+            "activation": config.activation("activation_function", defaults["activation_function"]),
             "dropout": config.number("activation_dropout", 0.0),
         },
         "dropout": dropout,
@@ -112,7 +127,7 @@ def _stack_spec(config: Config, name: str, layout: str, *, norms_input: bool) ->
         "layer": layer,
         "input_norm": _NORM if norms_input else None,
         "input_dropout": dropout,
-        "layer_drop": config.number(f"{name}_layerdrop", 0.0),
+        "layer_drop": config.number(f"{name}_layerdrop", defaults[f"{name}_layerdrop"]),
     }
 
 
@@ -143,8 +158,8 @@ def pair_config(spec: Any) -> dict[str, Any]:
     return config
 
 
-def pair_weights(spec: Any, prefix: str) -> Rules:
-    """Which tensors are which, the embeddings' left out."""
+def pair_weights(spec: Any, prefix: str, *, has_bias: bool = True) -> Rules:
+    """Which tensors are which, the embeddings' left out; has_bias is whether theirs has a fixed bias of the logits."""
     vocab_size = spec.slots["target"].vocab_size
     bias = (
         tensor("head.bias", "final_logits_bias", Reshape((1, vocab_size), (vocab_size,)), anew=_NO_BIAS)
@@ -155,7 +170,7 @@ def pair_weights(spec: Any, prefix: str) -> Rules:
         *_stack_weights(spec.encoder, "encoder", prefix),
         *_stack_weights(spec.decoder, "decoder", prefix),
         *tensor("head.weight", "lm_head.weight"),
-        *bias,
+        *(bias if has_bias else ()),
     ]
 
 

@@ -32,6 +32,8 @@ class Defaults:
     n_types: int = 2
     eps: float = 1e-12
     padding_id: int = 0
+    activation: str = "gelu"
+    dropout: float = 0.1
 
 
 def architecture_of(spec: Any, stem: str) -> str:
@@ -58,7 +60,7 @@ def post_norm_encoder_spec(
         "type": "multi_head",
         "n_heads": config.integer("num_attention_heads", defaults.n_heads),
         "bias": True,
-        "dropout": config.number("attention_probs_dropout_prob", 0.1),
+        "dropout": config.number("attention_probs_dropout_prob", defaults.dropout),
     }
     layer = {
         "layout": "post_norm",
@@ -67,9 +69,9 @@ def post_norm_encoder_spec(
         "ffn": {
             "type": "mlp",
             "d_ff": config.integer("intermediate_size", defaults.d_ff),
-            "activation": config.activation("hidden_act", "gelu"),
+            "activation": config.activation("hidden_act", defaults.activation),
         },
-        "dropout": config.number("hidden_dropout_prob", 0.1),
+        "dropout": config.number("hidden_dropout_prob", defaults.dropout),
     }
     stack: dict[str, Any] = {"n_layers": n_layers, "layer": layer}
     if any(each != attentions[0] for each in attentions):
@@ -90,6 +92,34 @@ def post_norm_encoder_spec(
         "head": head,
         "initialization": {"type": "normal", "std": config.number("initializer_range", 0.02)},
     }
+
+
+def factorised(spec: dict[str, Any], d_embedding: int, *, always: bool = False) -> dict[str, Any]:
+    """The same model with embeddings of a width of their own, where learned positions, norm and dropout come before a
+    projection; unchanged where that width is the model's, unless there is always a projection."""
+    if d_embedding == spec["d_model"] and not always:
+        return spec
+    inputs, encoder, position = dict(spec["inputs"]), dict(spec["encoder"]), spec["position"]
+    del inputs["scale"]
+    if position["type"] == "learned":
+        inputs["position"], position = position, {"type": "none"}
+    inputs |= {
+        "type": "factorised_tokens",
+        "d_embedding": d_embedding,
+        "norm": encoder.pop("input_norm"),
+        "dropout": encoder["layer"]["dropout"],
+    }
+    return {**spec, "inputs": inputs, "position": position, "encoder": {**encoder, "input_dropout": 0.0}}
+
+
+def embedding_size(spec: Any) -> int:
+    """The width of the tokens' vectors."""
+    return int(getattr(spec.inputs, "d_embedding", None) or spec.d_model)
+
+
+def learned_position(spec: Any) -> Any:
+    """The learned positions of a model's spec, wherever they are added."""
+    return getattr(spec.inputs, "position", spec.position)
 
 
 def layer_count(config: Config, defaults: Defaults) -> int:
@@ -138,9 +168,9 @@ def sequence_classifier_head(
     }
 
 
-def pooled_head(config: Config) -> dict[str, Any]:
-    """What a base model ends in: the pooler, or nothing where the checkpoint was written without it."""
-    if "pooler.dense.weight" in config.variant.lacking:
+def pooled_head(config: Config, weight: str = "pooler.dense.weight") -> dict[str, Any]:
+    """What a base model ends in: the pooler, or nothing where the checkpoint was written without its weight."""
+    if weight in config.variant.lacking:
         return {"type": "none"}
     return {"type": "pooled", "pool": "first", "activation": "tanh"}
 
@@ -179,9 +209,11 @@ def post_norm_encoder_weights(
     *,
     projections: Mapping[str, str] = PROJECTIONS,
     positions: str = "embeddings.position_embeddings",
+    widening: str = "embeddings_project",
 ) -> Rules:
     """Which tensors are which, without the head's; projections are our and their names of an attention's, positions
-    their name of the table. The prefix stands before the names of a model with a head of transformers' own."""
+    their name of the table, widening that of a factorised embedding's projection. The prefix stands before the names of
+    a model with a head of transformers' own."""
     if spec.head.type in ("none", "pooled"):
         prefix = ""
     embeddings, ours, theirs = f"{prefix}embeddings", "encoder.layers.{i}", f"{prefix}encoder.layer.{{i}}"
@@ -190,6 +222,9 @@ def post_norm_encoder_weights(
         *tensor("inputs.types.weight", f"{embeddings}.token_type_embeddings.weight"),
         *tensor("encoder.position.table.weight", f"{prefix}{positions}.weight"),
         *module("encoder.input_norm", f"{embeddings}.LayerNorm"),
+        *tensor("inputs.position.table.weight", f"{prefix}{positions}.weight"),
+        *module("inputs.norm", f"{embeddings}.LayerNorm"),
+        *module("inputs.to_model", f"{prefix}{widening}"),
         *for_each(
             "i",
             len(spec.encoder.each_layer()),

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from zoo.interop.config import Config
+from zoo.interop.config import Config, shown
 
 
 def rotary_spec(
-    config: Config, *, base: float, max_len: int, fraction: float = 1.0, is_partial: bool = False
+    config: Config,
+    *,
+    base: float,
+    max_len: int,
+    original_len: int | None = None,
+    fraction: float = 1.0,
+    is_partial: bool = False,
 ) -> dict[str, Any]:
-    """The rotary positions of a config; base and max_len are transformers' defaults of rope_theta and of
-    max_position_embeddings. fraction is the share of a head that turns, is_partial whether the field
-    partial_rotary_factor may say another one."""
+    """The rotary positions of a config; base, max_len and original_len are transformers' defaults of rope_theta,
+    max_position_embeddings and original_max_position_embeddings, which may stand beside a longrope too. fraction is the
+    share of a head that turns, is_partial whether the field partial_rotary_factor may say another one."""
     length = config.integer("max_position_embeddings", max_len)
     theta = config.number("rope_theta", base)
     if is_partial:
         fraction = config.number("partial_rotary_factor", fraction)
     parts = [config.part(name) for name in ("rope_scaling", "rope_parameters")]
     found = [
-        part_spec(part, theta, length, fraction, is_partial)
+        part_spec(part, theta, length, fraction, is_partial, beside=config, original_len=original_len)
         for part in parts
         if part is not None and part.data
     ]
@@ -31,9 +38,17 @@ def rotary_spec(
 
 
 def part_spec(
-    part: Config, theta: float, length: int, fraction: float = 1.0, is_partial: bool = False
+    part: Config,
+    theta: float,
+    length: int,
+    fraction: float = 1.0,
+    is_partial: bool = False,
+    *,
+    beside: Config | None = None,
+    original_len: int | None = None,
 ) -> dict[str, Any]:
-    """The rotary positions of a part of a config that says them, with the defaults of what it leaves out."""
+    """The rotary positions of a part of a config that says them, with the defaults of what it leaves out; beside it is
+    the config, for a longrope."""
     if is_partial:
         fraction = part.number("partial_rotary_factor", fraction)
     spec: dict[str, Any] = {
@@ -46,14 +61,18 @@ def part_spec(
     kind = part.text(name, "default")
     if name == "rope_type":
         part.only("type", kind)
-    if kind != "default":
+    if kind in ("longrope", "su"):  # su: Phi-3's older name
+        spec["scaling"] = _longrope(part, length, beside or part, original_len)
+    elif kind != "default":
         spec["scaling"] = _scaling(part, name, kind, length)
     return spec
 
 
 def _scaling(part: Config, name: str, kind: str, length: int) -> dict[str, Any]:
     if kind not in ("linear", "dynamic", "yarn", "llama3"):
-        part.refuse(name, f"'{kind}' cannot be represented; known: default, linear, dynamic, yarn, llama3")
+        part.refuse(
+            name, f"'{kind}' cannot be represented; known: default, linear, dynamic, yarn, llama3, longrope"
+        )
     if kind == "linear":
         return {"type": "linear", "factor": _needed(part, "factor")}
     if kind == "dynamic":
@@ -83,6 +102,23 @@ def _scaling(part: Config, name: str, kind: str, length: int) -> dict[str, Any]:
     }
 
 
+def _longrope(part: Config, length: int, config: Config, original_len: int | None) -> dict[str, Any]:
+    """A factor for each pair and range of lengths; transformers reads the border beside the part first."""
+    own = part.integer("original_max_position_embeddings", None)
+    original = config.integer("original_max_position_embeddings", None) or original_len or own or length
+    factor, growth = part.number("factor", None), part.number("attention_factor", None)
+    factor = length / original if factor is None else factor
+    if growth is None:
+        growth = 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(original))
+    spec = {"type": "longrope", "original_max_len": original, "attention_factor": growth}
+    for ours in ("short", "long"):
+        numbers = part.value(f"{ours}_factor", None)
+        if not isinstance(numbers, list | tuple) or not all(type(each) in (int, float) for each in numbers):
+            part.refuse(f"{ours}_factor", f"must be a list of numbers, got {shown(numbers)}")
+        spec[ours] = [float(each) for each in numbers]
+    return spec
+
+
 def _needed(part: Config, name: str) -> float:
     value = part.number(name, None)
     if value is None:
@@ -95,6 +131,15 @@ def rotary_config(position: Any) -> dict[str, Any]:
     scaling = position.scaling
     if scaling is None:
         return {"rope_theta": position.base, "rope_scaling": None}
+    if scaling.type == "longrope":
+        original = {"original_max_position_embeddings": scaling.original_max_len}
+        said = {
+            "rope_type": "longrope",
+            **{f"{name}_factor": list(getattr(scaling, name)) for name in ("short", "long")},
+            "attention_factor": scaling.attention_factor,
+            **original,
+        }
+        return {"rope_theta": position.base, "rope_scaling": said, **original}
     fields: dict[str, Any] = {"factor": scaling.factor}
     if scaling.type == "dynamic_ntk":
         return {

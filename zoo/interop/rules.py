@@ -64,6 +64,21 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Interleaved:
+    """Each of theirs has the rows of n of ours by turns, such as those of a gate and of what it gates (gpt-oss)."""
+
+    n: int
+
+    def to_ours(self, theirs: list[Tensor]) -> list[Tensor]:
+        """[n · F, ...] -> n times [F, ...]."""
+        return [part for tensor in theirs for part in tensor.unflatten(0, (-1, self.n)).unbind(1)]
+
+    def to_theirs(self, ours: list[Tensor]) -> list[Tensor]:
+        """N times [F, ...] -> [n · F, ...]."""
+        return [_stacked(ours[i : i + self.n], 1).flatten(0, 1) for i in range(0, len(ours), self.n)]
+
+
+@dataclass(frozen=True)
 class SplitHeads:
     """Each of theirs has rows [G, n, K]: group by group its heads of queries, of keys and of values.
 

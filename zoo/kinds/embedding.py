@@ -13,7 +13,8 @@ from zoo.kinds._sizes import sized
 class Embedding(Protocol):
     """check(d_model=) of the spec; example_inputs(batch) of the spec: random inputs for a trial and their mask;
     `weight` [V, D] where a head may be tied to it; values_per_place of the spec, of numbers [B, N]: how many of them a
-    place stands for, where no other place is told of them, so that a decoder may write them; place_names(), where its
+    place stands for, where no other place is told of them, so that a decoder may write them; reads_whole of the spec,
+    if true: it counts places, so no decoder may write by it, nor may documents share a row; place_names(), where its
     places are always the same: what each stands for, for a reader.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ from zoo.kinds import ATTENTION, NORM, Position
 from zoo.masks import Mask
 from zoo.sizes import Batch, dividing, n_kept, n_parameters
 
+Share = Literal["head", "each_head", "all"]
 Kernel = Literal["auto", "eager", "matmul", "sdpa", "blocked", "flex"]
 
 
@@ -26,7 +28,10 @@ class MultiHeadSpec(HeadsSpec):
     n_kv_heads: int | None = Field(None, ge=1, le=1024)
     """Heads of keys and values, each shared by n_heads / n_kv_heads query heads; None: n_heads (1: multi-query)."""
     qk_norm: Annotated[Spec | None, NORM] = None
-    """A norm over each head's query, and one over its key, before positions turn them; None: neither."""
+    """A norm of queries, and one of keys, before positions turn them; None: neither."""
+    qk_norm_over: Share = "head"
+    """What it is over: each head, by one norm for all (Qwen3); each head, by a norm of its own (Command R+, StableLM
+    12B); or all heads together (OLMo 2)."""
     scale: float | None = Field(None, gt=0, le=1e3)
     """What scores are multiplied by; None: 1/√d_k."""
     soft_cap: float | None = Field(None, gt=0, le=1e6)
@@ -44,14 +49,26 @@ class MultiHeadSpec(HeadsSpec):
         if self.soft_cap is not None and self.kernel == "sdpa":
             raise ValueError("the sdpa kernel caps no scores: leave kernel at auto, or soft_cap out")
 
+        if self.qk_norm is None and self.qk_norm_over != "head":
+            raise ValueError(f"qk_norm_over is given ({self.qk_norm_over}), but no qk_norm")
+
     def contexts(self, *, d_model: int, **rest: Any) -> dict[str, dict[str, Any]]:
-        return {"qk_norm": {"d_model": self.head_sizes(d_model)[0]}}
+        return {"qk_norm": {"d_model": self.norm_shape(d_model, self.n_heads)[1]}}
+
+    def norm_shape(self, d_model: int, n_heads: int) -> tuple[int, int]:
+        """How many norms so many heads have, and the width of each."""
+        d_k = self.head_sizes(d_model)[0]
+        if self.qk_norm_over == "all":
+            return 1, n_heads * d_k
+        return (n_heads if self.qk_norm_over == "each_head" else 1), d_k
 
     def n_in_heads(self, d_model: int) -> int:
         """The parameters of the projections and of the norms of queries and keys."""
         found = self.n_projected(d_model, self.n_kv_heads)
         if self.qk_norm is not None:
-            found += 2 * n_parameters(NORM, self.qk_norm, d_model=self.head_sizes(d_model)[0])
+            for n_heads in (self.n_heads, self.n_kv_heads or self.n_heads):
+                n_norms, width = self.norm_shape(d_model, n_heads)
+                found += n_norms * n_parameters(NORM, self.qk_norm, d_model=width)
         return found
 
     def n_kept_of(
@@ -69,9 +86,10 @@ class MultiHeadSpec(HeadsSpec):
         )
         kept = self.n_kept_with(d_model, batch, n_kv_heads=self.n_kv_heads, n_scores=n_scores)
         if self.qk_norm is not None:
-            n_normed = batch.n_tokens * (self.n_heads + (self.n_kv_heads or self.n_heads))
-            d_k = self.head_sizes(d_model)[0]
-            kept += n_kept(NORM, self.qk_norm, d_model=d_k, batch=replace(batch, n_tokens=n_normed))
+            for n_heads in (self.n_heads, self.n_kv_heads or self.n_heads):
+                width = self.norm_shape(d_model, n_heads)[1]
+                n_normed = batch.n_tokens * n_heads * self.head_sizes(d_model)[0] // width
+                kept += n_kept(NORM, self.qk_norm, d_model=width, batch=replace(batch, n_tokens=n_normed))
         return kept
 
 
@@ -96,6 +114,8 @@ class MultiHeadAttentionSpec(MultiHeadSpec):
         {"n_heads": 3},
         {"n_heads": 1, "bias": ("query", "value", "output")},
         {"n_heads": 6, "n_kv_heads": 2, "bias": True, "qk_norm": "rms_norm"},
+        {"n_heads": 4, "n_kv_heads": 2, "qk_norm": "rms_norm", "qk_norm_over": "all"},
+        {"n_heads": 2, "qk_norm": "layer_norm", "qk_norm_over": "each_head"},
         {"n_heads": 4, "n_kv_heads": 1, "d_k": 5, "d_v": 7, "scale": 1.0, "soft_cap": 0.9},
     ],
 )
@@ -103,7 +123,7 @@ class MultiHeadAttention(Heads):
     """Scaled dot-product attention in several heads: softmax(q kᵀ · scale + bias) v, projected back to D.
 
     Source: Vaswani et al. 2017, section 3.2.2; fewer key heads: Shazeer 2019 (one), Ainslie et al. 2023 (groups);
-        norms of queries and keys: Henry et al. 2020, here with learned gains and over the head as in Qwen3;
+        norms of queries and keys: Henry et al. 2020, here with learned gains;
         capped scores: Gemma 2 (2408.00118), section 2.
     Shapes: query [B, T, D], memory [B, S, D] or None for self-attention -> [B, T, D].
         With a MemoryCache query may be [B·n, T, D], n rows a sentence: they share the sentence's keys and values.
@@ -119,14 +139,16 @@ class MultiHeadAttention(Heads):
         d_v: int | None,
         bias: bool | tuple[Projection, ...],
         qk_norm: Spec | None,
+        qk_norm_over: Share,
         scale: float | None,
         soft_cap: float | None,
         dropout: float,
         kernel: Kernel,
     ) -> None:
         super().__init__(d_model=d_model, n_heads=n_heads, n_kv_heads=n_kv_heads, d_k=d_k, d_v=d_v, bias=bias)
-        self.query_norm = None if qk_norm is None else NORM.build(qk_norm, d_model=self.d_k)
-        self.key_norm = None if qk_norm is None else NORM.build(qk_norm, d_model=self.d_k)
+        self.query_norm = None if qk_norm is None else _made(qk_norm, self.n_heads, self.d_k, qk_norm_over)
+        self.key_norm = None if qk_norm is None else _made(qk_norm, self.n_kv_heads, self.d_k, qk_norm_over)
+        self.qk_norm_over = qk_norm_over
         self.scale = self.d_k**-0.5 if scale is None else scale
         self.soft_cap = soft_cap
         self.dropout = dropout
@@ -157,13 +179,23 @@ class MultiHeadAttention(Heads):
         return self.output(join(unfold(out, q.shape[0])))
 
     def norm_queries(self, q: Tensor) -> Tensor:
-        return q if self.query_norm is None else _by_head(self.query_norm, q)
+        return q if self.query_norm is None else _normed(self.query_norm, q, self.qk_norm_over)
 
     def norm_keys(self, k: Tensor) -> Tensor:
-        return k if self.key_norm is None else _by_head(self.key_norm, k)
+        return k if self.key_norm is None else _normed(self.key_norm, k, self.qk_norm_over)
 
 
-def _by_head(norm: nn.Module, x: Tensor) -> Tensor:
+def _made(norm: Spec, n_heads: int, d_k: int, over: Share) -> nn.Module:
+    if over == "each_head":
+        return nn.ModuleList(NORM.build(norm, d_model=d_k) for _ in range(n_heads))
+    made: nn.Module = NORM.build(norm, d_model=n_heads * d_k if over == "all" else d_k)
+    return made
+
+
+def _normed(norm: nn.Module, x: Tensor, over: Share) -> Tensor:
+    if isinstance(norm, nn.ModuleList):
+        return torch.stack([own(head) for own, head in zip(norm, x.unbind(1), strict=True)], dim=1)
     B, H, T, K = x.shape
-    normed = norm(x.transpose(1, 2).reshape(B, T * H, K))  # a norm takes [B, T, D]
+    rows = (B, T, H * K) if over == "all" else (B, T * H, K)  # a norm takes [B, T, D]
+    normed = norm(x.transpose(1, 2).reshape(rows))
     return normed.view(B, T, H, K).transpose(1, 2)

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from registry import Spec
-from zoo.components.attention.multi_head import Kernel, MultiHeadAttention, MultiHeadSpec
+from zoo.components.attention.multi_head import Kernel, MultiHeadAttention, MultiHeadSpec, Share
 from zoo.components.heads import Projection, kernel_window, windowed
 from zoo.costs import Cost
 from zoo.kernels.cache import KeyValueCache, MemoryCache
@@ -73,6 +73,7 @@ class RestrictedAttention(MultiHeadAttention):
         d_v: int | None,
         bias: bool | tuple[Projection, ...],
         qk_norm: Spec | None,
+        qk_norm_over: Share,
         scale: float | None,
         soft_cap: float | None,
         dropout: float,
@@ -87,6 +88,7 @@ class RestrictedAttention(MultiHeadAttention):
             d_v=d_v,
             bias=bias,
             qk_norm=qk_norm,
+            qk_norm_over=qk_norm_over,
             scale=scale,
             soft_cap=soft_cap,
             dropout=dropout,

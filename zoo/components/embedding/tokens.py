@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,13 +16,15 @@ from zoo.kernels.linear import Linear
 from zoo.kinds import EMBEDDING
 from zoo.sizes import Batch, linear_size
 
+Factor = Annotated[float, Field(gt=0, le=1e6)]
+
 
 class TokensSpec(Spec):
     type: Literal["tokens"] = "tokens"
     vocab_size: int = Field(ge=5, le=10_000_000)
     """Ids there are vectors for, the four special ones included; the tokenizer is trained to this size."""
-    scale: Literal["sqrt_d_model", "none"] = "sqrt_d_model"
-    """What vectors are multiplied by: √d_model as in the paper, or nothing."""
+    scale: Literal["sqrt_d_model", "none"] | Factor = "sqrt_d_model"
+    """What vectors are multiplied by: √d_model as in the paper, nothing, or a number (Granite)."""
     n_types: int = Field(0, ge=0, le=1_000_000)
     """Token types (BERT's segments), each with a vector that is added; 0: there are none."""
     d_embedding: int | None = Field(None, ge=1, le=1_000_000)
@@ -69,6 +71,7 @@ class TokensSpec(Spec):
     examples=[
         {"vocab_size": 29},
         {"vocab_size": 17, "scale": "none", "n_types": 3},
+        {"vocab_size": 13, "scale": 12.0},
         {"vocab_size": 19, "d_embedding": 5, "projection_bias": True, "n_types": 2},
         {"vocab_size": 23, "d_embedding": 30, "trained": False, "padding_id": 0},
     ],
@@ -88,7 +91,7 @@ class TokenEmbedding(nn.Embedding):
         *,
         d_model: int,
         vocab_size: int,
-        scale: Literal["sqrt_d_model", "none"],
+        scale: Literal["sqrt_d_model", "none"] | float,
         n_types: int,
         d_embedding: int | None,
         projection_bias: bool,
@@ -97,7 +100,7 @@ class TokenEmbedding(nn.Embedding):
     ) -> None:
         super().__init__(vocab_size, d_embedding or d_model, padding_idx=padding_id)
         self.weight.requires_grad_(trained)
-        self.scale = math.sqrt(d_model) if scale == "sqrt_d_model" else None
+        self.scale = scale if isinstance(scale, float) else {"sqrt_d_model": math.sqrt(d_model)}.get(scale)
         self.types = nn.Embedding(n_types, d_embedding or d_model) if n_types else None
         self.projection = Linear(d_embedding, d_model, bias=projection_bias) if d_embedding else None
 

@@ -34,6 +34,8 @@ class MixtureOfExpertsSpec(Spec):
     """A network that every token uses besides; n shared experts of one width are one of n times that width."""
     normalised: bool = True
     """Whether a token's top_k probabilities are scaled to sum to 1 (Mixtral), or stay shares of all (Switch)."""
+    router_bias: bool = False
+    """Whether the router adds a bias an expert (gpt-oss)."""
     balance: float = Field(0.01, ge=0, le=10)
     """Coefficient of the load-balancing loss, which is 1 where all experts are used alike; 0: no such loss."""
 
@@ -50,7 +52,7 @@ class MixtureOfExpertsSpec(Spec):
             )
 
     def n_parameters(self, *, d_model: int) -> int:
-        found = linear_size(d_model, self.n_experts, bias=False)
+        found = linear_size(d_model, self.n_experts, bias=self.router_bias)
         found += self.n_experts * n_parameters(FFN, self.expert, d_model=d_model)
         if self.shared_expert is not None:
             found += n_parameters(FFN, self.shared_expert, d_model=d_model)
@@ -96,6 +98,7 @@ class MixtureOfExpertsSpec(Spec):
             "normalised": False,
             "balance": 0.0,
         },
+        {"n_experts": 3, "expert": {"type": "mlp", "d_ff": 4}, "router_bias": True},
     ],
 )
 class MixtureOfExperts(nn.Module):
@@ -120,10 +123,11 @@ class MixtureOfExperts(nn.Module):
         expert: Spec,
         shared_expert: Spec | None,
         normalised: bool,
+        router_bias: bool,
         balance: float,
     ) -> None:
         super().__init__()
-        self.router = Linear(d_model, n_experts, bias=False)
+        self.router = Linear(d_model, n_experts, bias=router_bias)
         self.experts = nn.ModuleList(FFN.build(expert, d_model=d_model) for _ in range(n_experts))
         self.shared_expert: nn.Module | None = (
             None if shared_expert is None else FFN.build(shared_expert, d_model=d_model)
@@ -135,11 +139,7 @@ class MixtureOfExperts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.flatten(0, -2)  # [N, D]
-        wide = torch.promote_types(x.dtype, torch.float32)
-        probabilities = self.router(rows).softmax(dim=-1, dtype=wide)  # [N, E]
-        weights, chosen = probabilities.topk(self.top_k, dim=-1)  # [N, k]
-        if self.normalised:
-            weights = weights / weights.sum(dim=-1, keepdim=True)
+        weights, chosen, probabilities = self.route(rows)
         counts = torch.bincount(chosen.flatten(), minlength=len(self.experts))  # [E]
         is_exported = torch.compiler.is_exporting()
         outputs = (
@@ -148,6 +148,16 @@ class MixtureOfExperts(nn.Module):
         out = (weights[:, None].to(outputs.dtype) @ outputs).view_as(x)
         self.auxiliary_loss = self._imbalance(probabilities, counts) if self.training else None
         return out if self.shared_expert is None else out + self.shared_expert(x)
+
+    def route(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows [N, D] -> the weights of the experts chosen for each, which they are, both [N, k], and what a balance is
+        of, the probabilities of all [N, E]."""
+        wide = torch.promote_types(rows.dtype, torch.float32)
+        probabilities = self.router(rows).softmax(dim=-1, dtype=wide)
+        weights, chosen = probabilities.topk(self.top_k, dim=-1)
+        if self.normalised:
+            weights = weights / weights.sum(dim=-1, keepdim=True)
+        return weights, chosen, probabilities
 
     def _routed(self, rows: Tensor, chosen: Tensor, counts: Tensor) -> Tensor:
         """Each row's outputs by the experts chosen for it: rows [N, D], chosen [N, k], counts [E] -> [N, k, D].

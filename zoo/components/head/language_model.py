@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -18,13 +18,15 @@ from zoo.kinds import HEAD
 from zoo.losses import Sums, cross_entropy
 from zoo.sizes import Batch
 
+Factor = Annotated[float, Field(gt=0, le=1e6)]
+
 
 class LanguageModelSpec(VocabularySpec):
     type: Literal["language_model"] = "language_model"
     bias: bool | Literal["fixed"] = False
     """Whether a bias per word is added: a learned one, or a fixed one that training leaves (BART, Marian)."""
-    scale: Literal["none", "rsqrt_d_model"] = "none"
-    """What the hidden vectors are multiplied by: nothing, or 1/√d_model (T5 1.0)."""
+    scale: Literal["none", "rsqrt_d_model"] | Factor = "none"
+    """What the hidden vectors are multiplied by: nothing, 1/√d_model (T5 1.0), or a number (Cohere, Granite)."""
     soft_cap: float | None = Field(None, gt=0, le=1e6)
     """Bounds the logits: c·tanh(logits / c) (Gemma 2); None: no bound."""
 
@@ -56,6 +58,7 @@ class LanguageModelSpec(VocabularySpec):
         {"predicts": "target", "tied": False, "bias": True},
         {"predicts": "inputs", "scale": "rsqrt_d_model", "bias": "fixed"},
         {"predicts": "tokens", "soft_cap": 1.5},
+        {"predicts": "tokens", "scale": 0.25},
     ],
 )
 class LanguageModelHead(nn.Module):
@@ -77,7 +80,7 @@ class LanguageModelHead(nn.Module):
         predicts: str,
         tied: bool,
         bias: bool | Literal["fixed"],
-        scale: Literal["none", "rsqrt_d_model"],
+        scale: Literal["none", "rsqrt_d_model"] | float,
         soft_cap: float | None,
     ) -> None:
         super().__init__()
@@ -88,7 +91,7 @@ class LanguageModelHead(nn.Module):
         else:
             self.bias = nn.Parameter(torch.zeros(V)) if bias else None
         self.projection = None if d_model == E else Linear(d_model, E, bias=False)
-        self.scale = None if scale == "none" else d_model**-0.5
+        self.scale = scale if isinstance(scale, float) else {"rsqrt_d_model": d_model**-0.5}.get(scale)
         self.soft_cap = soft_cap
 
     def forward(self, hidden: Tensor, *, mask: Tensor | None = None) -> Tensor:

@@ -28,6 +28,8 @@ class RotarySpec(PositionSpec):
     """Share of a head's features that turn, the first ones; the rest pass as they are (GPT-NeoX: 0.25)."""
     scaling: Annotated[Spec | None, ROTARY_SCALING] = None
     """How to turn more slowly, for sequences longer than those of training; None: not at all."""
+    max_len: int | None = Field(None, ge=1, le=100_000_000)
+    """The longest sequence; None: any. RoFormer keeps the turns in a table, which has an end; a formula has not."""
 
     def check(self, *, d_model: int, n_heads: int, d_k: int, role: str) -> None:
         size = int(d_k * self.fraction)
@@ -55,12 +57,16 @@ class RotarySpec(PositionSpec):
     spec=RotarySpec,
     examples=[
         {},
-        {"base": 50.0, "pairing": "interleaved", "fraction": 0.5},
+        {"base": 50.0, "pairing": "interleaved", "fraction": 0.5, "max_len": 30},
         {"base": 50.0, "scaling": {"type": "linear", "factor": 3.0}},
         {"base": 50.0, "scaling": {"type": "ntk", "factor": 3.0}},
         {"base": 50.0, "scaling": {"type": "dynamic_ntk", "factor": 3.0, "original_max_len": 20}},
         {"base": 50.0, "scaling": {"type": "yarn", "factor": 3.0, "original_max_len": 20, "truncate": False}},
         {"base": 50.0, "scaling": {"type": "llama3", "factor": 3.0, "original_max_len": 20}},
+        {
+            "base": 50.0,
+            "scaling": {"type": "longrope", "short": [1.0, 1.5], "long": [2.0, 3.5], "original_max_len": 20},
+        },
     ],
 )
 class Rotary(Position):
@@ -68,7 +74,8 @@ class Rotary(Position):
 
     Source: Su et al. 2021, equation 34; a fraction of the features: Black et al. 2022, section 2.1.
     Shapes: rotate x [B, H, T, K] -> [B, H, T, K]; the share of K that turns is even.
-    Raises: ValueError for documents under a scaling that follows the length.
+    Raises: ValueError for a sequence longer than max_len, padding counted, and for documents under a scaling that
+        follows the length.
     """
 
     def __init__(
@@ -80,8 +87,10 @@ class Rotary(Position):
         pairing: Pairing,
         fraction: float,
         scaling: Spec | None,
+        max_len: int | None,
     ) -> None:
         super().__init__()
+        self.max_len = max_len
         self.base = base
         self.pairing = pairing
         self.fraction = fraction
@@ -111,6 +120,11 @@ class Rotary(Position):
             raise ValueError(
                 "this scaling of rotary positions follows the length of a row, so it knows no documents: give each a "
                 "row of its own, or take another scaling"
+            )
+        if self.max_len is not None and mask.offset + T > self.max_len:
+            length = mask.offset + T
+            raise ValueError(
+                f"a sequence of {length} tokens is longer than max_len ({self.max_len}) of the turns"
             )
         speeds, growth = self._speeds(size, mask.offset + T, x.device)
         angles = mask.query_positions(T, x.device)[:, None] * speeds  # [T, size/2], in float64

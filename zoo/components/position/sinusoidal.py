@@ -25,6 +25,8 @@ class SinusoidalSpec(PositionSpec):
     """Sines and cosines alternating (the paper), or all sines first (Marian), or that up to 1 / base (Whisper)."""
     counts_padding: bool = False
     """Whether padding before a token counts (Marian, Whisper); if not, a padded row gives what it gives alone."""
+    offset: int = Field(0, ge=0, le=1_000_000)
+    """The number of the first position: 0, or the padding id and one more (fairseq: M2M-100, NLLB)."""
     max_len: int | None = Field(None, ge=1, le=10_000_000)
     """The longest sequence; None: any. Libraries that keep the encodings in a table have an end, a formula has not."""
 
@@ -50,7 +52,7 @@ class SinusoidalSpec(PositionSpec):
     examples=[
         {},
         {"base": 50.0, "layout": "concatenated", "counts_padding": True, "max_len": 30},
-        {"layout": "concatenated_inclusive"},
+        {"layout": "concatenated_inclusive", "offset": 2},
     ],
 )
 class Sinusoidal(Position):
@@ -70,6 +72,7 @@ class Sinusoidal(Position):
         base: float,
         layout: WaveLayout,
         counts_padding: bool,
+        offset: int,
         max_len: int | None,
     ) -> None:
         super().__init__()
@@ -77,6 +80,7 @@ class Sinusoidal(Position):
         self.base = base
         self.layout: WaveLayout = layout
         self.counts_padding = counts_padding
+        self.offset = offset
         self.max_len = max_len
 
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
@@ -90,7 +94,7 @@ class Sinusoidal(Position):
             )
 
         def waves(positions: Tensor) -> Tensor:
-            return sinusoids(positions, self.d_model, self.base, self.layout).to(x.dtype)
+            return sinusoids(positions + self.offset, self.d_model, self.base, self.layout).to(x.dtype)
 
         def make() -> Tensor:
             positions = (mask.place_positions if self.counts_padding else mask.token_positions)(T, x.device)

@@ -1,7 +1,4 @@
-"""Phi-3 and Phi-4 up to 4 thousand tokens: Abdin et al. 2024. LLaMA with one matrix for queries, keys and values.
-
-Those for longer texts scale rotary positions by longrope, which is refused by name.
-"""
+"""Phi-3 and Phi-4: Abdin et al. 2024. LLaMA with one matrix for queries, keys and values; longrope for long texts."""
 
 from __future__ import annotations
 
@@ -11,6 +8,14 @@ from zoo.interop.family import Published
 from zoo.interop.rules import Split
 from zoo.interop.table import decoder_family
 from zoo.interop.writing import Writing
+
+_LONG = {
+    "num_hidden_layers": 1,
+    "hidden_size": 24,
+    "max_position_embeddings": 160,
+    "original_max_position_embeddings": 64,
+    "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.25], "long_factor": [2.0, 3.5]},
+}
 
 FAMILY = decoder_family(
     "phi3",
@@ -23,7 +28,7 @@ FAMILY = decoder_family(
             "d_model": 3072,
             "d_ff": 8192,
             "eps": 1e-5,
-            "position": Rotary(max_len=4096, fraction=1.0),
+            "position": Rotary(max_len=4096, fraction=1.0, original_len=4096),
             "dropout": Field("layer.dropout", "resid_pdrop", 0.0),
             "window": Window("sliding_window"),
         },
@@ -33,13 +38,18 @@ FAMILY = decoder_family(
         },
     ),
     fixed={"attention_bias": False},
-    bookkeeping=("embd_pdrop", "original_max_position_embeddings"),  # nothing is dropped there; longrope's
+    bookkeeping=(
+        "embd_pdrop",
+        "original_max_position_embeddings",
+    ),  # nothing is dropped there; read with longrope
     writing=Writing(end=32000, start=1, pad=32000),
     small={**SMALL, "pad_token_id": None},
     examples=(
         {"tie_word_embeddings": True, "pad_token_id": 3},
         {"sliding_window": 3, "head_dim": 8, "partial_rotary_factor": 0.75, "rms_norm_eps": 1e-3},
         {"num_hidden_layers": 1, "resid_pdrop": 0.1, "attention_dropout": 0.2, "num_key_value_heads": 6},
+        _LONG,
+        {**_LONG, "original_max_position_embeddings": 4},  # so that all trials are longer
     ),
     published=(
         Published(
