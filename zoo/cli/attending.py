@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from zoo.cli.arguments import Checkpoint, Device, Plugins, load_plugins, usage_error
-from zoo.cli.figures import check_output
+from zoo.cli.figures import Theme, check_output
 
 _COLUMNS = 100
 """Of lines that go to no terminal."""
@@ -44,6 +44,7 @@ def attend(
             help="A page with every head (.html), a sheet of heat maps (.svg, .png), or arrays (.npz).",
         ),
     ] = None,
+    theme: Theme = "auto",
     checkpoint: Checkpoint = "result",
     device: Device = "auto",
     plugin: Plugins = None,
@@ -56,7 +57,7 @@ def attend(
     run, *rest = words
     overrides = [word for word in rest if _OVERRIDE.fullmatch(word)]
     sentence = _sentence(run, [word for word in rest if not _OVERRIDE.fullmatch(word)], overrides)
-    check_output(output, SUFFIXES)
+    check_output(output, SUFFIXES, theme=theme)
     from zoo.cli.attention_text import head_text, last_of_each, maps_text
     from zoo.run.attending import attention_maps
 
@@ -79,7 +80,7 @@ def attend(
     else:
         from zoo.analysis.attention_files import write_maps
 
-        write_maps(found, output)
+        write_maps(found, output, theme)
         print(f"{head_text(found, outcome=found.outcome)}\n{output}")
     if found.unconfirmed:
         print(found.checked, file=sys.stderr)
