@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from zoo.cli.arguments import Checkpoint, Device, Plugins, load_plugins, usage_error
+from zoo.cli.components import numbers
 from zoo.cli.figures import Theme, check_output
 
 _COLUMNS = 100
@@ -61,14 +62,14 @@ def attend(
     from zoo.cli.attention_text import head_text, last_of_each, maps_text
     from zoo.run.attending import attention_maps
 
-    chosen = _numbers("--layers", layers)
+    chosen = numbers("--layers", layers)
     found = attention_maps(
         run,
         sentence,
         *overrides,
         target=target,
         layers=chosen,
-        heads=_numbers("--heads", heads),
+        heads=numbers("--heads", heads),
         checkpoint=checkpoint,
         device=device,
     )
@@ -94,15 +95,3 @@ def _sentence(run: str, words: list[str], overrides: list[str]) -> str:
         whole = shlex.join([run, " ".join(words), *overrides])
         raise usage_error(f"the sentence is in {len(words)} words and wants quotes: zoo attend {whole}")
     return words[0]
-
-
-def _numbers(option: str, text: str | None) -> list[int] | None:
-    """Numbers with commas between. Raises: SpecError for anything else."""
-    if text is None:
-        return None
-    try:
-        return [int(each) for each in text.split(",")]
-    except ValueError:
-        raise usage_error(
-            f"{option}: numbers with commas between are needed, such as 0,2; got {text!r}"
-        ) from None
