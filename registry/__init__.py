@@ -2,7 +2,7 @@
 
 from registry.describe import describe, describe_fields, describe_spec, inner_specs
 from registry.differences import Difference, differences, with_differences
-from registry.keys import dotted_keys, suggest_key
+from registry.keys import dotted_keys, field_kind, specs_at, suggest_key
 from registry.kind import Entry, Kind, kinds, made_kinds
 from registry.parsing import dump, parse
 from registry.plugins import Plugin, PluginError, load_plugin, loaded_plugins
@@ -30,6 +30,7 @@ __all__ = [
     "differences",
     "dotted_keys",
     "dump",
+    "field_kind",
     "inner",
     "inner_specs",
     "json_schema",
@@ -40,6 +41,7 @@ __all__ = [
     "parse",
     "partial",
     "resolve",
+    "specs_at",
     "suggest",
     "suggest_key",
     "walk",

@@ -21,6 +21,7 @@ from zoo.cli import (
     comparing,
     conforming,
     drawing,
+    exploring,
     interop,
     ledger,
     looking,
@@ -65,7 +66,15 @@ def shell(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(looking.list_, looking.describe, looking.show, looking.check, looking.schema),
-    *(comparing.cost, comparing.diff, drawing.draw, comparing.bench, reaching.reach, ledger.ledger),
+    *(
+        comparing.cost,
+        comparing.diff,
+        drawing.draw,
+        exploring.explore,
+        comparing.bench,
+        reaching.reach,
+        ledger.ledger,
+    ),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
     *(attending.attend, conforming.conform),
     *(ablation.ablate, ablation.report, interop.import_, interop.export, interop.certify),
