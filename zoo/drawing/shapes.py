@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -31,11 +31,6 @@ Anchor = Literal["start", "middle", "end"]
 Symbol = Literal["circle", "square", "triangle", "diamond"]
 Point = tuple[float, float]
 
-INK, MUTED, GRID = "#1b1f24", "#57606a", "#e3e6ea"
-COLOURS = ("#1b1f24", "#0072b2", "#c44e00", "#007a5a", "#a64d8f", "#8a6800", "#2f8fc4", "#7a3b12")
-"""The base's, then the variants' in turn: Okabe and Ito's order, darkened to a contrast of 3 : 1 and more on white."""
-DARK_COLOURS = ("#e6edf3", "#56b4e9", "#ff9a5c", "#3fcf9f", "#e79bcf", "#e0bd4a", "#9ad1f5", "#d9a37a")
-"""The same on a dark ground."""
 DASHES = ("", "7 3", "2 3", "8 3 2 3")
 SYMBOLS: tuple[Symbol, ...] = ("circle", "square", "triangle", "diamond")
 
@@ -86,7 +81,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Cells:
-    """A matrix of numbers from 0 to 1, row by row from the upper left; the more, the darker: see `shade`."""
+    """A matrix of numbers from 0, or -1, to 1, row by row from the upper left; the farther from 0, the more ink."""
 
     at: Point
     """The upper left corner."""
@@ -94,6 +89,8 @@ class Cells:
     """Of a side of a cell."""
     rows: tuple[tuple[float, ...], ...]
     variant: int | None = None
+    below: int | None = None
+    """The variant whose colour numbers under 0 have, from -1 to 0; None: there are none."""
 
     @property
     def width(self) -> float:
@@ -146,6 +143,15 @@ class Arrow:
 
 
 Shape = Path | Mark | Words | Cells | Link | Box | Arrow
+
+
+def moved(shape: Shape, right: float, down: float) -> Shape:
+    """The shape elsewhere on its sheet."""
+    if isinstance(shape, Path | Link | Arrow):
+        return replace(shape, points=tuple((x + right, y + down) for x, y in shape.points))  # type: ignore[arg-type]
+    return replace(shape, at=(shape.at[0] + right, shape.at[1] + down))
+
+
 N_SHADES = 20
 
 
@@ -179,19 +185,11 @@ class Drawing:
     frame: tuple[float, float, float, float] | None = None
     """Left, upper, right and lower edge of where lines that are clipped may be."""
 
-
-def colour(variant: int) -> str:
-    """A variant's colour on white."""
-    return COLOURS[_colour_number(variant)]
-
-
-def _colour_number(variant: int) -> int:
-    return 0 if variant == 0 else 1 + (variant - 1) % (len(COLOURS) - 1)
-
-
-def colour_class(variant: int) -> str:
-    """The class by which a style sheet gives it its colour."""
-    return f"c{_colour_number(variant)}"
+    def add_below(self, other: Drawing, gap: float = 0.0) -> None:
+        """Another drawing, which clips nothing, below what is there; the sheet grows by it."""
+        self.shapes += [moved(shape, 0.0, self.height + gap) for shape in other.shapes]
+        self.width = max(self.width, other.width)
+        self.height += gap + other.height
 
 
 def dash(variant: int) -> str:
