@@ -187,3 +187,16 @@ def test_a_model_that_is_neither_is_not_outlined():
     model = model_of("char_gpt")
     assert can_outline(model)
     assert not can_outline(model.decoder)
+
+
+def test_titles_of_drawings_side_by_side_stand_at_one_height():
+    models = [model_of("char_gpt"), model_of("char_gpt", "model.decoder.layer.layout=sandwich")]
+    found = [
+        outline(model, title, other=models[0]) for model, title in zip(models, ("one", "two"), strict=True)
+    ]
+    heights = {
+        shape.text: shape.at[1]
+        for shape in architecture_drawing(found).shapes
+        if isinstance(shape, Words) and shape.text in ("one", "two")
+    }
+    assert heights["one"] == heights["two"]

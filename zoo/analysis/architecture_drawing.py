@@ -28,14 +28,19 @@ _TINTS: dict[Role, int] = {
 _BOX, _GAP, _LINE, _APART = 196.0, 16.0, 15.0, 10.0
 _SIDE = 46.0  # beside a box, for the residual's path on the right and the memory's on the left
 _MARGIN = 22.0
+_HEADING_LINE = _LINE + 4
 _SUM = 8.0  # the radius of a sum's circle
 _MOST_DETAILS = 6
 
 
 def architecture_drawing(outlines: Sequence[Outline]) -> Drawing:
-    """The outlines side by side, their inputs on one height; what is marked in them has a broad edge."""
+    """The outlines side by side, inputs and titles on one height; what is marked in them has a broad edge."""
     models = [_Model(each) for each in outlines]
-    height = max(each.height for each in models)
+    height = max(each.top for each in models) + _HEADING_LINE * max(
+        len(each.heading()) - 1 for each in models
+    )
+    for model in models:
+        model.put_heading(height)
     shapes: list[Shape] = []
     left = _MARGIN
     for model in models:
@@ -62,17 +67,25 @@ class _Model:
         y = max(column.top for column in columns)
         self._head(outline.head, columns[-1], y)
         self.width = left
-        top = y + 2 * _GAP + _box_height(outline.head) + 2 * _GAP
-        if outline.undrawn:
-            said = cut(f"not drawn, but different: {', '.join(outline.undrawn)}", left)
-            self.shapes.append(Words((left / 2, top), said, "label", "middle"))
-            top += _LINE + 4
-        size = f"d_model {outline.d_model:,}, {short(outline.n_parameters)} parameters"
-        self.shapes += _said(Words((left / 2, top), size, "label", "middle"), is_marked=outline.is_marked)
-        lines = _wrapped(outline.title, left)
-        self.height = top + (_LINE + 4) * len(lines)
-        for i, line in enumerate(lines):
-            self.shapes.append(Words((left / 2, self.height - i * (_LINE + 4)), line, "name", "middle"))
+        self.top = y + 2 * _GAP + _box_height(outline.head) + 2 * _GAP
+        self._outline = outline
+
+    def heading(self) -> list[Words]:
+        """Lines from the upper one down; their heights are not said yet."""
+        told, at = self._outline, (self.width / 2, 0.0)
+        size = f"d_model {told.d_model:,}, {short(told.n_parameters)} parameters"
+        lines = [Words(at, line, "name", "middle") for line in _wrapped(told.title, self.width)]
+        lines.append(Words(at, size, "label", "middle"))
+        if told.undrawn:
+            said = cut(f"not drawn, but different: {', '.join(told.undrawn)}", self.width)
+            lines.append(Words(at, said, "tick", "middle"))
+        return lines
+
+    def put_heading(self, top: float) -> None:
+        """Writes it, its first line at that height."""
+        for i, line in enumerate(self.heading()):
+            words = replace(line, at=(line.at[0], top - i * _HEADING_LINE))
+            self.shapes += _said(words, is_marked=line.style == "label" and self._outline.is_marked)
 
     def _head(self, head: Part, last: _Column, y: float) -> None:
         x, height = last.center, _box_height(head)

@@ -15,8 +15,10 @@ MAX_WEIGHTS = 500_000
 """The most weights that are drawn in one file, which a browser can still show."""
 
 
-def write_maps(found: AttentionMaps, out: Path) -> None:
+def write_maps(found: AttentionMaps, out: Path, theme: str = "auto") -> None:
     """Writes what the file's ending says: .npz arrays, .svg and .png a sheet of heat maps, any other a page.
+
+    theme, one of THEMES, is the sheet's: a page has both, and arrays none.
 
     Raises: SpecError for more weights than can be drawn; RunError where the file cannot be written.
     """
@@ -31,4 +33,4 @@ def write_maps(found: AttentionMaps, out: Path) -> None:
             "take a shorter input, or write all as arrays, .npz"
         )
         raise SpecError([Problem(str(out), message)])
-    write_bytes(out, drawn(sheet(found), suffix) if suffix in FORMS else page(found).encode())
+    write_bytes(out, drawn(sheet(found), suffix, theme) if suffix in FORMS else page(found).encode())

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from zoo.analysis.attention_figures import heat_map, line_drawing, scale_drawing
 from zoo.analysis.attention_maps import AttentionMap, AttentionMaps
 from zoo.drawing.pages import HOW_TO_SWITCH, choice, choosable, whole_page
-from zoo.drawing.shapes import Cells, Drawing, colour_class
+from zoo.drawing.shapes import Cells, Drawing
 from zoo.drawing.svg import escape, svg
+from zoo.drawing.themes import colour_class
 
 _CSS, _JS = "attention_page.css", "attention_page.js"
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from zoo.cli.arguments import Checkpoint, Device, Mistakes, Plugins, load_plugins, usage_error
-from zoo.cli.figures import check_output
+from zoo.cli.figures import Theme, check_output
 
 _COLUMNS = 100
 """Of lines that go to no terminal."""
@@ -44,6 +44,7 @@ def attend(
             help="A page with every head (.html), a sheet of heat maps (.svg, .png), or arrays (.npz).",
         ),
     ] = None,
+    theme: Theme = "auto",
     checkpoint: Checkpoint = "result",
     device: Device = "auto",
     plugin: Plugins = None,
@@ -60,7 +61,7 @@ def attend(
         _sentence, run, [word for word in rest if not _OVERRIDE.fullmatch(word)], overrides
     )
     chosen, chosen_heads = mistakes.of(_numbers, "--layers", layers), mistakes.of(_numbers, "--heads", heads)
-    mistakes.of(check_output, output, SUFFIXES)
+    mistakes.of(check_output, output, SUFFIXES, theme=theme)
     mistakes.tell()
     assert sentence is not None
     from zoo.cli.attention_text import head_text, last_of_each, maps_text
@@ -84,7 +85,7 @@ def attend(
     else:
         from zoo.analysis.attention_files import write_maps
 
-        write_maps(found, output)
+        write_maps(found, output, theme)
         print(f"{head_text(found, outcome=found.outcome)}\n{output}")
     if found.unconfirmed:
         print(found.checked, file=sys.stderr)

@@ -10,7 +10,7 @@ import typer
 
 from zoo.amounts import amount
 from zoo.cli.arguments import AsJson, Device, Plugins, Scale, check_overrides, is_override, load, usage_error
-from zoo.cli.figures import Output, check_output, write_figure
+from zoo.cli.figures import Output, Theme, check_output, write_figure
 from zoo.cli.text import print_json
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def cost(
         bool, typer.Option("--table1", help="Table 1 of Vaswani et al. 2017, out of the parts' formulas.")
     ] = False,
     output: Output = None,
+    theme: Theme = "auto",
     scale: Scale = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
@@ -57,7 +58,7 @@ def cost(
     lengths = _lengths(length)
     _one_of("--precision", precision, ("fp32", "bf16"))
     _one_of("--device", device, ("cuda", "cpu"))
-    _check_growth(output, lengths)
+    _check_growth(output, lengths, theme)
     from zoo.cli.cost_text import RULE, formulas_text, parts_text, table_1_text, totals_text
 
     if table1:
@@ -67,7 +68,7 @@ def cost(
         if output is not None:
             from zoo.analysis.table_1 import table_1_models
 
-            _draw_operations(output, table_1_models(), lengths)
+            _draw_operations(output, table_1_models(), lengths, theme)
         return
     given = specs(words or [], scale, plugin)
     from zoo.analysis.cost import cost as cost_of
@@ -78,7 +79,7 @@ def cost(
         for n in lengths
     ]
     if output is not None:
-        _draw_operations(output, dict(given), lengths)
+        _draw_operations(output, dict(given), lengths, theme)
     if as_json:
         print_json([{"spec": title, **each.as_dict()} for title, each in found])
         return
@@ -128,6 +129,7 @@ def bench(
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", metavar="NAME", help="fp32 or bf16.")] = "fp32",
     output: Output = None,
+    theme: Theme = "auto",
     scale: Scale = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
@@ -137,7 +139,7 @@ def bench(
     _one_of("--precision", precision, ("fp32", "bf16"))
     if table1 and words:
         raise usage_error(ALONE)
-    _check_growth(output, lengths)
+    _check_growth(output, lengths, theme)
     from zoo.analysis.bench import bench as measure
     from zoo.analysis.table_1 import table_1_models
     from zoo.cli.cost_text import bench_text
@@ -167,7 +169,7 @@ def bench(
 
         what = "a training step of one layer" if table1 else "a training step"
         how = f"{amount(repeats, 'turn')} of batches of {amount(batch, 'sequence')} on {where} in {precision}"
-        write_figure(output, time_chart(models, found, what=what, how=how, n_turns=repeats))
+        write_figure(output, time_chart(models, found, what=what, how=how, n_turns=repeats), theme)
     print_json([each.as_dict() for each in found]) if as_json else print(bench_text(found, n_turns=repeats))
 
 
@@ -215,8 +217,8 @@ def _lengths(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def _check_growth(output: Path | None, lengths: Sequence[int]) -> None:
-    check_output(output)
+def _check_growth(output: Path | None, lengths: Sequence[int], theme: str) -> None:
+    check_output(output, theme=theme)
     if output is not None and len(set(lengths)) < 2:
         raise usage_error(
             f"--output {output} draws growth with the length, and --length has only {lengths[0]:,}; give several, such "
@@ -224,10 +226,10 @@ def _check_growth(output: Path | None, lengths: Sequence[int]) -> None:
         )
 
 
-def _draw_operations(file: Path, models: Mapping[str, Spec], lengths: Sequence[int]) -> None:
+def _draw_operations(file: Path, models: Mapping[str, Spec], lengths: Sequence[int], theme: str) -> None:
     from zoo.analysis.growth import operations_chart
 
-    write_figure(file, operations_chart(models, lengths))
+    write_figure(file, operations_chart(models, lengths), theme)
 
 
 def _one_of(option: str, given: str, known: Sequence[str]) -> None:

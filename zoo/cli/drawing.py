@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from zoo.cli.arguments import AsJson, Plugins, Scale, usage_error
 from zoo.cli.comparing import Several, with_base
-from zoo.cli.figures import Output, check_output, write_figure
+from zoo.cli.figures import Output, Theme, check_output, write_figure
 from zoo.cli.text import print_json
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def draw(
     words: Several = None,
     output: Output = None,
+    theme: Theme = "auto",
     scale: Scale = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
@@ -26,7 +27,7 @@ def draw(
 
     Of one SPEC with KEY=VALUE behind it, too, what they change. Without --output it is listed from the output down.
     """
-    check_output(output)
+    check_output(output, theme=theme)
     given = with_base(words or [], scale, plugin)
     if len(given) > 2:
         raise usage_error(f"draw takes one SPEC or two, not {len(given)}")
@@ -45,7 +46,7 @@ def draw(
     if output is not None:
         from zoo.analysis.architecture_drawing import architecture_drawing
 
-        write_figure(output, architecture_drawing(found))
+        write_figure(output, architecture_drawing(found), theme)
     if as_json:
         print_json([each.as_dict() for each in found])
     elif output is None:

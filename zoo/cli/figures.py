@@ -10,6 +10,7 @@ import typer
 
 from zoo.cli.arguments import usage_error
 from zoo.drawing.forms import FORMS, drawn
+from zoo.drawing.themes import THEMES
 
 if TYPE_CHECKING:
     from zoo.drawing.shapes import Drawing
@@ -19,9 +20,20 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="Draw it, too: FILE.svg, or FILE.png by matplotlib."),
 ]
 
+Theme = Annotated[
+    str,
+    typer.Option(
+        "--theme",
+        metavar="NAME",
+        help="The drawing's colours: light, dark, or auto: an SVG that follows its reader, a light PNG.",
+    ),
+]
 
-def check_output(file: Path | None, forms: Sequence[str] = FORMS) -> None:
+
+def check_output(file: Path | None, forms: Sequence[str] = FORMS, *, theme: str = "auto") -> None:
     """Before what takes long. Raises: SpecError for a file that cannot be written in the form that its name says."""
+    if theme not in THEMES:
+        raise usage_error(f"--theme is {', '.join(THEMES[:-1])} or {THEMES[-1]}, not {theme!r}")
     if file is None:
         return
     *first, last = forms
@@ -41,8 +53,8 @@ def check_output(file: Path | None, forms: Sequence[str] = FORMS) -> None:
         )
 
 
-def write_figure(file: Path, drawing: Drawing) -> None:
-    """Writes a drawing in the form that the file's name says."""
+def write_figure(file: Path, drawing: Drawing, theme: str = "auto") -> None:
+    """Writes a drawing in the form that the file's name says, in one of THEMES."""
     from zoo.storage.files import write_bytes
 
-    write_bytes(file, drawn(drawing, file.suffix))
+    write_bytes(file, drawn(drawing, file.suffix, theme))

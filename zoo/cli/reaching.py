@@ -10,7 +10,7 @@ import typer
 from zoo.amounts import aligned, amount
 from zoo.cli.arguments import AsJson, Device, Plugins, Scale, usage_error
 from zoo.cli.comparing import Several, grouped
-from zoo.cli.figures import Output, check_output, write_figure
+from zoo.cli.figures import Output, Theme, check_output, write_figure
 from zoo.cli.text import numbered, print_json
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def reach(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of tokens and directions.")] = 0,
     device: Device = "auto",
     output: Output = None,
+    theme: Theme = "auto",
     scale: Scale = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
@@ -50,7 +51,7 @@ def reach(
 
     A run folder has its trained weights, every other SPEC new ones of its training.seed.
     """
-    check_output(output)
+    check_output(output, theme=theme)
     given = grouped(words or [], scale, plugin)
     from zoo.analysis.reach import problems
     from zoo.analysis.reach import reach as measure
@@ -65,7 +66,7 @@ def reach(
     if output is not None:
         from zoo.analysis.reach_chart import reach_chart
 
-        write_figure(output, reach_chart(found))
+        write_figure(output, reach_chart(found), theme)
     if as_json:
         print_json(
             [{"spec": title, "weights": weights[title], **each.as_dict()} for title, each in found.items()]

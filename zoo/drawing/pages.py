@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 
-from zoo.drawing.shapes import COLOURS, DARK_COLOURS
-from zoo.drawing.svg import escape
+from zoo.drawing.svg import drawing_rules, escape
+from zoo.drawing.themes import DARK, LIGHT, Theme, colour_rules
 
 _CSS, _JS = "page.css", "page.js"
 
@@ -24,7 +24,7 @@ def whole_page(title: str, *, head: str, body: str, style: str, script: str) -> 
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
         "script-src 'unsafe-inline'; img-src data:\">"
-        f"<title>{escape(title)}</title><style>{_colours()}{common[_CSS]}{style}</style></head><body>"
+        f"<title>{escape(title)}</title><style>{colours()}{drawing_rules()}{common[_CSS]}{style}</style></head><body>"
         f"<header><h1>{escape(title)}</h1>{head}</header>"
         f'<main>{body}</main><div id="told" role="status" hidden></div>'
         f"<script>{common[_JS]}{script}</script></body></html>\n"
@@ -58,11 +58,22 @@ HOW_TO_SWITCH = "Click: show or hide. Double click: this one alone."
 """What a legend's button says of itself."""
 
 
-def _colours() -> str:
-    """The colours of variants by day and by night."""
+_DAY = "--raised:#f6f8fa;--edge:#d0d7de;--link:#0969da;--good:#116329;--bad:#a40e26;--goodbg:#dafbe1;--badbg:#ffebe9"
+_NIGHT = (
+    "color-scheme:dark;--raised:#161b22;--edge:#3d444d;--link:#6cb6ff;--good:#56d364;--bad:#ff8a80;"
+    "--goodbg:#12361f;--badbg:#4a1714"
+)
 
-    def rules(colours: tuple[str, ...]) -> str:
-        return "".join(f".c{i}{{--c:{colour}}}" for i, colour in enumerate(colours))
 
-    night = f"@media screen and (prefers-color-scheme:dark){{{rules(DARK_COLOURS)}}}"
-    return rules(COLOURS) + night
+def colours() -> str:
+    """The properties of every page by day and by night, as its reader has it, or as its root's data-theme says."""
+
+    def rules(root: str, theme: Theme, further: str) -> str:
+        return f"{root}{{{theme.properties()};{further}}}{colour_rules(theme, f'{root} ')}"
+
+    night = rules(":root:not([data-theme=light])", DARK, _NIGHT)
+    return (
+        rules(":root", LIGHT, _DAY)
+        + f"@media screen and (prefers-color-scheme:dark){{{night}}}"
+        + rules(":root[data-theme=dark]", DARK, _NIGHT)
+    )

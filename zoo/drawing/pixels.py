@@ -8,9 +8,6 @@ from typing import Any
 
 from zoo.drawing.shapes import (
     FONT,
-    GRID,
-    INK,
-    MUTED,
     N_SHADES,
     SMALL,
     Arrow,
@@ -22,7 +19,6 @@ from zoo.drawing.shapes import (
     Path,
     Shape,
     Words,
-    colour,
     dash,
     link_opacity,
     link_width,
@@ -30,6 +26,7 @@ from zoo.drawing.shapes import (
     symbol,
 )
 from zoo.drawing.svg import symbol_points
+from zoo.drawing.themes import LIGHT, TINT, Theme
 
 _DPI = 200
 _POINTS_PER_INCH = 96  # of our drawings, as of SVG
@@ -41,8 +38,8 @@ def can_draw() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def png(drawing: Drawing) -> bytes:
-    """The drawing as a file's content, on white."""
+def png(drawing: Drawing, theme: Theme = LIGHT) -> bytes:
+    """The drawing as a file's content, on the theme's ground."""
     from matplotlib import patches
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -54,7 +51,7 @@ def png(drawing: Drawing) -> bytes:
     axes.set_ylim(drawing.height, 0)
     axes.axis("off")
     for place, shape in enumerate(drawing.shapes):
-        artist = _artist(axes, shape)
+        artist = _artist(axes, shape, theme)
         if artist is None:
             continue
         artist.set_zorder(place + 1)
@@ -63,66 +60,72 @@ def png(drawing: Drawing) -> bytes:
             frame = patches.Rectangle((left, top), right - left, bottom - top, transform=axes.transData)
             artist.set_clip_path(frame)
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
+    figure.savefig(stream, format="png", facecolor=theme.ground, metadata={"Software": None})
     return stream.getvalue()
 
 
-def _artist(axes: Any, shape: Shape) -> Any:
+def _artist(axes: Any, shape: Shape, theme: Theme) -> Any:
     if isinstance(shape, Path):
-        return _path(axes, shape)
+        return _path(axes, shape, theme)
     if isinstance(shape, Cells):
-        return _cells(axes, shape)
+        return _cells(axes, shape, theme)
     if isinstance(shape, Box):
-        return _box(axes, shape)
+        return _box(axes, shape, theme)
     if isinstance(shape, Arrow):
-        return _arrow(axes, shape)
+        return _arrow(axes, shape, theme)
     if isinstance(shape, Link):
         xs, ys = zip(*shape.points, strict=True)
         width, alpha = link_width(shape.weight) * _SIZE, link_opacity(shape.weight)
-        return axes.plot(xs, ys, color=colour(shape.variant), lw=width, alpha=alpha, solid_capstyle="butt")[0]
-    return _symbol_or_words(axes, shape)
+        return axes.plot(
+            xs, ys, color=theme.colour(shape.variant), lw=width, alpha=alpha, solid_capstyle="butt"
+        )[0]
+    return _symbol_or_words(axes, shape, theme)
 
 
-def _cells(axes: Any, cells: Cells) -> Any:
+def _cells(axes: Any, cells: Cells, theme: Theme) -> Any:
     """The squares in one collection, behind them the frame of all."""
     from matplotlib import collections, patches
 
     (left, top), size = cells.at, cells.size
-    axes.add_patch(patches.Rectangle(cells.at, cells.width, cells.height, fc="none", ec=GRID, lw=_SIZE))
-    ink = INK if cells.variant is None else colour(cells.variant)
+    axes.add_patch(patches.Rectangle(cells.at, cells.width, cells.height, fc="none", ec=theme.grid, lw=_SIZE))
+    ink = theme.ink if cells.variant is None else theme.colour(cells.variant)
+    below = ink if cells.below is None else theme.colour(cells.below)
     found = [
-        (patches.Rectangle((left + j * size, top + i * size), size, size), shade(value) / N_SHADES)
+        (
+            patches.Rectangle((left + j * size, top + i * size), size, size),
+            (*_rgb(ink if value > 0 else below), shade(abs(value)) / N_SHADES),
+        )
         for i, row in enumerate(cells.rows)
         for j, value in enumerate(row)
-        if shade(value)
+        if shade(abs(value) if cells.below is not None else value)
     ]
     squares = collections.PatchCollection([square for square, _ in found], lw=0, antialiased=False)
-    squares.set_facecolor([(*_rgb(ink), alpha) for _, alpha in found])
+    squares.set_facecolor([look for _, look in found])
     return axes.add_collection(squares, autolim=False)
 
 
-def _box(axes: Any, box: Box) -> Any:
+def _box(axes: Any, box: Box, theme: Theme) -> Any:
     from matplotlib import patches
 
-    look: Any = {"fc": "none", "ec": MUTED, "lw": _SIZE, "ls": (0, (4, 3))}
+    look: Any = {"fc": "none", "ec": theme.muted, "lw": _SIZE, "ls": (0, (4, 3))}
     if box.variant is None and box.is_marked:
-        look = {"fc": "none", "ec": INK, "lw": 3 * _SIZE}
+        look = {"fc": "none", "ec": theme.ink, "lw": 3 * _SIZE}
     elif box.variant is not None:
-        ink = colour(box.variant)
-        look = {"fc": (*_rgb(ink), 0.13), "ec": ink, "lw": (3 if box.is_marked else 1) * _SIZE}
+        ink = theme.colour(box.variant)
+        look = {"fc": (*_rgb(ink), TINT), "ec": ink, "lw": (3 if box.is_marked else 1) * _SIZE}
     shape = patches.FancyBboxPatch(
         box.at, box.width, box.height, boxstyle="round,pad=0,rounding_size=5", **look
     )
     return axes.add_patch(shape)
 
 
-def _arrow(axes: Any, arrow: Arrow) -> Any:
+def _arrow(axes: Any, arrow: Arrow, theme: Theme) -> Any:
     """The head in front of its line."""
     from matplotlib import patches
 
     xs, ys = zip(*arrow.points, strict=True)
-    axes.plot(xs, ys, color=INK, lw=1.2 * _SIZE, solid_capstyle="butt", zorder=1000)
-    return axes.add_patch(patches.Polygon(arrow.head(), closed=True, fc=INK, ec="none"))
+    axes.plot(xs, ys, color=theme.ink, lw=1.2 * _SIZE, solid_capstyle="butt", zorder=1000)
+    return axes.add_patch(patches.Polygon(arrow.head(), closed=True, fc=theme.ink, ec="none"))
 
 
 def _rgb(ink: str) -> tuple[float, float, float]:
@@ -130,17 +133,17 @@ def _rgb(ink: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _path(axes: Any, path: Path) -> Any:
+def _path(axes: Any, path: Path, theme: Theme) -> Any:
     """A line or an area; None of a seed's line, which figures go without."""
     from matplotlib import patches
 
-    ink = INK if path.variant is None else colour(path.variant)
+    ink = theme.ink if path.variant is None else theme.colour(path.variant)
     if path.style == "seed":
         return None
     if path.style == "band":
-        return axes.add_patch(patches.Polygon(path.points, closed=True, fc=ink, ec="none", alpha=0.13))
+        return axes.add_patch(patches.Polygon(path.points, closed=True, fc=ink, ec="none", alpha=TINT))
     xs, ys = zip(*path.points, strict=True)
-    colours = {"axis": MUTED, "grid": GRID, "front": MUTED, "zero": INK}
+    colours = {"axis": theme.muted, "grid": theme.grid, "front": theme.muted, "zero": theme.ink}
     widths = {"thin": 1.0, "axis": 1.0, "grid": 1.0, "front": 1.5, "zero": 1.5}
     width = widths.get(path.style, 2.0) * _SIZE
     dashes = {"front": "3 3", "line": dash(path.variant or 0)}.get(path.style, "").split()
@@ -157,19 +160,19 @@ def _path(axes: Any, path: Path) -> Any:
     return line
 
 
-def _symbol_or_words(axes: Any, shape: Mark | Words) -> Any:
+def _symbol_or_words(axes: Any, shape: Mark | Words, theme: Theme) -> Any:
     from matplotlib import patches
 
     if isinstance(shape, Mark):
-        ink, kind = colour(shape.variant), symbol(shape.variant)
-        fill, edge = (ink, "none") if shape.style == "mark" else ("white", ink)
+        ink, kind = theme.colour(shape.variant), symbol(shape.variant)
+        fill, edge = (ink, "none") if shape.style == "mark" else (theme.ground, ink)
         look: Any = {"fc": fill, "ec": edge, "lw": 1.3 * _SIZE}
         if kind == "circle":
             return axes.add_patch(patches.Circle(shape.at, shape.size, **look))
         return axes.add_patch(patches.Polygon(symbol_points(kind, shape.at, shape.size), closed=True, **look))
-    ink = MUTED if shape.style == "tick" else INK
+    ink = theme.muted if shape.style == "tick" else theme.ink
     if shape.style == "name" and shape.variant is not None:
-        ink = colour(shape.variant)
+        ink = theme.colour(shape.variant)
     return axes.text(
         *shape.at, shape.text, color=ink, fontsize=(SMALL if shape.style == "tick" else FONT) * _SIZE,
         ha={"start": "left", "middle": "center", "end": "right"}[shape.anchor], va="center_baseline",

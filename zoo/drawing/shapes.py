@@ -31,11 +31,6 @@ Anchor = Literal["start", "middle", "end"]
 Symbol = Literal["circle", "square", "triangle", "diamond"]
 Point = tuple[float, float]
 
-INK, MUTED, GRID = "#1b1f24", "#57606a", "#e3e6ea"
-COLOURS = ("#1b1f24", "#0072b2", "#c44e00", "#007a5a", "#a64d8f", "#8a6800", "#2f8fc4", "#7a3b12")
-"""The base's, then the variants' in turn: Okabe and Ito's order, darkened to a contrast of 3 : 1 and more on white."""
-DARK_COLOURS = ("#e6edf3", "#56b4e9", "#ff9a5c", "#3fcf9f", "#e79bcf", "#e0bd4a", "#9ad1f5", "#d9a37a")
-"""The same on a dark ground."""
 DASHES = ("", "7 3", "2 3", "8 3 2 3")
 SYMBOLS: tuple[Symbol, ...] = ("circle", "square", "triangle", "diamond")
 
@@ -86,7 +81,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Cells:
-    """A matrix of numbers from 0 to 1, row by row from the upper left; the more, the darker: see `shade`."""
+    """A matrix of numbers from 0, or -1, to 1, row by row from the upper left; the farther from 0, the more ink."""
 
     at: Point
     """The upper left corner."""
@@ -94,6 +89,8 @@ class Cells:
     """Of a side of a cell."""
     rows: tuple[tuple[float, ...], ...]
     variant: int | None = None
+    below: int | None = None
+    """The variant whose colour numbers under 0 have, from -1 to 0; None: there are none."""
 
     @property
     def width(self) -> float:
@@ -178,20 +175,6 @@ class Drawing:
     shapes: list[Shape] = field(default_factory=list)
     frame: tuple[float, float, float, float] | None = None
     """Left, upper, right and lower edge of where lines that are clipped may be."""
-
-
-def colour(variant: int) -> str:
-    """A variant's colour on white."""
-    return COLOURS[_colour_number(variant)]
-
-
-def _colour_number(variant: int) -> int:
-    return 0 if variant == 0 else 1 + (variant - 1) % (len(COLOURS) - 1)
-
-
-def colour_class(variant: int) -> str:
-    """The class by which a style sheet gives it its colour."""
-    return f"c{_colour_number(variant)}"
 
 
 def dash(variant: int) -> str:

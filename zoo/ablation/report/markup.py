@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from zoo.ablation.report.gathering import Report
 from zoo.drawing.legends import legend_sample
 from zoo.drawing.pages import HOW_TO_SWITCH
-from zoo.drawing.shapes import Drawing, colour_class
+from zoo.drawing.shapes import Drawing
 from zoo.drawing.svg import escape, svg
+from zoo.drawing.themes import colour_class
 
 WIDE, NARROW = 980.0, 350.0
 """Widths of a chart's two versions, in points: the page shows the one that fits."""
