@@ -4,7 +4,7 @@
 that what is no such file is refused at once.
 """
 
-from presets.document import OVERRIDE, TOP_LEVEL_KEYS, Document, DocumentError, names, read
+from presets.document import OVERRIDE, TOP_LEVEL_KEYS, Document, DocumentError, names, nested, read
 from presets.errors import PresetError, UnknownKeyError
 from presets.merging import merged
 from presets.yaml12 import to_flow, to_yaml
@@ -18,6 +18,7 @@ __all__ = [
     "UnknownKeyError",
     "merged",
     "names",
+    "nested",
     "read",
     "to_flow",
     "to_yaml",

@@ -132,6 +132,19 @@ def read(
     return document
 
 
+def nested(overrides: Sequence[str]) -> dict[str, Any]:
+    """What overrides make of an empty document that may have any keys: `a.b=1` gives {a: {b: 1}}.
+
+    Raises: PresetError for one that is none.
+    """
+    found: dict[str, Any] = {}
+    for path, value, _ in map(_override, overrides):
+        for key in reversed(path.split(".")):
+            value = {key: value}
+        found = merged(found, value)
+    return found
+
+
 @dataclass
 class _Draft:
     """A document while it is put together."""

@@ -103,10 +103,11 @@ class Outline:
 
 def can_outline(model: Spec) -> bool:
     """Whether the model is made of an encoder, a decoder or both, with an embedding for each."""
-    return len(_stacks(model)) == len(getattr(model, "slots", ())) > 0
+    return len(stacks_of(model)) == len(getattr(model, "slots", ())) > 0
 
 
-def _stacks(model: Any) -> list[str]:
+def stacks_of(model: Any) -> list[str]:
+    """The names of the stacks that a model is made of, in the order in which a batch passes them."""
     return [name for name in ("encoder", "decoder") if isinstance(getattr(model, name, None), StackSpec)]
 
 
@@ -126,7 +127,7 @@ class _Outliner:
         slots: Mapping[str, Spec] = model.slots
         stacks = tuple(
             self._stack(name, getattr(model, name), slot)
-            for name, slot in zip(_stacks(model), slots.items(), strict=True)
+            for name, slot in zip(stacks_of(model), slots.items(), strict=True)
         )
         head = self._part("head", model.head, "head")
         found = Outline(title, model.d_model, n_parameters(model), stacks, head, "d_model" in self._changed)

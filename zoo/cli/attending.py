@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from zoo.cli.arguments import Checkpoint, Device, Mistakes, Plugins, load_plugins, usage_error
+from zoo.cli.components import numbers
 from zoo.cli.figures import Theme, check_output
 
 _COLUMNS = 100
@@ -60,8 +61,8 @@ def attend(
     sentence = mistakes.of(
         _sentence, run, [word for word in rest if not _OVERRIDE.fullmatch(word)], overrides
     )
-    chosen, chosen_heads = mistakes.of(_numbers, "--layers", layers), mistakes.of(_numbers, "--heads", heads)
-    mistakes.of(check_output, output, SUFFIXES, theme=theme)
+    chosen, chosen_heads = mistakes.of(numbers, "--layers", layers), mistakes.of(numbers, "--heads", heads)
+    mistakes.of(check_output, output, SUFFIXES, theme)
     mistakes.tell()
     assert sentence is not None
     from zoo.cli.attention_text import head_text, last_of_each, maps_text
@@ -99,15 +100,3 @@ def _sentence(run: str, words: list[str], overrides: list[str]) -> str:
         whole = shlex.join([run, " ".join(words), *overrides])
         raise usage_error(f"the sentence is in {len(words)} words and wants quotes: zoo attend {whole}")
     return words[0]
-
-
-def _numbers(option: str, text: str | None) -> list[int] | None:
-    """Numbers with commas between. Raises: SpecError for anything else."""
-    if text is None:
-        return None
-    try:
-        return [int(each) for each in text.split(",")]
-    except ValueError:
-        raise usage_error(
-            f"{option}: numbers with commas between are needed, such as 0,2; got {text!r}"
-        ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -143,6 +143,15 @@ class Arrow:
 
 
 Shape = Path | Mark | Words | Cells | Link | Box | Arrow
+
+
+def moved(shape: Shape, right: float, down: float) -> Shape:
+    """The shape elsewhere on its sheet."""
+    if isinstance(shape, Path | Link | Arrow):
+        return replace(shape, points=tuple((x + right, y + down) for x, y in shape.points))  # type: ignore[arg-type]
+    return replace(shape, at=(shape.at[0] + right, shape.at[1] + down))
+
+
 N_SHADES = 20
 
 
@@ -175,6 +184,12 @@ class Drawing:
     shapes: list[Shape] = field(default_factory=list)
     frame: tuple[float, float, float, float] | None = None
     """Left, upper, right and lower edge of where lines that are clipped may be."""
+
+    def add_below(self, other: Drawing, gap: float = 0.0) -> None:
+        """Another drawing, which clips nothing, below what is there; the sheet grows by it."""
+        self.shapes += [moved(shape, 0.0, self.height + gap) for shape in other.shapes]
+        self.width = max(self.width, other.width)
+        self.height += gap + other.height
 
 
 def dash(variant: int) -> str:
