@@ -4,7 +4,16 @@
 that what is no such file is refused at once.
 """
 
-from presets.document import OVERRIDE, TOP_LEVEL_KEYS, Document, DocumentError, names, nested, read
+from presets.document import (
+    OVERRIDE,
+    TOP_LEVEL_KEYS,
+    Document,
+    DocumentError,
+    names,
+    nested,
+    read,
+    read_typed,
+)
 from presets.errors import PresetError, UnknownKeyError
 from presets.merging import merged
 from presets.yaml12 import to_flow, to_yaml
@@ -20,6 +29,7 @@ __all__ = [
     "names",
     "nested",
     "read",
+    "read_typed",
     "to_flow",
     "to_yaml",
 ]

@@ -111,7 +111,16 @@ def read(
     Raises: PresetError for a source that is not there, is no such YAML or has no such scale; DocumentError, which
         is one, for all wrong top-level keys and all overrides that cannot be taken at once.
     """
-    draft = _load(source, folder=Path())
+    return _finished(_load(source, folder=Path()), overrides, scale)
+
+
+def read_typed(text: str, shown: str, *, overrides: Sequence[str] = (), scale: str | None = None) -> Document:
+    """The same of a document's text, which errors call `shown`; what it extends is looked for where the process is."""
+    return _finished(_typed(text.encode("utf-8", "surrogatepass"), shown, "", Path()), overrides, scale)
+
+
+def _finished(draft: _Draft, overrides: Sequence[str], scale: str | None) -> Document:
+    """A document with what it extends, with its scale and overrides."""
     if "extends" in draft.data:
         draft = _extended(draft)
     _check_top_level(draft)
@@ -276,14 +285,17 @@ def _load(source: str | Path | Mapping[str, Any], *, folder: Path) -> _Draft:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise PresetError(f"{shown}: cannot be read ({error.strerror})") from None
+    return _typed(content, shown, name, file.parent if isinstance(file, Path) else Path())
+
+
+def _typed(content: bytes, shown: str, name: str, folder: Path) -> _Draft:
     text = read_text(content, shown)
     if not isinstance(text.data, dict):
         raise PresetError(f"{shown}:1: {_not_keys(text.data)}")
     places: dict[Keys, str] = {
         keys: Spot(f"{shown}:{line}", text.columns[keys]) for keys, line in text.lines.items()
     }
-    here = file.parent if isinstance(file, Path) else Path()
-    return _Draft(text.data, name, shown, here, text.description, {(): f"{shown}:1", **places})
+    return _Draft(text.data, name, shown, folder, text.description, {(): f"{shown}:1", **places})
 
 
 def _not_keys(data: Any) -> str:

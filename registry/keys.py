@@ -37,6 +37,25 @@ def dotted_keys(spec_class: type[Spec], data: Any, path: str = "") -> Iterator[s
             yield from dotted_keys(each, value, where)
 
 
+def specs_at(spec_class: type[Spec], data: Any, keys: Sequence[str]) -> list[type[Spec]]:
+    """The specs that what stands at a path of this data is read as, list positions as numbers; none where no spec
+    can stand."""
+    found, left = [spec_class], list(keys)
+    while left and found:
+        name = left.pop(0)
+        data = data.get(name) if isinstance(data, Mapping) else None
+        if left and left[0].isdigit():
+            place = int(left.pop(0))
+            data = data[place] if isinstance(data, list) and place < len(data) else None
+        found = [
+            each
+            for spec in found
+            if name in spec.model_fields
+            for each in _specs(spec, name, spec.model_fields[name], data)
+        ]
+    return found
+
+
 def spec_of_key(spec_class: type[Spec], data: Any, path: str) -> type[Spec] | None:
     """The spec that has a dotted key in a document with this data; None where none has it."""
     name, _, rest = path.partition(".")

@@ -22,6 +22,7 @@ from zoo.cli import (
     conforming,
     drawing,
     explaining,
+    exploring,
     interop,
     ledger,
     looking,
@@ -67,7 +68,15 @@ def shell(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(looking.list_, looking.describe, explaining.explain, looking.show, looking.check, looking.schema),
-    *(comparing.cost, comparing.diff, drawing.draw, comparing.bench, reaching.reach, ledger.ledger),
+    *(
+        comparing.cost,
+        comparing.diff,
+        drawing.draw,
+        exploring.explore,
+        comparing.bench,
+        reaching.reach,
+        ledger.ledger,
+    ),
     *(training.train, training.resume, using.evaluate, using.generate, using.predict),
     *(attending.attend, new.new, conforming.conform),
     *(ablation.ablate, ablation.report, interop.import_, interop.export, interop.certify),
