@@ -31,9 +31,12 @@ def explore(
     load_plugins(plugin)
     sources, overrides = split(words or [])
     source = one(sources or [_FIRST], "SPEC")
-    from zoo.cli.explore.answers import start_of
+    from zoo.cli.explore.answers import answer, start_of
 
     start = start_of(source, tuple(overrides), scale)
+    answer(
+        {"text": start.text, "overrides": " ".join(overrides)}, lambda: None
+    )  # what is slow the first time
     from zoo.cli.explore.server import HOST, Server
 
     try:

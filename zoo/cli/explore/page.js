@@ -199,12 +199,14 @@ function close_options() {
 }
 
 function take(i) {
-  const end = text.selectionStart, {text: found, after} = options[i];
+  const start = text.selectionStart - word.length, {text: found, after} = options[i];
+  const end = text.selectionStart + /^[\w./]*/.exec(text.value.slice(text.selectionStart))[0].length;
+  const isFollowed = /^[ ]*:/.test(text.value.slice(end));
   close_options();
   text.focus();
-  text.setRangeText(found + after, end - word.length, end, "end");
+  text.setRangeText(isFollowed ? found : found + after, start, end, "end");
   changed();
-  if (after) complete();
+  if (after && !isFollowed) complete();
 }
 
 text.addEventListener("input", (event) => {
