@@ -1,4 +1,4 @@
-"""The page of explore, in a real browser."""
+"""The pages of explore and of attend, in a real browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.analysis.attention_examples import example
 from tests.cli.exploring import served
+from zoo.analysis.attention_page import page as attention_page
 
 pytestmark = pytest.mark.browser
 FLAGS = (
@@ -16,6 +18,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--force-color-profile=srgb",
 )  # fmt: skip
 WAIT_S = 30.0
+DAY, NIGHT = ("rgb(255, 255, 255)", "rgb(27, 31, 36)"), ("rgb(13, 17, 23)", "rgb(230, 237, 243)")
 CHOOSE = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'));"
 
 
@@ -49,7 +52,7 @@ class Page:
     def until(self, holds: Callable[[], object]) -> None:
         end = time.monotonic() + WAIT_S
         while not holds():
-            assert time.monotonic() < end, (self.of("state").text, self.of("problems").text)
+            assert time.monotonic() < end, self.run("return document.body.innerText")
             time.sleep(0.02)
 
     def says(self, state: str) -> None:
@@ -64,6 +67,16 @@ class Page:
             old,
             new,
         )
+
+    def colours(self, letters: str) -> tuple[str, str]:
+        """Of the page's ground, and of a drawing's letters."""
+        ground = self.run("return getComputedStyle(document.body).backgroundColor")
+        return ground, self.run("return getComputedStyle(document.querySelector(arguments[0])).fill", letters)
+
+    def system(self, scheme: str) -> None:
+        """What the system's colours are."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 @pytest.fixture
@@ -135,29 +148,18 @@ def test_another_preset_and_overrides(page: Page) -> None:
 
 
 def test_it_is_dark_by_the_system_and_by_choice(page: Page) -> None:
-    def ground() -> str:
-        return page.run("return getComputedStyle(document.body).backgroundColor")
-
-    def ink() -> str:
-        return page.run("return getComputedStyle(document.querySelector('#drawing text.label')).fill")
-
-    def system(scheme: str) -> None:
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
     def choose(theme: str) -> None:
         page.run(CHOOSE, page.of("theme"), theme)
 
-    day, night = ("rgb(255, 255, 255)", "rgb(27, 31, 36)"), ("rgb(13, 17, 23)", "rgb(230, 237, 243)")
-    system("light")
-    assert (ground(), ink()) == day
-    system("dark")
-    assert (ground(), ink()) == night
+    page.system("light")
+    assert page.colours("#drawing text.label") == DAY
+    page.system("dark")
+    assert page.colours("#drawing text.label") == NIGHT
     choose("light")
-    assert (ground(), ink()) == day
-    system("light")
+    assert page.colours("#drawing text.label") == DAY
+    page.system("light")
     choose("dark")
-    assert (ground(), ink()) == night
+    assert page.colours("#drawing text.label") == NIGHT
 
 
 @pytest.mark.parametrize("width", [400, 1280])
@@ -171,3 +173,26 @@ def test_nothing_stands_beyond_the_window_and_all_that_is_used_has_a_name(page: 
     )
     assert nameless == []
     page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_page_of_attention_is_dark_by_the_system_and_tells_the_cell_that_is_pointed_at(
+    driver, tmp_path
+) -> None:
+    found = example()
+    page = Page(driver)
+    (tmp_path / "page.html").write_text(attention_page(found), encoding="utf-8")
+    driver.get((tmp_path / "page.html").as_uri())
+    for scheme, colours in (("light", DAY), ("dark", NIGHT)):
+        page.system(scheme)
+        assert page.colours(".heat text.name") == colours
+    weights = found.maps[0].weights[0]  # the heat map of the mean comes before
+    heat = "const heat = document.querySelector('.heat[data-place=\"0\"]');"
+    left, top, cell = page.run(f"{heat} return heat.dataset.cells.split(' ').map(Number)")
+    frame = page.run(
+        f"{heat} heat.scrollIntoView(); return heat.querySelector('svg').getBoundingClientRect().toJSON()"
+    )
+    point = {"type": "mouseMoved", "x": frame["x"] + left + 3.5 * cell, "y": frame["y"] + top + 1.5 * cell}
+    driver.execute_cdp_cmd("Input.dispatchMouseEvent", point)
+    told = f"old → house: {100 * weights[1, 3]:.0f} %"
+    page.until(lambda: page.of("told").text == told)
+    assert page.run(f"{heat} return heat.querySelectorAll('text.near').length") == 2

@@ -145,13 +145,16 @@ def _bias_chart(found: PositionNumbers) -> Drawing:
     ]
     told = "Of one random query, the same at every position. " if found.biases_by_query else ""
     told += "" if found.is_of_distance() else "The mean over queries: it depends on more than the distance."
-    return line_chart(
+    chart = line_chart(
         lines,
         title=BIASED,
         x=Axis("Position of the key minus that of the query"),
         y=Axis("Bias"),
-        caption=told,
+        caption=told.strip(),
     )
+    titled = Drawing(chart.width, 22.0, BIASED, shapes=[Words((14, 12), BIASED, "name")])
+    titled.add_below(chart)
+    return titled
 
 
 def masks_drawing(maps: Sequence[SeenMap], title: str) -> Drawing:
