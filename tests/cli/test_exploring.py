@@ -235,11 +235,17 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # As from a terminal: what a shell starts in the background ignores the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("char_gpt: http://127.0.0.1:")
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("char_gpt: http://127.0.0.1:")
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, errors.strip()) == (130, "interrupted")
 
 

@@ -57,7 +57,7 @@ def write_report(report: Report, out: Path) -> list[Path]:
     written = []
     for name, drawing in figures.items():
         file = out / FIGURES / f"{name}.svg"
-        write_text(file, svg(drawing, is_file=True, theme="auto"))
+        write_text(file, svg(drawing, is_file=True))
         written.append(file)
         if can_draw():
             write_bytes(file.with_suffix(".png"), png(drawing))
