@@ -67,7 +67,7 @@ def test_a_part_that_keeps_its_laws_is_told_law_by_law(zoo):
 def test_what_chooses_among_its_parameters_is_given_enough_to_choose_from(zoo):
     result = zoo("conform", "ffn/mixture_of_experts")
     assert result.exit_code == 0, result.stdout
-    assert result.stdout.splitlines()[0] == "ffn/mixture_of_experts: 3 specs"
+    assert result.stdout.splitlines()[0] == "ffn/mixture_of_experts: 4 specs"
     assert "slow: asked for by --slow" in result.stdout
 
 
@@ -90,8 +90,10 @@ def test_a_part_that_cannot_be_built_is_told_once(zoo, tmp_path):
     lines = result.stdout.splitlines()
     assert lines[1].startswith("failed ")
     assert lines[1].endswith("it_can_be_built: The part can be built.")
+    at = f"{tmp_path / 'my_parts.py'}:23"
     assert lines[2] == (
-        "    ffn/leaky-0: it cannot be built, so that no law can be tried: NameError: name 'nothing' is not defined"
+        "    ffn/leaky-0: it cannot be built, so that no law can be tried: "
+        f"{at}: NameError: name 'nothing' is not defined"
     )
     assert lines[3:] == ["ffn/leaky-0 is {type: leaky}", "1 failed"]
 

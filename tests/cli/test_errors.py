@@ -18,6 +18,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import zoo
+from zoo.cli.arguments import kinds
 from zoo.cli.main import app
 
 CASES: dict[str, dict[str, Any]] = {
@@ -63,6 +65,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     for name, given in case.get("files", {}).items():
         put(tmp_path / name, given)
     monkeypatch.chdir(tmp_path)
+    # Kinds that other tests have made would be counted and guessed at as well.
+    ours = {
+        kind.name: kind for kind in kinds(None) if Path(kind.where).is_relative_to(Path(zoo.__file__).parent)
+    }
+    monkeypatch.setattr("registry.kind._made", ours)
     return case
 
 

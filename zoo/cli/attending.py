@@ -62,7 +62,7 @@ def attend(
         _sentence, run, [word for word in rest if not _OVERRIDE.fullmatch(word)], overrides
     )
     chosen, chosen_heads = mistakes.of(numbers, "--layers", layers), mistakes.of(numbers, "--heads", heads)
-    mistakes.of(lambda: check_output(output, SUFFIXES, theme=theme))
+    mistakes.of(check_output, output, SUFFIXES, theme)
     mistakes.tell()
     assert sentence is not None
     from zoo.cli.attention_text import head_text, last_of_each, maps_text

@@ -30,7 +30,7 @@ Theme = Annotated[
 ]
 
 
-def check_output(file: Path | None, forms: Sequence[str] = FORMS, *, theme: str = "auto") -> None:
+def check_output(file: Path | None, forms: Sequence[str] = FORMS, theme: str = "auto") -> None:
     """Before what takes long. Raises: SpecError for a file that cannot be written in the form that its name says."""
     if theme not in THEMES:
         raise usage_error(f"--theme is {', '.join(THEMES[:-1])} or {THEMES[-1]}, not {theme!r}")
