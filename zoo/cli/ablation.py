@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoo.cli import completing
 from zoo.cli.arguments import Force, Plugins, Quiet, load_plugins, one, split, usage_error
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def ablate(
-    words: Annotated[list[str], typer.Argument(metavar="FILE [KEY=VALUE]...", show_default=False)],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE [KEY=VALUE]...", show_default=False, autocompletion=completing.words),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Where the runs go; by default ablations/FILE's name."),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from zoo.cli import completing
+
 if TYPE_CHECKING:
     from registry import Kind, Problem, Spec, SpecError
     from zoo.run.spec import RunSpec
@@ -24,7 +26,10 @@ _ALMOST = (  # what was to be an override, as KEY and VALUE
 _NO_KEY = re.compile(r"-*([\w.-]*[A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 """A word with a value and, before it, what is nearly a key."""
 
-Words = Annotated[list[str], typer.Argument(metavar="SPEC [KEY=VALUE]...", show_default=False)]
+Words = Annotated[
+    list[str],
+    typer.Argument(metavar="SPEC [KEY=VALUE]...", show_default=False, autocompletion=completing.words),
+]
 Scale = Annotated[str | None, typer.Option("--scale", metavar="NAME", help="A scale of the spec, e.g. tiny.")]
 Plugins = Annotated[
     list[Path] | None,

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from zoo.cli import completing
 from zoo.cli.arguments import Checkpoint, Device, Mistakes, Plugins, load_plugins, usage_error
 from zoo.cli.components import numbers
 from zoo.cli.figures import Theme, check_output
@@ -24,7 +25,12 @@ _OVERRIDE = re.compile(r"(?:generation|task)(?:\.\w+)*=\S.*", re.DOTALL)
 
 
 def attend(
-    words: Annotated[list[str], typer.Argument(metavar="RUN SENTENCE [KEY=VALUE]...", show_default=False)],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN SENTENCE [KEY=VALUE]...", show_default=False, autocompletion=completing.words
+        ),
+    ],
     target: Annotated[
         str | None,
         typer.Option("--target", metavar="TEXT", help="An output to look at, instead of the model's own."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.amounts import amount
+from zoo.cli import completing
 from zoo.cli.arguments import AsJson, Device, Plugins, Scale, check_overrides, is_override, load, usage_error
 from zoo.cli.figures import Output, Theme, check_output, write_figure
 from zoo.cli.text import print_json
@@ -22,6 +23,7 @@ Several = Annotated[
     typer.Argument(
         metavar="[SPEC [KEY=VALUE]...]...",
         show_default=False,
+        autocompletion=completing.words,
         help="Each KEY=VALUE changes the SPEC before it.",
     ),
 ]

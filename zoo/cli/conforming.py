@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.amounts import amount
+from zoo.cli import completing
 from zoo.cli.arguments import AsJson, Plugins, kinds, load_plugins, usage_error
 from zoo.cli.comparing import DIFFER
 from zoo.cli.text import print_json, print_rows
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 
 def conform(
     component: Annotated[
-        str | None, typer.Argument(metavar="[KIND/NAME]", show_default=False, help="A registered component.")
+        str | None,
+        typer.Argument(
+            metavar="[KIND/NAME]",
+            show_default=False,
+            autocompletion=completing.components,
+            help="A registered component.",
+        ),
     ] = None,
     module: Annotated[
         str | None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zoo.cli import completing
 from zoo.cli.arguments import AsJson, Plugins, Scale, usage_error
 from zoo.cli.comparing import specs, with_base
 from zoo.cli.components import component, numbers
@@ -28,6 +29,7 @@ def draw(
         typer.Argument(
             metavar="[SPEC|KIND/NAME [KEY=VALUE]...]...",
             show_default=False,
+            autocompletion=completing.words,
             help="Each KEY=VALUE changes the SPEC before it; of a position, d_model and n_heads, too.",
         ),
     ] = None,

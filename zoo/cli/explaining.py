@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from zoo.cli import completing
 from zoo.cli.arguments import AsJson, Plugins, load_plugins
 from zoo.cli.text import component_text, print_json
 
@@ -26,7 +27,13 @@ def explain(
         ),
     ],
     source: Annotated[
-        str | None, typer.Argument(metavar="[SPEC]", show_default=False, help="Tell its value there, too.")
+        str | None,
+        typer.Argument(
+            metavar="[SPEC]",
+            show_default=False,
+            autocompletion=completing.words,
+            help="Tell its value there, too.",
+        ),
     ] = None,
     plugin: Plugins = None,
     as_json: AsJson = False,

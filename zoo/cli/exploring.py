@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from zoo.cli import completing
 from zoo.cli.arguments import Plugins, Scale, load_plugins, one, split, usage_error
 
 _FIRST = "quickstart"
@@ -14,7 +15,8 @@ _FIRST = "quickstart"
 
 def explore(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[SPEC [KEY=VALUE]...]", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[SPEC [KEY=VALUE]...]", show_default=False, autocompletion=completing.words),
     ] = None,
     port: Annotated[
         int,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from zoo.cli import completing
 from zoo.cli.arguments import AsJson, Checkpoint, Plugins, load_plugins, usage_error
 from zoo.cli.shell import INTERNAL_ERROR
 from zoo.cli.text import print_json
@@ -129,7 +130,13 @@ def export(
 
 def certify(
     family: Annotated[
-        str, typer.Argument(metavar="FAMILY", show_default=False, help="Such as gpt2 or bert.")
+        str,
+        typer.Argument(
+            metavar="FAMILY",
+            show_default=False,
+            autocompletion=completing.families,
+            help="Such as gpt2 or bert.",
+        ),
     ],
     seeds: Annotated[
         int, typer.Option("--seeds", metavar="N", min=1, help="Random models of each config.")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from zoo.cli import completing
 from zoo.cli.arguments import (
     AsJson,
     Force,
@@ -34,7 +35,12 @@ from zoo.cli.text import (
 
 
 def list_(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND|presets|spec]", show_default=False)] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[KIND|presets|spec]", show_default=False, autocompletion=completing.kind_names
+        ),
+    ] = None,
     as_json: AsJson = False,
     plugin: Plugins = None,
 ) -> None:
@@ -59,7 +65,10 @@ def list_(
 
 
 def describe(
-    component: Annotated[str, typer.Argument(metavar="KIND/NAME|SPEC", show_default=False)],
+    component: Annotated[
+        str,
+        typer.Argument(metavar="KIND/NAME|SPEC", show_default=False, autocompletion=completing.components),
+    ],
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
@@ -92,7 +101,10 @@ def show(words: Words, scale: Scale = None, plugin: Plugins = None) -> None:
 
 
 def check(
-    words: Annotated[list[str], typer.Argument(metavar="SPEC... [KEY=VALUE]...", show_default=False)],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="SPEC... [KEY=VALUE]...", show_default=False, autocompletion=completing.words),
+    ],
     scale: Scale = None,
     plugin: Plugins = None,
     force: Force = False,

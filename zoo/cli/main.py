@@ -35,7 +35,6 @@ from zoo.cli.shell import Shell
 
 app = typer.Typer(
     cls=Shell,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # half of the time that `zoo --help` takes; and an error is a line, not a box

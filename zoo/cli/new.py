@@ -7,12 +7,19 @@ from typing import Annotated
 
 import typer
 
+from zoo.cli import completing
 from zoo.cli.arguments import kind_named, kinds
 
 
 def new(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", show_default=False, help="As `zoo list` names them.")
+        str,
+        typer.Argument(
+            metavar="KIND",
+            show_default=False,
+            autocompletion=completing.kind_names,
+            help="As `zoo list` names them.",
+        ),
     ],
     name: Annotated[
         str, typer.Argument(metavar="NAME", show_default=False, help="The part's, an identifier.")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from zoo.cli import completing
 from zoo.cli.arguments import (
     Force,
     Plugins,
@@ -30,7 +31,8 @@ DEFAULT_PRESET = "quickstart"
 
 def train(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[SPEC] [KEY=VALUE]...", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[SPEC] [KEY=VALUE]...", show_default=False, autocompletion=completing.words),
     ] = None,
     scale: Scale = None,
     out: Annotated[
@@ -72,7 +74,10 @@ def train(
 
 
 def resume(
-    words: Annotated[list[str], typer.Argument(metavar="RUN [KEY=VALUE]...", show_default=False)],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN [KEY=VALUE]...", show_default=False, autocompletion=completing.words),
+    ],
     plugin: Plugins = None,
     quiet: Quiet = False,
     force: Force = False,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from zoo.amounts import cut_text
+from zoo.cli import completing
 from zoo.cli.arguments import (
     AsJson,
     BeamSize,
@@ -32,7 +33,10 @@ from zoo.cli.text import (
 
 
 def evaluate(
-    words: Annotated[list[str], typer.Argument(metavar="RUN [KEY=VALUE]...", show_default=False)],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN [KEY=VALUE]...", show_default=False, autocompletion=completing.words),
+    ],
     split_name: Annotated[
         str | None,
         typer.Option("--split", metavar="NAME", help="A split of the run's corpus; by default test."),
@@ -84,7 +88,12 @@ def evaluate(
 
 
 def generate(
-    words: Annotated[list[str], typer.Argument(metavar="RUN [FILE]... [KEY=VALUE]...", show_default=False)],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN [FILE]... [KEY=VALUE]...", show_default=False, autocompletion=completing.words
+        ),
+    ],
     n_best: Annotated[
         int | None,
         typer.Option(
@@ -141,7 +150,12 @@ def generate(
 
 
 def predict(
-    words: Annotated[list[str], typer.Argument(metavar="RUN [FILE]... [KEY=VALUE]...", show_default=False)],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN [FILE]... [KEY=VALUE]...", show_default=False, autocompletion=completing.words
+        ),
+    ],
     embed: Annotated[
         bool,
         typer.Option("--embed", help="A vector for each instead: the mean of the model's hidden vectors."),

@@ -51,6 +51,12 @@ def completions(text: str, at: int, data: Any) -> dict[str, Any]:
     return {"word": cursor.word, "options": [asdict(each) for each in options]}
 
 
+def values(key: str, data: Any) -> list[Option]:
+    """What a dotted key of a document with this data may be set to, where that is few."""
+    *above, name = key.split(".")
+    return list(_options(Cursor(tuple(above), name, ""), data))
+
+
 def cursor_at(text: str, at: int) -> Cursor:
     """Where a place of a text is, by the indentation above it and the braces before it."""
     *above, line = text[:at].split("\n")
