@@ -175,3 +175,32 @@ def test_words_that_name_nothing_are_refused(zoo, parts, words, message):
     result = zoo("conform", *(word.format(parts=file) for word in words))
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_fields_make_the_part_that_is_tried(zoo):
+    result = zoo("conform", "attention/restricted", "radius=2", "n_heads=2")
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.splitlines()[0] == "attention/restricted: 1 spec"
+    result = zoo("conform", "attention/multi_head", "n_heads=5")
+    assert result.exit_code == 2
+    assert "cannot be tried at d_model 12 with that: n_heads (5) must divide d_model (12)" in result.stderr
+    assert (
+        zoo("conform", "norm/rms_norm", "epsilon=1").stderr == "epsilon: unknown key; did you mean 'eps'?\n"
+    )
+    stray = zoo("conform", "norm/rms_norm", "layer_norm")
+    assert stray.stderr == "one KIND/NAME is tried at a time, without layer_norm; fields read KEY=VALUE\n"
+
+
+def test_scaling_tells_by_which_power_of_the_length_a_part_grows(zoo):
+    result = zoo("conform", "attention/multi_head", "n_heads=2", "kernel=eager", "--scaling")
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.splitlines()[-1].endswith("what it keeps as length^1.9")
+    rows = json.loads(
+        zoo("conform", "attention/restricted", "radius=1", "n_heads=2", "--scaling", "--json").stdout
+    )
+    assert [row["length"] for row in rows] == [128, 256, 512, 1024]
+    kept = [row["kept_kB"] for row in rows]
+    assert kept[-1] == pytest.approx(8 * kept[0], rel=0.1)
+    refused = zoo("conform", "position/rotary", "--scaling")
+    assert refused.stderr == "position/rotary-0: --scaling needs a part that takes a sequence of vectors\n"
+    assert "tries no laws" in zoo("conform", "norm/rms_norm", "--scaling", "--slow").stderr

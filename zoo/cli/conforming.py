@@ -32,6 +32,14 @@ def conform(
             help="A registered component.",
         ),
     ] = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            show_default=False,
+            help="Its fields, instead of those of its examples and defaults.",
+        ),
+    ] = None,
     module: Annotated[
         str | None,
         typer.Option(
@@ -51,6 +59,10 @@ def conform(
     slow: Annotated[
         bool, typer.Option("--slow", help="Try the laws that take seconds each, too: compiling, exporting.")
     ] = False,
+    scaling: Annotated[
+        bool,
+        typer.Option("--scaling", help="Instead, measure how time and memory grow with a sequence's length."),
+    ] = False,
     expect: Annotated[
         list[str] | None,
         typer.Option("--expect", metavar="LAW=REASON", help="It is known to break that law; it then has to."),
@@ -64,16 +76,21 @@ def conform(
     """
     if sum(given is not None for given in (component, module, laws)) != 1:
         raise usage_error("exactly one of KIND/NAME, --module FILE:NAME and --laws KIND is needed")
+    if scaling and (slow or expect or laws):
+        raise usage_error("--scaling measures and tries no laws: leave --slow, --expect and --laws out")
     if laws is not None:
         _print_laws(laws, as_json)
         return
     expected = dict(_reason(word) for word in expect or ())
     left_out = ""
     if module is None:
-        parts, left_out = _registered(component or "", plugin)
+        parts, left_out = _registered(component or "", fields or (), plugin)
     else:
         load_plugins(plugin)
         parts = {module: _plain(module, kind)}
+    if scaling:
+        _print_scaling(parts, as_json)
+        return
     from zoo.conformance.running import check_expected, findings
 
     try:
@@ -101,8 +118,11 @@ def _print_laws(kind: str, as_json: bool) -> None:
     print_rows(rows, as_json=as_json)
 
 
-def _registered(component: str, plugins: Sequence[Path] | None) -> tuple[dict[str, Part], str]:
-    from zoo.cli.arguments import kind_named
+def _registered(
+    component: str, fields: Sequence[str], plugins: Sequence[Path] | None
+) -> tuple[dict[str, Part], str]:
+    import presets
+    from zoo.cli.arguments import kind_named, split
 
     kind_name, slash, _ = component.partition("/")
     chosen = kind_named(kind_name, kinds(plugins), further=(), is_component=not slash)
@@ -110,7 +130,42 @@ def _registered(component: str, plugins: Sequence[Path] | None) -> tuple[dict[st
         raise usage_error(f"which {chosen.name}? say {chosen.name}/NAME (known: {', '.join(chosen.names())})")
     from zoo.conformance.choosing import parts_named
 
-    return parts_named(component)
+    others, overrides = split(fields)
+    if others:
+        raise usage_error(
+            f"one KIND/NAME is tried at a time, without {', '.join(others)}; fields read KEY=VALUE"
+        )
+    return parts_named(component, presets.nested(overrides))
+
+
+def _print_scaling(parts: Mapping[str, Part], as_json: bool) -> None:
+    """A row for each part and length, and by which power of the length time and memory grow."""
+    from zoo.analysis.bench import power_law
+    from zoo.conformance.scaling import scales
+
+    rows, laws = [], []
+    for name, part in parts.items():
+        found = scales(part)
+        if not found:
+            raise usage_error(f"{name}: --scaling needs a part that takes a sequence of vectors")
+        for each in found:
+            row = {
+                "part": name,
+                "length": each.length,
+                "ms": 1e3 * each.seconds,
+                "kept_kB": each.n_kept_bytes / 1e3,
+            }
+            rows.append(
+                {key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}
+            )
+        time = power_law([(each.length, each.seconds) for each in found])
+        memory = power_law([(each.length, max(1, each.n_kept_bytes)) for each in found])
+        assert time is not None
+        assert memory is not None
+        laws.append(f"{name}: time grows as length^{time[0]:.1f}, what it keeps as length^{memory[0]:.1f}")
+    print_rows(rows, as_json=as_json)
+    if not as_json:
+        print("\n".join(laws))
 
 
 def _plain(module: str, kind: str | None) -> Part:

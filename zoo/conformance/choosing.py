@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import zoo.kinds  # noqa: F401  which lists ours
-from registry import Kind, Spec, SpecError, check, kinds, suggest
+from registry import Kind, Spec, SpecError, check, kinds, parse, suggest
 from registry.problems import Problem
 from zoo.conformance.attention import possible_partner
 from zoo.conformance.laws import part_of
@@ -13,10 +14,12 @@ from zoo.conformance.trials import D, H, Part
 from zoo.kinds import NORM
 
 
-def parts_named(component: str) -> tuple[dict[str, Part], str]:
+def parts_named(component: str, fields: Mapping[str, Any] | None = None) -> tuple[dict[str, Part], str]:
     """The parts of KIND/NAME that can be tried, by name: its examples and its defaults; and why not the defaults.
 
-    Raises: SpecError for an unknown kind or component, one without laws, or one that has neither.
+    fields, where any are given, make the only part: the component with these.
+    Raises: SpecError for an unknown kind or component, one without laws, or one that has neither; for fields that it
+        has not, or that cannot be tried.
     """
     kind_name, _, name = component.partition("/")
     kind = next((kind for kind in kinds() if kind.name == kind_name), None)
@@ -24,6 +27,11 @@ def parts_named(component: str) -> tuple[dict[str, Part], str]:
         nearby = suggest(kind_name, [kind.name for kind in kinds()], listed=True)
         raise SpecError([Problem("", f"no kind is called '{kind_name}'", nearby)])
     entry = kind.entry(name)
+    if fields:
+        given = parse(entry.spec, {"type": name, **fields})
+        if refusal := _refusal(kind, given):
+            raise SpecError([Problem("", f"{component} cannot be tried at d_model {D} with that: {refusal}")])
+        return {component: part_of(kind, given)}, ""
     specs = {f"{component}-{i}": spec for i, spec in enumerate(kind.examples(name))}
     reason = ""
     if required := [key for key, field in entry.spec.model_fields.items() if field.is_required()]:
