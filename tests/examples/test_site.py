@@ -1,0 +1,120 @@
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+import presets
+import zoo.kinds  # noqa: F401  which lists the kinds
+from registry import kinds
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "examples" / "site"
+NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
+
+
+@pytest.fixture(scope="module")
+def texts():
+    spec = importlib.util.spec_from_file_location("texts_of_the_site", SITE / "texts.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", sorted((SITE / "pages").glob("*.md")), ids=lambda page: page.name)
+def test_every_link_into_the_code_leads_to_what_it_names(page, texts):
+    text = texts.with_code_links(page.read_text(encoding="utf-8"), page.name)
+    assert "repo:" not in text
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("repo:zoo/kernels/earger.py", "no file zoo/kernels/earger.py"),
+        ("repo:zoo/kernels/eager.py#attend", "defines no attend"),
+    ],
+)
+def test_a_link_to_what_is_not_there_is_refused_with_its_page(link, said, texts):
+    with pytest.raises(texts.BrokenLinkError, match=f"paper.md: .*{said}"):
+        texts.with_code_links(f"[eager]({link})", "paper.md")
+
+
+def test_a_link_leads_to_the_line_that_defines_a_name(texts):
+    line = texts.line_of("zoo/kernels/eager.py", "masked_softmax", "paper.md")
+    assert (
+        (ROOT / "zoo/kernels/eager.py").read_text().splitlines()[line - 1].startswith("def masked_softmax(")
+    )
+
+
+def test_a_docstring_keeps_its_letters_and_its_labels(texts):
+    doc = "|i - j| <= r of `d_k`\nand on.\n\nSource: A_1,\n    page 2.\nShapes: [B, T]"
+    assert texts.prose(doc) == (
+        "\\|i - j\\| &lt;= r of `d_k` and on.\n\n**Source**: A\\_1, page 2.\n\n**Shapes**: \\[B, T\\]"
+    )
+
+
+def test_a_section_ends_where_the_next_begins(texts, tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text("# A\n\n## B\n\nb\n\n```\n## code\n```\n### C\n\nc\n\n## D\n\nd\n")
+    assert texts.section(file, "B") == "b\n\n```\n## code\n```\n### C\n\nc"
+    with pytest.raises(texts.BrokenLinkError, match=r"README\.md has no section 'E'"):
+        texts.section(file, "E")
+
+
+def test_the_citation_agrees_with_the_package():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert cited["repository-code"] == project["urls"]["Repository"]
+
+
+class Fetched(HTMLParser):
+    """What a browser loads by itself for a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses = []
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag in ("script", "img", "iframe"):
+            self.addresses.append(given.get("src") or "")
+        if tag == "link" and given.get("rel") not in ("canonical", "next", "prev"):
+            self.addresses.append(given.get("href") or "")
+
+
+@pytest.mark.slow
+def test_the_site_is_built_strictly_with_a_page_each_and_fetches_nothing(tmp_path):
+    pytest.importorskip("material", reason="needs mkdocs-material: pip install '.[docs]'")
+    command = [sys.executable, str(SITE / "build.py"), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    site = tmp_path / "out" / "site"
+    pages = [f"parts/{kind.name}/{name}" for kind in kinds() for name in kind.names()]
+    pages += [f"presets/{name}" for name in presets.names()]
+    pages += [f"tutorials/{script.stem}" for script in (ROOT / "examples").glob("*.py")]
+    assert [page for page in pages if not (site / page / "index.html").is_file()] == []
+    for file in site.rglob("*.html"):
+        found = Fetched()
+        found.feed(file.read_text(encoding="utf-8"))
+        assert [each for each in found.addresses if re.match(r"(https?:)?//", each)] == [], file
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_cell_by_cell(tmp_path):
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    assert all(not cell["outputs"] for cell in cells if cell["cell_type"] == "code")
+    script = tmp_path / "notebook.py"
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    script.write_text("\n\n".join(code), encoding="utf-8")
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    for promised in ("did you mean 'rms_norm'?", "parameters", "layer_norm → rms_norm", "spec.yaml", "BLEU"):
+        assert promised in done.stdout
