@@ -19,8 +19,6 @@ from zoo import hardware
 
 # Multiplications from which a gradient of x by oneDNN saves more than turning the weight costs.
 _LARGE = 1 << 27
-# Weights in all up to which copying them behind each other costs less than a function of Python's own gradient.
-_FEW = 1 << 17
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -59,17 +57,12 @@ def linears(x: Tensor, *maps: nn.Linear) -> tuple[Tensor, ...]:
 
     They do from `lay_together` on until a weight gets other memory, as by `.to(device)` or a copy; in training they are
     then put together each time, so that it gives the same numbers wherever the weights lie, and else each is alone.
-    One product in place of three saves calls, the sums of three gradients of x, and reading x three times. Few weights
-    are copied behind each other for it, which costs less than a function whose gradient is Python's.
+    One product in place of three saves calls, the sums of three gradients of x, and reading x three times.
     """
     if not _multiply_as_one(x, maps):
         return tuple(each(x) for each in maps)
-    weights: list[Tensor] = [each.weight for each in maps]
-    biases: list[Tensor] = [each.bias for each in maps if each.bias is not None]
-    inputs, sizes = x.shape[-1], [len(weight) for weight in weights]
-    if inputs * sum(sizes) > _FEW or hardware.onednn_pays(x.numel() // inputs, inputs, sum(sizes)):
-        return _Linear.apply(x, len(maps), *weights, *biases)
-    return F.linear(x, torch.cat(weights), torch.cat(biases) if biases else None).split(sizes, dim=-1)
+    biases = [each.bias for each in maps if each.bias is not None]
+    return _Linear.apply(x, len(maps), *(each.weight for each in maps), *biases)
 
 
 def _multiply_as_one(x: Tensor, maps: Sequence[nn.Linear]) -> bool:
