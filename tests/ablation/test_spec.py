@@ -275,9 +275,9 @@ def test_a_score_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
 def test_numbers_that_are_none_are_told_as_such(tmp_path: Path) -> None:
     path = written(tmp_path, f"{HEAD}factors:\n  training.schedule.peak_lr: [.nan, .inf, -.inf]\n")
     assert [line.rpartition(": ")[2] for line in mistakes(path)] == [
-        "must be a finite number, got nan",
-        "must be a finite number, got inf",
-        "must be a finite number, got -inf",
+        "must be a finite number, got .nan; for example 0.00025, as in gpt2",
+        "must be a finite number, got .inf; for example 0.00025, as in gpt2",
+        "must be a finite number, got -.inf; for example 0.00025, as in gpt2",
     ]
 
 

@@ -14,7 +14,7 @@ def n_raw(embedding, n_vectors):
 def raw_inputs(embedding, rows, n):
     """Inputs that give n vectors a row, or as many as the embedding always gives."""
     match embedding.type:
-        case "tokens":
+        case "tokens" | "factorised_tokens":
             return torch.randint(embedding.vocab_size, (rows, n))
         case "series_steps":
             return torch.randn(rows, n * embedding.patch_len)

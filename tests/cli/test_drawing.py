@@ -103,7 +103,7 @@ def test_a_position_is_told_in_bars_and_as_json(zoo):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("position/sinusoidl",), "did you mean 'sinusoidal'?"),
+        (("position/sinusoidl",), "did you mean 'sinusoidal' or 'sinusoidal_2d'?"),
         (("position/rotary", "bas=3"), "bas: unknown key; did you mean 'base'?"),
         (("position/rotary", "d_model=x"), "d_model=x: a whole number from 1 to 65,536 is needed"),
         (("position/rotary", "--mask"), "of a position is drawn what it does, without --mask"),

@@ -127,10 +127,10 @@ def _yaml(override: str) -> str:
 def test_other_parts_that_a_scale_replaced_are_told_as_well() -> None:
     source: dict[str, Any] = {
         "model": {**GPT, "position": {"type": "learned", "max_len": 9}},
-        "scales": {"tiny": {"model.position": "rotary", "model.decoder.layer.ffn.type": "glu"}},
+        "scales": {"tiny": {"model.position": "alibi", "model.decoder.layer.ffn.type": "glu"}},
     }
     message = (
-        "put model.position of type rotary in the place of learned; to have that, "
+        "put model.position of type alibi in the place of learned; to have that, "
         "write model.position='{type: learned, max_len: 7}'"
     )
     with pytest.raises(SpecError, match=re.escape(message)):

@@ -37,10 +37,10 @@ class Soft(nn.Module):
         return torch.sigmoid(self.slope * x)
 
 class GatedSpec(Spec):
-    type: Literal["gated"] = "gated"
+    type: Literal["softened"] = "softened"
     gate: Annotated[Spec, GATE] = Field("soft", validate_default=True)
 
-@FFN.register("gated", spec=GatedSpec, examples=[{}])
+@FFN.register("softened", spec=GatedSpec, examples=[{}])
 class Gated(nn.Module):
     """A linear map through a gate."""
     def __init__(self, *, d_model: int, gate: Spec) -> None:
@@ -63,11 +63,11 @@ def test_a_plugin_s_kind_is_listed_described_checked_and_trained(zoo: Any, tmp_p
     assert "gate " in zoo("list", *own).stdout
     assert zoo("list", "gate", *own).stdout.startswith("soft")
     assert "slope" in zoo("describe", "gate/soft", *own).stdout
-    wrong = zoo("check", *TINY, "model.encoder.layer.ffn={type: gated, gate: sofd}", *own)
+    wrong = zoo("check", *TINY, "model.encoder.layer.ffn={type: softened, gate: sofd}", *own)
     assert (
         "model.encoder.layer.ffn.gate: no gate is registered as 'sofd'; did you mean 'soft'?" in wrong.stderr
     )
-    sharp = "model.encoder.layer.ffn={type: gated, gate: {type: soft, slope: 3.0}}"
+    sharp = "model.encoder.layer.ffn={type: softened, gate: {type: soft, slope: 3.0}}"
     result = zoo("train", *TINY, sharp, *own, "--quiet", "--out", "run")
     assert result.exit_code == 0, result.output
     assert '"gate/soft"' in Path("run/plugins.json").read_text(encoding="utf-8")

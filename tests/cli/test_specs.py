@@ -70,7 +70,7 @@ def model_alone(tmp_path: Path) -> Path:
 
 def test_list_names_every_kind_with_its_components(zoo: Any) -> None:
     lines = dict(line.split(maxsplit=1) for line in zoo("list").stdout.splitlines())
-    assert lines["ffn"] == "glu, mixture_of_experts, mlp, none"
+    assert lines["ffn"] == "clamped_glu, gated, glu, grouped_experts, mixture_of_experts, mlp, none"
     assert lines["model"] == "decoder_only, encoder_decoder, encoder_only"
 
 
@@ -232,7 +232,7 @@ def test_limits_of_generation_and_of_the_task_are_checked(zoo: Any) -> None:
     ("words", "message"),
     [
         (["list", "atention"], "no kind is called 'atention'; did you mean 'attention'?"),
-        (["describe", "ffn"], "which ffn? say ffn/NAME (known: glu, mixture_of_experts, mlp, none)"),
+        (["describe", "ffn"], "which ffn? say ffn/NAME (known: clamped_glu, gated, glu, "),
         (["describe", "attention/multihead"], "registered as 'multihead'; did you mean 'multi_head'?"),
         (["show", "transformer_bse"], "did you mean 'transformer_base'?"),
         (["show", "transformer_base", "transformer_big"], "one SPEC is needed, and 2 are given"),

@@ -83,7 +83,7 @@ def test_a_test_of_a_law_that_does_not_apply_is_left_out():
     ("expected", "message"),
     [
         ({"each_positoin_by_itself": "why"}, "did you mean 'each_position_by_itself'"),
-        ({"ffn/other: each_position_by_itself": "why"}, "no law that is tried is called"),
+        ({"ffn/other: each_position_by_itself": "why"}, "no part that is tried is called"),
         ({"each_position_by_itself": " "}, "has no reason"),
     ],
 )

@@ -67,9 +67,9 @@ def test_other_widths_are_read(width: int, raw: bytes, expected: list[float]) ->
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        (b"no wav file at all, but text", "no wav file"),
+        (b"no wav file at all, but text", "does not begin as a wav file does"),
         (b"", "the file is empty"),
-        (b"text, perhaps", "no wav file"),
+        (b"text, perhaps", "does not begin as a wav file does"),
         (b"RIFF", "ends early"),
         (wav(SAMPLES)[:-3], "samples, where 4 are announced"),
         (wav(SAMPLES[:0]), "no sample"),

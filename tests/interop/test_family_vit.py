@@ -61,7 +61,12 @@ def test_the_base_model_gives_the_references_vectors_and_gradients(config, seed,
     theirs_of = [gradient.detach() for gradient in expected.parameters()]
     largest = max(gradient.abs().max().item() for gradient in theirs_of)
     for (name, mine), wanted in zip(model.named_parameters(), theirs_of, strict=True):
-        size = max(wanted.abs().max().item(), GRADIENT_FLOOR * largest)  # a key's bias has rounding only
+        if name.endswith(
+            "key.bias"
+        ):  # zero, for all scores of a query move together: both have rounding only
+            assert max(mine.grad.abs().max().item(), wanted.abs().max().item()) <= 1e-5 * largest, name
+            continue
+        size = max(wanted.abs().max().item(), GRADIENT_FLOOR * largest)
         assert (mine.grad - wanted).abs().max().item() <= GRADIENT_BAR * size, name
     assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in reference.parameters())
 

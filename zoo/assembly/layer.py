@@ -131,6 +131,11 @@ class LayerSpec(Spec):
         if has_hook(self.position, "embed") and adds_only:
             message = "adds to the embeddings only, which a layer does not; set it for the stack or the model"
             found.append(Problem(f"{path}.position", message))
+        elif has_hook(self.position, "embed"):
+            message = (
+                "adds to the embeddings as well, which a layer does not; give it what meets its scores alone"
+            )
+            found.append(Problem(f"{path}.position", message))
         elif self.position is not None and is_unread(
             self.position, [self.mixing], d_model=d_model, n_heads=n_heads
         ):

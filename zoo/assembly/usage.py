@@ -23,9 +23,11 @@ def is_unread(position: Spec, mixing: Sequence[Spec], *, d_model: int, n_heads: 
 
     Where there are none, because each has positions of its own, only weights would be in vain.
     """
-    if has_hook(position, "embed") or any(reads(each, position) for each in mixing):
+    if any(reads(each, position) for each in mixing):
         return False
     says_something = has_hook(position, "rotate") or has_hook(position, "bias")
+    if has_hook(position, "embed") and not (says_something and mixing):
+        return False
     return (says_something and bool(mixing)) or has_weights(position, d_model=d_model, n_heads=n_heads)
 
 

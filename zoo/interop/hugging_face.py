@@ -125,6 +125,8 @@ def generation_of(
             )
             say(text)
     data, left_out = search_of(family.writing, config, settings, spec)
+    if noted := [*config.noted, *([] if settings is None else settings.noted)]:
+        raise SpecError(noted)
     where = opened.where_config if settings is None else opened.where_settings
     is_ours = not says_search(config if settings is None else settings) and data["type"] != "sampling"
     if is_ours and data["type"] != "greedy":

@@ -12,7 +12,7 @@ from registry import Spec, Within
 from zoo.components.heads import join, split
 from zoo.costs import ATTENDS, Cost, Mixing, bias_flops, product, trained
 from zoo.kernels.attention import attend
-from zoo.kernels.cache import KeyValueCache
+from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.linear import Linear
 from zoo.kinds import ATTENTION, NORM, Position, Role
 from zoo.masks import Mask
@@ -46,6 +46,9 @@ class LatentAttentionSpec(Spec):
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         if role == "cross":
             raise ValueError("latent attention makes keys of its own sequence; use it for self-attention")
+        if position is not None and "d_k" in type(position).model_fields:
+            text = "takes queries of d_rotated, the part that is turned; latent attention scores the whole: take rotary"
+            raise ValueError(f"{position.type} {text}")
 
     def contexts(self, *, d_model: int, **rest: Any) -> dict[str, Any]:
         return {"norm": Within({"d_model": self.d_latent}, n_times=0)}
@@ -158,6 +161,10 @@ class LatentAttention(nn.Module):
     def new_cache(self) -> KeyValueCache:
         """What it keeps of an empty sequence: short vectors in place of keys, turned ones in place of values."""
         return KeyValueCache()
+
+    def new_memory_cache(self) -> MemoryCache:
+        """What it keeps before it has read a memory, which it never does."""
+        return MemoryCache()
 
     def forward(
         self,

@@ -234,7 +234,13 @@ FAMILY = Family(
             "dropout_rate": 0.2,
         },
         {**SMALL, "feed_forward_proj": "gelu_new"},
-        {**SMALL, "num_heads": 2, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+        {
+            **SMALL,
+            "num_layers": 1,
+            "num_heads": 2,
+            "feed_forward_proj": "gated-gelu",
+            "tie_word_embeddings": False,
+        },
     ),
     published=(
         Published(
