@@ -49,7 +49,7 @@ def test_rows_sum_to_one_and_neither_padding_nor_what_is_to_come_has_any(name, n
     allowed = KEYS[:, None, None, :].expand(B, 1, T, T)
     if is_causal:
         allowed = allowed & torch.ones(T, T, dtype=torch.bool).tril()
-    if getattr(example, "radius", None) and name != "global_local":
+    if name in ("restricted", "sink") and example.radius is not None:
         allowed = allowed & ((torch.arange(T)[:, None] - torch.arange(T)).abs() <= example.radius)
     if name == "global_local":
         far = (torch.arange(T)[:, None] - torch.arange(T)).abs() > example.radius
