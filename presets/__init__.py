@@ -13,6 +13,7 @@ from presets.document import (
     nested,
     read,
     read_typed,
+    text_of,
 )
 from presets.errors import PresetError, UnknownKeyError
 from presets.merging import merged
@@ -30,6 +31,7 @@ __all__ = [
     "nested",
     "read",
     "read_typed",
+    "text_of",
     "to_flow",
     "to_yaml",
 ]

@@ -119,6 +119,17 @@ def read_typed(text: str, shown: str, *, overrides: Sequence[str] = (), scale: s
     return _finished(_typed(text.encode("utf-8", "surrogatepass"), shown, "", Path()), overrides, scale)
 
 
+def text_of(source: str | Path) -> str:
+    """A document as it is written: a preset, a file or a run folder's. Raises: PresetError where there is none."""
+    file, _, shown = _find(source, Path())
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PresetError(
+            f"{shown}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
+        ) from None
+
+
 def _finished(draft: _Draft, overrides: Sequence[str], scale: str | None) -> Document:
     """A document with what it extends, with its scale and overrides."""
     if "extends" in draft.data:

@@ -2,7 +2,7 @@
 
 from registry.describe import describe, describe_fields, describe_spec, inner_specs
 from registry.differences import Difference, differences, with_differences
-from registry.keys import dotted_keys, field_kind, page_of, spec_of_key, specs_at, suggest_key
+from registry.keys import dotted_keys, field_kind, page_of, spec_of_key, specs_at, suggest_key, value_at
 from registry.kind import Entry, Kind, kinds, made_kinds
 from registry.parsing import dump, parse
 from registry.plugins import Package, Plugin, PluginError, load_plugin, loaded_packages, loaded_plugins
@@ -48,6 +48,7 @@ __all__ = [
     "specs_at",
     "suggest",
     "suggest_key",
+    "value_at",
     "walk",
     "with_differences",
 ]

@@ -62,6 +62,16 @@ def specs_at(spec_class: type[Spec], data: Any, keys: Sequence[str]) -> list[typ
     return found
 
 
+def value_at(data: Any, path: str) -> Any:
+    """What stands at a dotted path of a document's data, list positions as numbers; None where nothing does."""
+    for key in path.split("."):
+        if isinstance(data, list | tuple) and key.isdecimal() and int(key) < len(data):
+            data = data[int(key)]
+        else:
+            data = data.get(key) if isinstance(data, Mapping) else None
+    return data
+
+
 def suggest_key(
     path: str, siblings: Iterable[str], everywhere: Sequence[str], holders: Sequence[type[Spec]] = ()
 ) -> str:

@@ -78,8 +78,13 @@ def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
 
 
 def own_method(spec: Spec, name: str) -> Callable[..., Any] | None:
-    """A method that the spec's own class has: what it inherits is another part's formula."""
-    return getattr(spec, name) if name in vars(type(spec)) else None
+    """A method of the spec's class, or of a base that is no part: what it inherits of a part is that part's formula."""
+    for home in type(spec).__mro__:
+        if home is not type(spec) and "type" in getattr(home, "model_fields", ()):
+            return None
+        if name in vars(home):
+            return getattr(spec, name)
+    return None
 
 
 def frozen(value: Any) -> Any:

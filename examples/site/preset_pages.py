@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from texts import ROOT, code_url, escaped, fenced, prose, table
+from texts import code_url, escaped, fenced, prose, table
 from typer.testing import CliRunner
 
 import presets
@@ -41,7 +41,7 @@ def preset_pages(docs: Path, users: Mapping[str, list[str]]) -> Iterator[tuple[s
             printed("draw", name, "-o", str(picture))
             parts.append(f"![Architecture of {name}]({picture.name})")
         parts.append(f"## Cost\n\n{fenced(f'$ zoo cost {name}' + chr(10) + printed('cost', name))}")
-        parts.append(f"## File\n\n{fenced((ROOT / file).read_text(encoding='utf-8'), 'yaml')}")
+        parts.append(f"## File\n\n{fenced(presets.text_of(name), 'yaml')}")
         used = [part for part, names in users.items() if name in names]
         links = ", ".join(f"[{part}]({up}../parts/{part}.md)" for part in used)
         parts.append(f"## Parts that it names\n\n{links or 'None.'}\n\n`zoo show {name}` prints every key.")

@@ -16,7 +16,7 @@ from zoo.assembly.build import build
 from zoo.assembly.build import n_parameters as counted
 from zoo.components.ffn.mlp import MLP, MLPSpec
 from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, LAYOUT, NORM, POSITION
-from zoo.sizes import Batch, n_kept
+from zoo.sizes import Batch, n_kept, own_method
 from zoo.sizes import n_parameters as by_formula
 
 D, H = 12, 3
@@ -60,7 +60,7 @@ def part_cases():
 
 @pytest.mark.parametrize(("kind", "spec", "context"), list(part_cases()))
 def test_the_formula_of_a_part_counts_what_is_built(kind, spec, context):
-    assert "n_parameters" in vars(type(spec))
+    assert own_method(spec, "n_parameters") is not None
     assert by_formula(kind, spec, **context) == built_size(kind, spec, context)
 
 
@@ -131,6 +131,28 @@ def test_a_part_that_says_no_formula_of_its_own_is_built_once_and_counted(monkey
     assert Own.n_built == 1
     # What it keeps is guessed from the outputs that its matrices give.
     assert n_kept(kind, OwnSpec(d_ff=5), d_model=D, batch=Batch(7, 7)) == 7 * (D + (10 * D + 5 + D + 17) // D)
+
+
+class LineSpec(Spec):
+    """No part: what it says is said for those that extend it."""
+
+    def n_parameters(self, *, d_model: int) -> int:
+        return 3 * d_model
+
+
+class LinedSpec(LineSpec):
+    type: Literal["lined"] = "lined"
+
+
+class LinedTwiceSpec(LinedSpec):
+    type: Literal["lined_twice"] = "lined_twice"
+
+
+def test_a_formula_is_inherited_of_a_base_that_is_no_part_and_through_no_part():
+    formula = own_method(LinedSpec(), "n_parameters")
+    assert formula is not None
+    assert formula(d_model=5) == 15
+    assert own_method(LinedTwiceSpec(), "n_parameters") is None
 
 
 class StretchSpec(Spec):

@@ -44,6 +44,8 @@ def test_a_source_is_a_preset_a_file_or_a_folder(tmp_path):
     files = ["transformer_data/", "transformer_mine.yaml", "transformer_run"]
     assert completed("zoo train transformer_") == [*ours, *files]
     assert completed("zoo train transformer_mi") == ["transformer_mine.yaml"]
+    assert completed(f"zoo train {tmp_path}/transformer_m") == [f"{tmp_path}/transformer_mine.yaml"]
+    assert completed("zoo train [") == []
 
 
 def test_keys_are_those_of_the_source_and_its_overrides():

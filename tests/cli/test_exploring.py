@@ -15,8 +15,9 @@ import pytest
 
 import presets
 import zoo as library
+from presets import text_of
 from tests.cli.exploring import asked, request, served
-from zoo.cli.explore.answers import answer, complete, text_of
+from zoo.cli.explore.answers import answer, complete
 from zoo.cli.explore.completion import cursor_at
 from zoo.cli.explore.server import MAX_BODY, MOST_AT_ONCE
 

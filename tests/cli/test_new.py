@@ -183,6 +183,7 @@ def test_a_package_s_presets_are_found_without_importing_it(
     announce(package, "zoo_mine", "zoo_mine.presets")
     monkeypatch.syspath_prepend(package)
     assert "mine" in presets.names()
+    assert "extends: " in presets.text_of("mine")
     assert (
         presets.read("mine", scale="tiny").data["model"]["encoder"]["layer"]["self_attention"]["type"]
         == "mine"

@@ -410,6 +410,8 @@ def stack(layout):
 
 def test_a_stack_ends_with_a_norm_where_the_wrapped_layout_does_not():
     assert stack({"type": "layer_scale", "layout": "pre_norm"}).final_norm == LayerNormSpec()
+    gained = {"type": "scaled_branch", "factor": 0.5, "layout": {"type": "layer_scale", "layout": "plain"}}
+    assert stack(gained).layer.layout.scales_branches
     assert stack({"type": "layer_scale", "layout": "post_norm"}).final_norm is None
 
 

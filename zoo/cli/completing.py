@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def _sources(incomplete: str) -> Iterator[str]:
     import presets
 
     yield from (name for name in presets.names() if name.startswith(incomplete))
-    for path in sorted(Path().glob(f"{incomplete}*")):
+    for path in sorted(map(Path, glob(f"{escape(incomplete)}*"))):
         if path.is_dir():
             yield f"{path}" if (path / "spec.yaml").is_file() else f"{path}/"
         elif path.suffix in (".yaml", ".yml"):

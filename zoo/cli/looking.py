@@ -133,9 +133,9 @@ def check(
             if not force:
                 check_count(spec, where=source)
         except (SpecError, PresetError) as error:
-            found.append({"spec": source, "mistakes": mistakes(error, _data(source, overrides, scale))})
-            if not as_json:
-                wrong.append(str(error))
+            wrong.append(str(error))
+            if as_json:
+                found.append({"spec": source, "mistakes": mistakes(error, _data(source, overrides, scale))})
             continue
         size = {"parameters": n_parameters(spec.model), "memory": summary(spec)}
         found.append({"spec": source, "mistakes": [], **size})
@@ -143,9 +143,9 @@ def check(
             print(f"{source}: ok, {size['parameters']:,} parameters, {size['memory']}")
     if as_json:
         print_json(found)
-    if wrong:
+    elif wrong:
         print("\n".join(wrong), file=sys.stderr)
-    if any(each["mistakes"] for each in found):
+    if wrong:
         raise typer.Exit(BAD_SPEC)
 
 

@@ -34,6 +34,8 @@ def _mistake(problem: Problem, data: Mapping[str, Any]) -> dict[str, Any]:
     if not where and not problem.path and (place := _PLACE.match(message) or _OVERRIDE.match(message)):
         where, message = place[0].removesuffix(": "), message[place.end() :]
         message, _, suggestion = message.partition("; ")
+    from registry import value_at
+
     override = _OVERRIDE.match(where)
     file, _, line = ("", "", "") if override else where.rpartition(":")
     is_line = line.isdecimal()
@@ -43,18 +45,8 @@ def _mistake(problem: Problem, data: Mapping[str, Any]) -> dict[str, Any]:
         "column": getattr(problem.where, "column", None),
         "override": override["override"] if override else None,
         "path": problem.path or None,
-        "value": _value(data, problem.path),
+        "value": value_at(data, problem.path) if problem.path else None,
         "rule": message.partition(", got ")[0],
         "suggestion": suggestion or None,
         "message": str(problem),
     }
-
-
-def _value(data: Any, path: str) -> Any:
-    """What stands at a dotted path; None where nothing does."""
-    for key in path.split(".") if path else ["?"]:
-        if isinstance(data, list) and key.isdecimal() and int(key) < len(data):
-            data = data[int(key)]
-        else:
-            data = data.get(key) if isinstance(data, Mapping) else None
-    return data

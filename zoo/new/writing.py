@@ -15,7 +15,6 @@ from importlib import resources
 from pathlib import Path
 
 import presets
-from presets.yaml12 import read_value
 from registry import Kind, Problem, SpecError
 
 NAME, TITLE = "my_part", "MyPart"
@@ -141,13 +140,7 @@ def _preset(train: str) -> str:
         for word in shlex.split(train.replace("\\\n", " "))[2:]
         if "=" in word or not word.startswith("-")
     ]
-    tree: dict[str, object] = {"extends": base}
-    for path, _, value in (word.partition("=") for word in overrides if "=" in word):
-        *above, last = path.split(".")
-        node = tree
-        for key in above:
-            node = node.setdefault(key, {})  # type: ignore[assignment]
-        node[last] = read_value(value, path)
+    tree = {"extends": base, **presets.nested([word for word in overrides if "=" in word])}
     return f"# {base} with {NAME}; zoo train {NAME}\n{presets.to_yaml(tree)}"
 
 

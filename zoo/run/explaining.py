@@ -24,6 +24,7 @@ from registry import (
     page_of,
     spec_of_key,
     suggest,
+    value_at,
 )
 from registry.problems import Problem, did_you_mean
 from registry.synonyms import NOTES, last_keys, meant_value
@@ -82,7 +83,7 @@ def _key(word: str, source: str | None) -> Page | None:
         return page
     data = dump(load(source))
     found = [each for each in dotted_keys(RunSpec, data) if each.rpartition(".")[2] == word]
-    return {**page, "in": {"spec": source, "values": {path: _value(data, path) for path in found}}}
+    return {**page, "in": {"spec": source, "values": {path: value_at(data, path) for path in found}}}
 
 
 def _part(word: str, source: str | None) -> Page | None:
@@ -221,7 +222,7 @@ def _in(source: str | None, path: str) -> Page:
     if source is None:
         return {}
     where = presets.read(source).locate(path)
-    return {"in": {"spec": source, "values": {path: _value(dump(load(source)), path)}, "where": where}}
+    return {"in": {"spec": source, "values": {path: value_at(dump(load(source)), path)}, "where": where}}
 
 
 @cache
@@ -289,14 +290,6 @@ def _sources(spec: type[Spec]) -> list[str]:
         for line in doc.splitlines()
         if line.startswith("Source: ")
     ]
-
-
-def _value(data: Any, path: str) -> Any:
-    for key in path.split("."):
-        data = (
-            data[int(key)] if isinstance(data, list) else data.get(key) if isinstance(data, Mapping) else None
-        )
-    return data
 
 
 def _words() -> set[str]:

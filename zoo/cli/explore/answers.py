@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import presets
@@ -46,17 +45,7 @@ class Start:
 def start_of(source: str, overrides: tuple[str, ...], scale: str | None) -> Start:
     """The text behind a SPEC. Raises: PresetError where there is none."""
     presets.read(source)
-    return Start(source, text_of(source), source in presets.names(), overrides, scale)
-
-
-def text_of(source: str) -> str:
-    """A preset's text as it is written, or a file's."""
-    from importlib import resources
-
-    if source in presets.names():
-        return (resources.files("presets") / f"{source}.yaml").read_text(encoding="utf-8")
-    path = Path(source) / "spec.yaml" if Path(source).is_dir() else Path(source)
-    return path.read_text(encoding="utf-8-sig")
+    return Start(source, presets.text_of(source), source in presets.names(), overrides, scale)
 
 
 @lru_cache(maxsize=64)

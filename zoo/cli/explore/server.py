@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import presets
-from zoo.cli.explore.answers import Start, answer, complete, text_of
+from zoo.cli.explore.answers import Start, answer, complete
 from zoo.drawing.pages import colours
 from zoo.drawing.svg import drawing_rules
 
@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
             return {"name": name, "text": self.server.start.text}
         if name not in presets.names():
             raise ValueError(f"no preset is called {name!r}")
-        return {"name": name, "text": text_of(name)}
+        return {"name": name, "text": presets.text_of(name)}
 
     def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         page, number = str(asked["page"])[:40], int(asked["number"])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
 
 from registry import Spec
-from zoo.components.attention.multi_head import Kernel, MultiHeadAttention, MultiHeadSpec, Share
-from zoo.components.heads import Projection, kernel_window, windowed
+from zoo.components.attention.multi_head import MultiHeadAttention, MultiHeadSpec
+from zoo.components.heads import kernel_window, windowed
 from zoo.costs import Cost
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kinds import ATTENTION, Position
@@ -63,37 +63,8 @@ class RestrictedAttention(MultiHeadAttention):
     Shapes: query [B, T, D] -> [B, T, D].
     """
 
-    def __init__(
-        self,
-        *,
-        d_model: int,
-        n_heads: int,
-        n_kv_heads: int | None,
-        d_k: int | None,
-        d_v: int | None,
-        bias: bool | tuple[Projection, ...],
-        qk_norm: Spec | None,
-        qk_norm_over: Share,
-        scale: float | None,
-        soft_cap: float | None,
-        dropout: float,
-        kernel: Kernel,
-        radius: int,
-    ) -> None:
-        super().__init__(
-            d_model=d_model,
-            n_heads=n_heads,
-            n_kv_heads=n_kv_heads,
-            d_k=d_k,
-            d_v=d_v,
-            bias=bias,
-            qk_norm=qk_norm,
-            qk_norm_over=qk_norm_over,
-            scale=scale,
-            soft_cap=soft_cap,
-            dropout=dropout,
-            kernel=kernel,
-        )
+    def __init__(self, *, radius: int, **inherited: Any) -> None:
+        super().__init__(**inherited)
         self.radius = radius
 
     def forward(

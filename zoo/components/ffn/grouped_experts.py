@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from registry import Spec
 from zoo.components.ffn.mixture_of_experts import MixtureOfExperts, MixtureOfExpertsSpec
 from zoo.costs import Cost
 from zoo.kinds import FFN
@@ -91,34 +90,18 @@ class GroupedExperts(MixtureOfExperts):
     def __init__(
         self,
         *,
-        d_model: int,
-        n_experts: int,
-        top_k: int,
-        expert: Spec,
-        shared_expert: Spec | None,
-        normalised: bool,
-        router_bias: bool,
-        balance: float,
         n_groups: int,
         top_groups: int,
         n_best: int,
         score: Score,
         corrected: bool,
         factor: float,
+        **inherited: Any,
     ) -> None:
-        super().__init__(
-            d_model=d_model,
-            n_experts=n_experts,
-            top_k=top_k,
-            expert=expert,
-            shared_expert=shared_expert,
-            normalised=normalised,
-            router_bias=router_bias,
-            balance=balance,
-        )
+        super().__init__(**inherited)
         self.n_groups, self.top_groups, self.n_best, self.factor = n_groups, top_groups, n_best, factor
         self.score: Score = score
-        self.register_buffer("correction", torch.zeros(n_experts) if corrected else None)
+        self.register_buffer("correction", torch.zeros(len(self.experts)) if corrected else None)
 
     def route(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits = self.router(rows).to(torch.promote_types(rows.dtype, torch.float32))

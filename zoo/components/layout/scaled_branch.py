@@ -3,61 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from registry import Problem, Spec
-from zoo.costs import NO_PRODUCTS, Cost
+from registry import Spec
+from zoo.components.layout._around import AroundSpec
 from zoo.kinds import LAYOUT, LayoutSpec
 from zoo.kinds.layout import after_sublayer
-from zoo.sizes import Batch, n_kept, n_parameters
 
 
-class ScaledBranchSpec(LayoutSpec):
+class ScaledBranchSpec(AroundSpec):
     type: Literal["scaled_branch"] = "scaled_branch"
-    scales_branches: ClassVar[bool] = False
+    in_vain: ClassVar[str] = "which undoes a factor on it"
     factor: float = Field(gt=0, le=1e3)
     """What every sublayer's output is multiplied by."""
-    layout: Annotated[LayoutSpec, LAYOUT] = Field("pre_norm", validate_default=True)
-    """The layout whose sublayers are scaled."""
-
-    @property
-    def ends_normed(self) -> bool:
-        """As the layout within."""
-        return self.layout.ends_normed
-
-    @property
-    def leaves_out(self) -> bool:  # type: ignore[override]
-        """As the layout within."""
-        return self.layout.leaves_out
-
-    @property
-    def uses_norms(self) -> bool:  # type: ignore[override]
-        """As the layout within."""
-        return self.layout.uses_norms
 
     @property
     def wiring(self) -> tuple[str, ...]:  # type: ignore[override]
         """The layout's within, with a factor behind each sublayer."""
         return after_sublayer(self.layout.wiring, f"× {self.factor:g}")
-
-    def problems(self, path: str) -> list[Problem]:
-        """Whether a factor does anything in the layout within."""
-        if self.layout.norms_branches:
-            text = "normalises what a sublayer gives, which undoes a factor on it; take a layout such as pre_norm"
-            return [Problem(f"{path}.layout", text)]
-        return []
-
-    def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
-        return n_parameters(LAYOUT, self.layout, d_model=d_model, norms=norms)
-
-    def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
-        return n_kept(LAYOUT, self.layout, d_model=d_model, norms=norms, batch=batch)
-
-    def cost(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> Cost:
-        return NO_PRODUCTS
 
 
 @LAYOUT.register(

@@ -3,66 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from registry import Problem, Spec
-from zoo.costs import NO_PRODUCTS, Cost
+from registry import Spec
+from zoo.components.layout._around import AroundSpec
 from zoo.kinds import LAYOUT, LayoutSpec
 from zoo.kinds.layout import after_sublayer
-from zoo.sizes import Batch, n_kept, n_parameters
 
 
-class StochasticDepthSpec(LayoutSpec):
+class StochasticDepthSpec(AroundSpec):
     type: Literal["stochastic_depth"] = "stochastic_depth"
+    in_vain: ClassVar[str] = "so none can be skipped"
     drop: float = Field(0.1, ge=0, lt=1)
     """Probability that a sample skips a sublayer, in training; in the paper it grows from 0 by depth, up to 0.5."""
-    layout: Annotated[LayoutSpec, LAYOUT] = Field("pre_norm", validate_default=True)
-    """The layout whose sublayers are skipped."""
-
-    @property
-    def ends_normed(self) -> bool:
-        """As the layout within."""
-        return self.layout.ends_normed
-
-    @property
-    def leaves_out(self) -> bool:  # type: ignore[override]
-        """As the layout within."""
-        return self.layout.leaves_out
-
-    @property
-    def uses_norms(self) -> bool:  # type: ignore[override]
-        """As the layout within."""
-        return self.layout.uses_norms
-
-    @property
-    def scales_branches(self) -> bool:  # type: ignore[override]
-        """As the layout within."""
-        return self.layout.scales_branches
 
     @property
     def wiring(self) -> tuple[str, ...]:  # type: ignore[override]
         """The layout's within, with a chance to be skipped behind each sublayer."""
         return after_sublayer(self.layout.wiring, "skipped at times")
-
-    def problems(self, path: str) -> list[Problem]:
-        """Whether a sublayer can be skipped in the layout within."""
-        if self.layout.norms_branches:
-            text = "normalises what a sublayer gives, so none can be skipped; take a layout such as pre_norm"
-            return [Problem(f"{path}.layout", text)]
-        return []
-
-    def n_parameters(self, *, d_model: int, norms: Sequence[Spec]) -> int:
-        return n_parameters(LAYOUT, self.layout, d_model=d_model, norms=norms)
-
-    def n_kept(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> int:
-        return n_kept(LAYOUT, self.layout, d_model=d_model, norms=norms, batch=batch)
-
-    def cost(self, *, d_model: int, norms: Sequence[Spec], batch: Batch) -> Cost:
-        return NO_PRODUCTS
 
 
 @LAYOUT.register(
