@@ -51,6 +51,9 @@ def test_global_tokens_see_and_are_seen_and_those_that_only_a_model_names_are_to
     )[:1]
     tokens = torch.arange(T)[None] < 2
     np.testing.assert_array_equal(own.allowed, dense(Mask(radius=1, global_tokens=tokens)))
+    wide = attention_masks(attention("restricted", n_heads=3, radius=T - 1), d_model=12, length=T)[0]
+    assert wide.told.endswith(f"its radius, {T - 1}, is wider than this.")
+    assert "radius" not in own.told
     (told,) = attention_masks(attention("global_local", n_heads=3, radius=1), d_model=12, length=T)[:1]
     assert "token 0 is global" in told.told
     assert told.allowed[5].tolist() == [j in (0, 4, 5, 6) for j in range(T)]

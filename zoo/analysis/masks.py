@@ -202,5 +202,5 @@ def _seen(
     told = role if not seen.is_cross else "cross"
     return SeenMap(
         where="", part=str(spec.type), role=told, layers=(), allowed=allowed,
-        n_documents=n_documents, n_told=n_told,
+        n_documents=n_documents, n_told=n_told, radius=getattr(spec, "radius", None),
     )  # fmt: skip
