@@ -18,8 +18,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-import zoo
-from zoo.cli.arguments import kinds
+from tests.our_kinds import our_kinds
 from zoo.cli.main import app
 
 CASES: dict[str, dict[str, Any]] = {
@@ -66,10 +65,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         put(tmp_path / name, given)
     monkeypatch.chdir(tmp_path)
     # Kinds that other tests have made would be counted and guessed at as well.
-    ours = {
-        kind.name: kind for kind in kinds(None) if Path(kind.where).is_relative_to(Path(zoo.__file__).parent)
-    }
-    monkeypatch.setattr("registry.kind._made", ours)
+    monkeypatch.setattr("registry.kind._made", our_kinds())
     return case
 
 

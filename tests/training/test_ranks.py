@@ -67,7 +67,9 @@ def test_a_run_on_two_ranks_is_resumed_on_one(toy: ModuleType, tmp_path: Path) -
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
+        {
+            "optimizer": {"type": "adam", "eps": 1e-3}
+        },  # less would make steps of rounding where gradients are near 0
         {"ema": 0.5, "average_last": 1, "activation_checkpointing": True},
         {"optimizer": {"type": "adamw", "weight_decay": 0.1}},
     ],
