@@ -35,6 +35,7 @@ class Choice:
     reason: str
 
 
+@cache
 def instruction_set() -> str:
     """The vector instructions that torch uses: "AVX512", "AVX2", or another processor's."""
     return torch.backends.cpu.get_cpu_capability()

@@ -91,20 +91,20 @@ class Doubled(Linear):
         return 2 * super().forward(x)
 
 
-def n_products(x, found, monkeypatch):
-    """How many maps each call of the one product served."""
-    served, apply = [], kernel._Linear.apply
-    monkeypatch.setattr(
-        kernel._Linear, "apply", lambda x, n, *parameters: served.append(n) or apply(x, n, *parameters)
-    )
-    with torch.no_grad():
+def n_alone(x, found, monkeypatch, *, learns=False):
+    """How many maps multiplied by themselves."""
+    alone, forward = [], kernel.Linear.forward
+    monkeypatch.setattr(kernel.Linear, "forward", lambda self, x: alone.append(self) or forward(self, x))
+    with torch.set_grad_enabled(learns):
         linears(x, *found)
-    return served
+    return len(alone)
 
 
 @pytest.mark.parametrize("biases", [(True,) * 3, (False,) * 3, (True, False, True)])
 @pytest.mark.parametrize("shape", [(7, 6), (2, 3, 6), (0, 6)])
-def test_several_maps_equal_each_by_itself(biases, shape):
+@pytest.mark.parametrize("few", [0, kernel._FEW], ids=["by our function", "copied"])
+def test_several_maps_equal_each_by_itself(biases, shape, few, monkeypatch):
+    monkeypatch.setattr(kernel, "_FEW", few)
     found = maps(biases)
     x = torch.randn(shape, requires_grad=True)
     leaves = [x, *(parameter for each in found for parameter in each.parameters())]
@@ -116,7 +116,9 @@ def test_several_maps_equal_each_by_itself(biases, shape):
     assert_close(torch.autograd.grad(together, leaves, upstream), expected)
 
 
-def test_one_that_is_not_used_gets_the_gradient_zero():
+@pytest.mark.parametrize("few", [0, kernel._FEW], ids=["by our function", "copied"])
+def test_one_that_is_not_used_gets_the_gradient_zero(few, monkeypatch):
+    monkeypatch.setattr(kernel, "_FEW", few)
     found = maps()
     linears(torch.randn(7, 6), *found)[1].sum().backward()
     assert_close(found[1].bias.grad, torch.full((4,), 7.0))
@@ -125,19 +127,20 @@ def test_one_that_is_not_used_gets_the_gradient_zero():
 
 def test_they_are_one_product_while_they_lie_together(monkeypatch):
     x = torch.randn(7, 6)
-    assert n_products(x, maps(), monkeypatch) == [3]
+    assert n_alone(x, maps(), monkeypatch) == 0
     loaded = torch.nn.ModuleList(maps())
     loaded.load_state_dict(torch.nn.ModuleList(maps()).state_dict())
-    assert n_products(x, loaded, monkeypatch) == [3]
+    assert n_alone(x, loaded, monkeypatch) == 0
+    assert n_alone(x, copy.deepcopy(maps()), monkeypatch) == 3
 
 
-def test_in_training_they_are_one_product_wherever_they_lie(monkeypatch):
+@pytest.mark.parametrize("few", [0, kernel._FEW], ids=["by our function", "copied"])
+def test_in_training_they_are_one_product_wherever_they_lie(few, monkeypatch):
+    monkeypatch.setattr(kernel, "_FEW", few)
     x = torch.randn(7, 6, requires_grad=True)
     together, apart = maps(), copy.deepcopy(maps())
-    served, apply = [], kernel._Linear.apply
-    monkeypatch.setattr(kernel._Linear, "apply", lambda x, n, *rest: served.append(n) or apply(x, n, *rest))
     outs = [linears(x, *found) for found in (together, apart)]
-    assert served == [3, 3]
+    assert n_alone(x, together, monkeypatch, learns=True) == n_alone(x, apart, monkeypatch, learns=True) == 0
     upstream = [torch.randn_like(out) for out in outs[0]]
     grads = [
         torch.autograd.grad(out, [x, *(p for each in found for p in each.parameters())], upstream)
@@ -182,7 +185,7 @@ def test_else_each_multiplies_by_itself(change, monkeypatch):
     change(found)
     x = torch.randn(7, 6, requires_grad=True)
     assert_close(list(linears(x, *found)), [each(x) for each in found])
-    assert n_products(x, found, monkeypatch) == []
+    assert n_alone(x, found, monkeypatch) == 3
     sum(out.sum() for out in linears(x, *found)).backward()
     for each in found:
         assert (each.weight.grad is not None) == each.weight.requires_grad

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.costs import ATTENDS, TABLE_1, Cost, Mixing, Order, bias_flops, product, trained
 from zoo.kernels.cache import KeyValueCache, MemoryCache
-from zoo.kernels.linear import Linear, lay_together, linears
+from zoo.kernels.linear import Linear, copies_weights, lay_together, linears
 from zoo.kinds import POSITION, Position, Role
 from zoo.masks import Mask
 from zoo.sizes import Batch, dividing, linear_size, n_parameters
@@ -55,12 +55,32 @@ class HeadsSpec(Spec):
         return found + sum(linear_size(d_model, n, bias=adds_bias(self.bias, name)) for name, n in sizes)
 
     def n_kept_with(
-        self, d_model: int, batch: Batch, *, n_kv_heads: int | None = None, n_scores: float = 0
+        self,
+        d_model: int,
+        role: str,
+        position: Spec | None,
+        batch: Batch,
+        *,
+        n_kv_heads: int | None = None,
+        n_scores: float = 0,
     ) -> int:
-        """What is kept of the input, queries, keys, values and output, and n_scores numbers a head and query."""
+        """What is kept of the input, queries, keys, values and output, n_scores numbers a head and query, and weights
+        that are copied to be multiplied as one.
+        """
         H, G, (d_k, d_v) = self.n_heads, n_kv_heads or self.n_heads, self.head_sizes(d_model)
         n_keys = batch.n_rows * batch.n_keys
-        return batch.n_tokens * (d_model + H * (d_k + d_v) + int(H * n_scores)) + n_keys * G * (d_k + d_v)
+        kept = batch.n_tokens * (d_model + H * (d_k + d_v) + int(H * n_scores)) + n_keys * G * (d_k + d_v)
+        sizes: dict[Projection, int] = {"query": H * d_k, "key": G * d_k, "value": G * d_v}
+        if role == "cross":  # which are one product stands in `Heads.project`
+            del sizes["query"]
+        elif has_hook(position, "rotate"):
+            del sizes["value"]
+        agree = len({adds_bias(self.bias, name) for name in sizes}) == 1
+        n_weights = d_model * sum(sizes.values())
+        copies = (
+            batch.is_on_cpu and not batch.is_half and copies_weights(n_keys, d_model, n_weights // d_model)
+        )
+        return kept + (n_weights if agree and copies else 0)
 
     def n_weights_kept(
         self,

@@ -19,6 +19,8 @@ from zoo import hardware
 
 # Multiplications from which a gradient of x by oneDNN saves more than turning the weight costs.
 _LARGE = 1 << 27
+# Weights in all up to which copying them behind each other costs less than a function of Python's own gradient.
+_FEW = 1 << 17
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -61,8 +63,17 @@ def linears(x: Tensor, *maps: nn.Linear) -> tuple[Tensor, ...]:
     """
     if not _multiply_as_one(x, maps):
         return tuple(each(x) for each in maps)
-    biases = [each.bias for each in maps if each.bias is not None]
-    return _Linear.apply(x, len(maps), *(each.weight for each in maps), *biases)
+    weights: list[Tensor] = [each.weight for each in maps]
+    biases: list[Tensor] = [each.bias for each in maps if each.bias is not None]
+    inputs, sizes = x.shape[-1], [len(weight) for weight in weights]
+    if not copies_weights(x.numel() // inputs, inputs, sum(sizes)):
+        return _Linear.apply(x, len(maps), *weights, *biases)
+    return F.linear(x, torch.cat(weights), torch.cat(biases) if biases else None).split(sizes, dim=-1)
+
+
+def copies_weights(rows: int, inputs: int, outputs: int) -> bool:
+    """Whether `linears` of one product copies its weights, and so keeps the copy for the backward pass: only few."""
+    return inputs * outputs <= _FEW and not hardware.onednn_pays(rows, inputs, outputs)
 
 
 def _multiply_as_one(x: Tensor, maps: Sequence[nn.Linear]) -> bool:

@@ -49,7 +49,7 @@ class AdditiveAttentionSpec(HeadsSpec):
 
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         masked = 1.25 if role == "causal" else 0.0  # the masked scores, and which are allowed
-        return self.n_kept_with(d_model, batch, n_scores=(1 + masked) * batch.n_keys)
+        return self.n_kept_with(d_model, role, position, batch, n_scores=(1 + masked) * batch.n_keys)
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
         return self.attended(d_model, role, position, batch)

@@ -76,7 +76,7 @@ class DisentangledAttentionSpec(HeadsSpec):
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         d_k, n_vectors = self.head_sizes(d_model)[0], getattr(position, "n_vectors", 0)
         weights = self.n_weights_kept(d_model, None, batch, dropout=self.dropout, keeps_all=True)
-        found = self.n_kept_with(d_model, batch, n_scores=weights)
+        found = self.n_kept_with(d_model, role, position, batch, n_scores=weights)
         # Of each term: the projected vectors, once more for each sentence, products with them, and its factor.
         of_term = (batch.n_rows * n_vectors + batch.n_tokens) * self.n_heads * d_k
         of_term += batch.n_tokens * self.n_heads * n_vectors

@@ -61,7 +61,7 @@ class GlobalLocalAttentionSpec(HeadsSpec):
         d_k, d_v = self.head_sizes(d_model)
         window = kernel_window(self.radius, causal=role == "causal") + 2 * self.n_global
         n_scores = self.n_weights_kept(d_model, position, batch, window=window, dropout=self.dropout)
-        kept = self.n_kept_with(d_model, batch, n_scores=n_scores)
+        kept = self.n_kept_with(d_model, role, position, batch, n_scores=n_scores)
         if not self.n_global:
             return kept
         rows = batch.n_rows * self.n_global * batch.n_keys * self.n_heads  # of global queries

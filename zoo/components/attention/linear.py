@@ -35,9 +35,8 @@ class LinearAttentionSpec(HeadsSpec):
 
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         d_k, _ = self.head_sizes(d_model)
-        return (
-            self.n_kept_with(d_model, batch) + 4 * batch.n_tokens * self.n_heads * d_k
-        )  # features of q and k
+        features = 4 * batch.n_tokens * self.n_heads * d_k  # of q and k
+        return self.n_kept_with(d_model, role, position, batch) + features
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
         d_k, d_v = self.head_sizes(d_model)

@@ -72,7 +72,7 @@ class MultiHeadSpec(HeadsSpec):
         return found
 
     def n_kept_of(
-        self, d_model: int, position: Spec | None, batch: Batch, *, window: int | None = None
+        self, d_model: int, role: str, position: Spec | None, batch: Batch, *, window: int | None = None
     ) -> int:
         """What is kept where a query sees all keys, or those of a window of so many positions."""
         is_capped_whole = self.soft_cap is not None and (batch.is_on_cpu or batch.n_keys < FLEX_KEYS)
@@ -84,7 +84,7 @@ class MultiHeadSpec(HeadsSpec):
             dropout=self.dropout,
             keeps_all=self.kernel in ("eager", "matmul") or is_capped_whole,
         )
-        kept = self.n_kept_with(d_model, batch, n_kv_heads=self.n_kv_heads, n_scores=n_scores)
+        kept = self.n_kept_with(d_model, role, position, batch, n_kv_heads=self.n_kv_heads, n_scores=n_scores)
         if self.qk_norm is not None:
             for n_heads in (self.n_heads, self.n_kv_heads or self.n_heads):
                 width = self.norm_shape(d_model, n_heads)[1]
@@ -101,7 +101,7 @@ class MultiHeadAttentionSpec(MultiHeadSpec):
         return self.n_in_heads(d_model)
 
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
-        return self.n_kept_of(d_model, position, batch)
+        return self.n_kept_of(d_model, role, position, batch)
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
         return self.attended(d_model, role, position, batch, n_kv_heads=self.n_kv_heads)

@@ -43,7 +43,7 @@ class RelativeAttentionSpec(HeadsSpec):
 
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         by_distance = 2 * (2 * self.radius + 1)
-        return self.n_kept_with(d_model, batch, n_scores=3 * batch.length + by_distance)
+        return self.n_kept_with(d_model, role, position, batch, n_scores=3 * batch.length + by_distance)
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
         n_rows = 2 * self.radius + 1

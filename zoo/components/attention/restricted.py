@@ -35,7 +35,7 @@ class RestrictedAttentionSpec(MultiHeadSpec):
 
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         return self.n_kept_of(
-            d_model, position, batch, window=kernel_window(self.radius, causal=role == "causal")
+            d_model, role, position, batch, window=kernel_window(self.radius, causal=role == "causal")
         )
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:

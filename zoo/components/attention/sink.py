@@ -45,7 +45,7 @@ class SinkAttentionSpec(HeadsSpec):
 
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         n_scores = (2.25 if self.dropout else 2) * batch.n_keys
-        return self.n_kept_with(d_model, batch, n_kv_heads=self.n_kv_heads, n_scores=n_scores)
+        return self.n_kept_with(d_model, role, position, batch, n_kv_heads=self.n_kv_heads, n_scores=n_scores)
 
     def cost(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> Cost:
         mixing = None if self.radius is None else windowed(batch.length, self.radius)
