@@ -1,5 +1,6 @@
 """Laws that hold for many kinds, each against a part that breaks it."""
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -199,6 +200,20 @@ def wrong(monkeypatch):
 )
 def test_a_spec_that_says_something_else_than_is_built_is_caught(wrong, law, message):
     assert verdict(law, FFN, wrong).startswith(message)
+
+
+def test_a_cost_that_forgets_the_scores_or_what_they_grow_with_is_caught(monkeypatch):
+    spec = ATTENTION.entry("multi_head").spec
+    true = spec.cost
+    assert found_of_attention("its_cost_is_what_runs") == ""
+
+    def of_one_key(self, *, batch, **context):
+        return true(self, batch=replace(batch, memory_length=1), **context)
+
+    monkeypatch.setattr(spec, "cost", lambda self, **context: NO_PRODUCTS)
+    assert "for 1 tokens its formula says 0" in found_of_attention("its_cost_is_what_runs")
+    monkeypatch.setattr(spec, "cost", of_one_key)
+    assert "for 4 tokens its formula says" in found_of_attention("its_cost_is_what_runs")
 
 
 def test_a_parameter_that_one_batch_in_a_few_reaches_is_none_without_a_gradient(monkeypatch):

@@ -6,14 +6,17 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from registry import Spec, check
+from zoo import costs
 from zoo.assembly.layer import heads
 from zoo.conformance.described import DESCRIBED_LAWS, DRAWN
 from zoo.conformance.modules import MODULE_LAWS, ONE_PLACE, ROWS
 from zoo.conformance.trials import B, D, Law, Part, S, T, randomised, require, same, seeded, vectors
 from zoo.kinds import ATTENTION, POSITION
 from zoo.masks import Mask
+from zoo.sizes import Batch
 
 
 def fits(spec: Spec, role: str, position: Spec | None) -> bool:
@@ -79,6 +82,48 @@ def _refused_roles(spec: Spec) -> dict[str, str]:
 def attend(module: nn.Module, x: Tensor, mask: Mask | None = None) -> Tensor:
     """What an attention gives for x, as self-attention."""
     return module(x, mask=mask or Mask())
+
+
+def _fused_flops(q: list[int], k: list[int], v: list[int], *rest: Any, **named: Any) -> int:
+    """Operations of torch's fused attention on a CPU, which its counter does not know: q kᵀ and the weights times v."""
+    (B, H, T, K), S, Kv = q, k[2], v[3]
+    return 2 * B * H * T * S * (K + Kv)
+
+
+_FUSED = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _fused_flops}
+
+
+def its_cost_is_what_runs(part: Part) -> None:
+    """For one token, and for the most up to four that it lets see each other, the operations of a forward pass that the
+    spec says are those that torch counts of it.
+    """
+    role = "causal" if "self" in part.lacks else "self"
+    mask = Mask(causal=role == "causal")
+    for length in {1, next((n for n in (4, 3, 2) if _shows_all(part, n, mask)), 1)}:
+        seeded()
+        module, batch = part.make().double(), Batch(B * length, length)
+        said = costs.cost(
+            ATTENTION, part.spec, d_model=D, role=role, position=partner(part.spec), batch=batch
+        ).forward
+        with FlopCounterMode(display=False, custom_mapping=_FUSED) as counter:
+            attend(module, vectors(length), mask)
+        counted = counter.get_total_flops()
+        require(
+            said == counted,
+            f"for {length} tokens its formula says {said} operations, torch counts {counted}",
+        )
+
+
+def _shows_all(part: Part, length: int, mask: Mask) -> bool:
+    """Whether the last output depends on the first token, and the other way round."""
+    seeded()
+    module, x = randomised(part.make()), vectors(length).requires_grad_()
+    out = attend(module, x, mask)
+    ends = [(-1, 0)] if mask.causal else [(-1, 0), (0, -1)]
+    return out.requires_grad and all(
+        bool(torch.autograd.grad(out[:, place].sum(), x, retain_graph=True)[0][:, seen].any())
+        for place, seen in ends
+    )
 
 
 def future_tokens_have_no_influence(part: Part) -> None:
@@ -228,6 +273,7 @@ LAWS = (
     ROWS,
     ONE_PLACE,
     *DESCRIBED_LAWS,
+    Law(its_cost_is_what_runs, ("spec",)),
     DRAWN,
     Law(padded_tokens_have_no_influence, ("self",)),
     Law(a_radius_hides_what_is_farther),

@@ -82,7 +82,8 @@ class GlobalLocalAttentionSpec(HeadsSpec):
             return found
         d_k, d_v = self.head_sizes(d_model)
         globally = product(batch.n_tokens, d_model, self.n_heads * (2 * d_k + d_v))
-        globally += product(batch.n_rows * self.n_global * batch.length, self.n_heads, d_k + d_v)
+        n_global = min(self.n_global, batch.length)
+        globally += product(batch.n_rows * n_global * batch.length, self.n_heads, d_k + d_v)
         return replace(
             found,
             forward=found.forward + globally,
