@@ -478,7 +478,9 @@ def _referred(reference: Any, place: str) -> tuple[str, str, Document]:
 
 def _check_top_level(draft: _Draft) -> None:
     for key in [key for key in draft.data if key not in TOP_LEVEL_KEYS]:
-        text = f"{draft.place((key,))}: {short(key)}: unknown top-level key; {guess(key, TOP_LEVEL_KEYS)}"
+        value = draft.data[key]
+        meant = "extends" if isinstance(value, str) and value in names() else key
+        text = f"{draft.place((key,))}: {short(key)}: unknown top-level key; {guess(meant, TOP_LEVEL_KEYS)}"
         draft.mistakes.append(PresetError(text))
         del draft.data[key]
 

@@ -76,7 +76,7 @@ def parse(
         problems = _explain(error.errors(include_url=False), data, path, readers, spec_class)
         problems += _limits_elsewhere(spec_class, data, path, problems)
     else:
-        problems = check_alone(spec, path)
+        problems = _told_where_made(check_alone(spec, path), data, path)
         if not problems:
             return spec
     if locate is not None:
@@ -101,6 +101,25 @@ def _limits_elsewhere(
         return check_alone(spec_class.model_validate(rest, context={"readers": []}), path)
     except ValidationError:  # of what was beyond the most mistakes that are told
         return []
+
+
+def _told_where_made(problems: list[Problem], data: Any, path: str) -> list[Problem]:
+    """A validator may copy one part of the data to another: what is wrong there too is told where it was given."""
+
+    def is_given(problem: Problem) -> bool:
+        inside = data
+        for key in problem.path.removeprefix(path).strip(".").split("."):
+            step = int(key) if isinstance(inside, list | tuple) and key.isdecimal() else key
+            if key and not _has(inside, step):
+                return False
+            inside = inside[step] if key else inside
+        return True
+
+    def essence(problem: Problem) -> tuple[str, str]:
+        return problem.path.rpartition(".")[2], problem.message
+
+    given = {essence(problem) for problem in problems if is_given(problem)}
+    return [problem for problem in problems if is_given(problem) or essence(problem) not in given]
 
 
 def dump(spec: Spec) -> dict[str, Any]:
