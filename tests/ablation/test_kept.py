@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import SpecError
+from registry import SpecError, plugins
 from tests.ablation.pretending import Pretended, plan_of
 from zoo.ablation.kept import ABLATION_FILE, keep, kept_plan
 from zoo.ablation.plan import Plan, Trial
@@ -15,7 +15,9 @@ from zoo.ablation.running import run_plan
 from zoo.ablation.spec import read
 from zoo.ablation.trial import Outcome
 from zoo.errors import RunError
+from zoo.kinds import FFN
 from zoo.storage.records import write_record
+from zoo.training.consent import CONSENT
 
 FILE = """
 base: own.yaml
@@ -97,3 +99,44 @@ def test_a_plugin_that_is_not_loaded_is_named(plan: Plan, tmp_path: Path) -> Non
     write_record(run / "plugins.json", {"plugins": [needed]})
     with pytest.raises(SpecError, match=r"needs the plugin /somewhere/p\.py"):
         kept_plan(folder)
+
+
+OWN_FFN = """
+from typing import Literal
+from zoo.components.ffn.glu import GLU, GLUSpec
+from zoo.kinds import FFN
+
+class MySpec(GLUSpec):
+    type: Literal["my_own_ffn"] = "my_own_ffn"
+
+@FFN.register("my_own_ffn", spec=MySpec, examples=[{}])
+class Mine(GLU):
+    \"\"\"A GLU of one's own.\"\"\"
+"""
+
+
+def test_a_plugin_that_the_user_allows_is_run_for_it_and_no_other(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FFN.names()
+    monkeypatch.setattr(FFN, "_entries", dict(FFN._entries))
+    monkeypatch.setattr(plugins, "_loaded", {})
+    folder, own = tmp_path / "out", tmp_path / "p.py"
+    own.write_text(OWN_FFN)
+    keep(plan, folder)
+    file = folder / ABLATION_FILE
+    file.write_text(file.read_text().replace("type: glu", "type: my_own_ffn"))
+    needed = {"given": "p.py", "path": str(own), "sha256": "0", "names": ["ffn/my_own_ffn"]}
+    for trial in plan.trials[:2]:
+        (folder / trial.place).mkdir(parents=True)
+        write_record(folder / trial.place / "plugins.json", {"plugins": [needed]})
+    asked: list[Path] = []
+    answers = iter([False, True])
+    token = CONSENT.set(lambda about: asked.append(about.path) or next(answers))  # type: ignore[func-returns-value]
+    try:
+        with pytest.raises(SpecError, match="needs the plugin"):
+            kept_plan(folder)
+        assert [each.name for each in kept_plan(folder).variants] == [each.name for each in plan.variants]
+    finally:
+        CONSENT.reset(token)
+    assert asked == [own, own]

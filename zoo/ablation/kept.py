@@ -14,7 +14,7 @@ from zoo.ablation.planning import make_plan
 from zoo.ablation.spec import read
 from zoo.errors import RunError
 from zoo.storage.files import write_text
-from zoo.training.plugins import missing_plugins
+from zoo.training.plugins import PLUGINS_FILE, load_allowed, missing_plugins
 
 ABLATION_FILE = "ablation.yaml"
 BASES = "base"
@@ -40,7 +40,7 @@ def keep(plan: Plan, folder: Path, *, plugins: Sequence[Path] = ()) -> None:
 
 
 def kept_plan(folder: Path) -> Plan:
-    """The plan of the ablation in a folder.
+    """The plan of the ablation in a folder; plugins of its runs are loaded that the user allows.
 
     Raises: RunError where none lies there; PresetError, SpecError where it is not read any more, such as for a plugin
         that is not loaded.
@@ -54,8 +54,15 @@ def kept_plan(folder: Path) -> Plan:
     try:
         return make_plan(read(file), force=True)
     except SpecError as error:
-        missing = (missing_plugins(run.parent) for run in sorted(folder.glob("runs/*/*/plugins.json")))
-        raise next((each for each in missing if each is not None), error) from None
+        runs = [file.parent for file in sorted(folder.glob(f"runs/*/*/{PLUGINS_FILE}"))]
+        lacking = [run for run in runs if missing_plugins(run)]
+        for run in lacking:
+            load_allowed(run)
+            if missing := missing_plugins(run):
+                raise missing from None
+        if not lacking:
+            raise error
+        return make_plan(read(file), force=True)
 
 
 def _read_override(word: str) -> tuple[str, Any]:
