@@ -40,9 +40,15 @@ def dict_paths(model):
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_preset_is_drawn_without_boxes_or_words_over_each_other(name):
-    drawing = architecture_drawing([outline(model_of(name), name)])
+PASSED = [
+    ("gemma2_2b", "model.decoder.passes=3"),
+    ("transformer_base", "model.encoder.passes=120", "model.decoder.passes=2"),
+]
+
+
+@pytest.mark.parametrize("words", [*((name,) for name in NAMES), *PASSED], ids=" ".join)
+def test_every_preset_is_drawn_without_boxes_or_words_over_each_other(words):
+    drawing = architecture_drawing([outline(model_of(*words), words[0])])
     boxes = [shape for shape in drawing.shapes if isinstance(shape, Box)]
     for box in boxes:
         (x, y), (right, bottom) = box.at, (box.at[0] + box.width, box.at[1] + box.height)
@@ -54,6 +60,7 @@ def test_every_preset_is_drawn_without_boxes_or_words_over_each_other(name):
     for each in words:
         assert left_of(each) >= 0
         assert left_of(each) + width_of(each) <= drawing.width
+        assert not [box for box in boxes if crosses_edge(each, box)]
     for one, other in combinations(words, 2):
         assert abs(one.at[1] - other.at[1]) >= 11 or not crossing(one, other)
     assert svg(drawing, is_file=True).count("<rect") == len(boxes) + 1
@@ -62,6 +69,13 @@ def test_every_preset_is_drawn_without_boxes_or_words_over_each_other(name):
 def apart(one, other):
     (x, y), (u, v) = one.at, other.at
     return x + one.width <= u or u + other.width <= x or y + one.height <= v or v + other.height <= y
+
+
+def crosses_edge(words, box):
+    """Whether words stand on the left or right edge of a box."""
+    left, right = left_of(words), left_of(words) + width_of(words)
+    at_its_height = box.at[1] < words.at[1] < box.at[1] + box.height
+    return at_its_height and any(left < edge < right for edge in (box.at[0], box.at[0] + box.width))
 
 
 def width_of(words):
@@ -123,6 +137,7 @@ def test_layers_that_differ_are_drawn_each():
         ("model.position=sinusoidal", {"position"}),
         ("model.d_model=64", {"d_model"}),
         ("model.decoder.n_layers=2", {"n_layers"}),
+        ("model.decoder.passes=2", {"n_layers"}),
     ],
 )
 def test_what_differs_is_marked(override, marked):

@@ -127,8 +127,13 @@ class _Column:
 
     @property
     def width(self) -> float:
-        """With room for the paths beside the boxes and for the count."""
-        return self.span + 2 * _SIDE + 56
+        """With room for the paths beside the boxes, the frames and the count."""
+        return self.span + 2 * _SIDE + 56 + 2 * self.outermost
+
+    @property
+    def outermost(self) -> float:
+        """How far a frame around all layers stands out from theirs."""
+        return 14.0 if self.stack.n_passes > 1 else 0.0
 
     def draw(self, center: float) -> None:
         """Everything, from the input upwards."""
@@ -140,6 +145,9 @@ class _Column:
             self._position(stack.position)
         if stack.first_norm is not None:
             self._put(stack.first_norm)
+        first = self.top + _GAP / 2
+        if stack.n_passes > 1:
+            self._on(_GAP)
         for group in stack.groups:
             start = self.top + _GAP / 2
             if len(group.forms) > 1:
@@ -149,6 +157,12 @@ class _Column:
             if len(group.forms) > 1:
                 self._on(_GAP / 2)
                 self._frame(start, self.top, _times(group.repeat), inset=-7.0)
+        if stack.n_passes > 1:
+            self._on(_GAP + _LINE)
+            self._frame(first, self.top, "", inset=-self.outermost)
+            left = self.center - self.span / 2 - _SIDE
+            words = Words((left + 6, self.top - _LINE), f"{stack.n_passes:,} passes", "name")
+            self.shapes += _said(words, is_marked=stack.is_marked)
         if stack.last_norm is not None:
             self._put(stack.last_norm)
 
@@ -275,7 +289,8 @@ class _Column:
         half = self.span / 2 + _SIDE - 12 - inset
         self.shapes.append(Box((self.center - half, end), 2 * half, end - start, is_marked=is_marked))
         if count:
-            words = Words((self.center - half - 6, (start + end) / 2), count, "name", "end")
+            left = self.center - half - max(0.0, self.outermost + inset)
+            words = Words((left - 6, (start + end) / 2), count, "name", "end")
             self.shapes += _said(words, is_marked=self.stack.is_marked)
 
 
@@ -284,7 +299,7 @@ def _said(words: Words, *, is_marked: bool) -> list[Shape]:
     if not is_marked:
         return [words]
     (x, y), width = words.at, text_width(words.text, is_bold=words.style == "name")
-    left = x - width * (0.5 if words.anchor == "middle" else 1.0)
+    left = x - width * {"start": 0.0, "middle": 0.5, "end": 1.0}[words.anchor]
     return [words, Path(((left, y - 11), (left + width, y - 11)), "zero")]
 
 

@@ -67,7 +67,10 @@ class StackOutline:
     first_norm: Part | None
     groups: tuple[Group, ...]
     last_norm: Part | None
+    n_passes: int = 1
+    """How often its layers are gone through, with the same weights."""
     is_marked: bool = False
+    """Whether the number of its layers or of passes differs."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,9 @@ class _Outliner:
         head = self._part("head", model.head, "head")
         found = Outline(title, model.d_model, n_parameters(model), stacks, head, "d_model" in self._changed)
         shown = (
-            {part.path for part in found.parts()} | {f"{each.name}.n_layers" for each in stacks} | {"d_model"}
+            {part.path for part in found.parts()}
+            | {f"{each.name}.{number}" for each in stacks for number in ("n_layers", "passes")}
+            | {"d_model"}
         )
         undrawn = [path for path in self._changed if not any(_meets(path, each) for each in shown)]
         return replace(found, undrawn=tuple(undrawn))
@@ -167,8 +172,8 @@ class _Outliner:
         embedding = self._part(*slot, "embedding")
         if getattr(self._model, slot[0]) is not slot[1]:
             embedding = replace(embedding, details=(*embedding.details, "shared with source"))
-        is_marked = f"{name}.n_layers" in self._changed
-        return StackOutline(name, embedding, added, first, tuple(groups), last, is_marked)
+        is_marked = any(f"{name}.{number}" in self._changed for number in ("n_layers", "passes"))
+        return StackOutline(name, embedding, added, first, tuple(groups), last, stack.passes, is_marked)
 
     def _form(self, path: str, layer: LayerSpec, position: Spec, *, is_causal: bool) -> LayerForm:
         own = layer.position or position

@@ -197,8 +197,10 @@ def _of_stack(stack: StackOutline) -> Iterator[str]:
     yield f"  {stack.name}"
     if stack.last_norm:
         yield _line("final_norm", stack.last_norm, 2)
+    star = " *" if stack.is_marked else ""
+    if stack.n_passes > 1:
+        yield f"    {stack.n_passes:,} passes{star} with the same weights through"
     for group in reversed(stack.groups):
-        star = " *" if stack.is_marked else ""
         turn = " of these in turn" if len(group.forms) > 1 else ""
         yield f"    {group.repeat:,} ×{star}{turn}"
         for form in reversed(group.forms):
