@@ -71,6 +71,11 @@ def test_overrides_count_and_what_they_change_is_told() -> None:
         text, base=text, overrides="model.decoder.layer.ffn.d_ff=96 'model.position=rotary'", batch=3
     )
     assert {each["path"] for each in found["diff"]} == {"model.decoder.layer.ffn.d_ff", "model.position"}
+    assert found["costs"][:2] == ["params", "forward"]
+    assert {each["path"]: each["costs"][:2] for each in found["diff"]} == {
+        "model.decoder.layer.ffn.d_ff": ["-426K", "-852K"],  # 4 layers, 2 matrices, 416 columns fewer of 128
+        "model.position": ["-8.19K", "0"],  # 64 learned vectors of 128
+    }
     before = {each["name"]: each["before"] for each in found["figures"]}
     assert before["parameters"] == f"{library.cost(library.load('char_gpt')).n_parameters:,}"
     assert told(text, overrides="'a")["problems"][0]["message"].startswith("overrides: ")

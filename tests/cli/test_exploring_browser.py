@@ -107,6 +107,7 @@ def test_a_typo_shows_its_message_and_a_fixed_one_the_drawing(page: Page) -> Non
     page.put("n_layers: ", "n_layers: 1")
     page.says("ok")
     page.until(lambda: "n_layers" in page.of("diff").text)
+    assert page.run("return document.querySelector('#diff td.number').textContent") == "+1.97M"
     assert "was " in page.of("figures").text
     assert page.of("drawing").find_elements("css selector", "svg path.zero")  # what differs is underlined
 

@@ -12,7 +12,7 @@ from zoo.analysis.cost import ModelCost
 from zoo.analysis.diff import Change, Diff, added
 from zoo.cli.cost_text import WIDTH, path_text, short, sizes_text
 
-_COLUMNS = (
+COLUMNS = (
     ("params", "n_parameters", ""),
     ("forward", "forward_per_token", ""),
     ("kept", "activation_bytes", "B"),
@@ -32,8 +32,8 @@ def diff_text(a: str, b: str, diff: Diff) -> str:
     legend = (
         "each change made to the first alone; forward: FLOPs a token (training: about three times as many)"
     )
-    rows = [["", *(title for title, _, _ in _COLUMNS)]]
-    rows += [[text, *_costs(diff.before, change)] for text, change in _tree(diff.changes)]
+    rows = [["", *(title for title, _, _ in COLUMNS)]]
+    rows += [[text, *costs(diff.before, change)] for text, change in _tree(diff.changes)]
     rows.append([""] * len(rows[0]))
     rows.append(["all together", *_deltas(diff.before, diff.after)])
     rows.append([_clip(a), *_totals(diff.before)])
@@ -111,18 +111,19 @@ def _clip(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def _costs(before: ModelCost, change: Change | None) -> list[str]:
+def costs(before: ModelCost, change: Change | None) -> list[str]:
+    """What a change costs alone, in each of the columns; nothing for a line that is none."""
     if change is None:
-        return [""] * len(_COLUMNS)
+        return [""] * len(COLUMNS)
     if change.alone is None and not change.why_not:
-        return ['"' if change.joined else ""] * len(_COLUMNS)
-    return ["-"] * len(_COLUMNS) if change.alone is None else _deltas(before, change.alone)
+        return ['"' if change.joined else ""] * len(COLUMNS)
+    return ["-"] * len(COLUMNS) if change.alone is None else _deltas(before, change.alone)
 
 
 def _deltas(before: ModelCost, after: ModelCost) -> list[str]:
     deltas = added(before, after)
     found = []
-    for _, name, unit in _COLUMNS:
+    for _, name, unit in COLUMNS:
         delta = deltas[name]
         sign = "+" if delta and delta > 0 else ""
         found.append("?" if delta is None else f"{sign}{short(delta, unit)}" if delta else "0")
@@ -133,5 +134,5 @@ def _deltas(before: ModelCost, after: ModelCost) -> list[str]:
 
 def _totals(cost: ModelCost) -> list[str]:
     return [
-        path_text(cost) if name == "path" else short(getattr(cost, name), unit) for _, name, unit in _COLUMNS
+        path_text(cost) if name == "path" else short(getattr(cost, name), unit) for _, name, unit in COLUMNS
     ]

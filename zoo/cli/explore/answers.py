@@ -10,11 +10,13 @@ from functools import lru_cache
 from typing import Any
 
 import presets
-from registry import SpecError, differences
+from registry import SpecError
 from zoo.analysis.architecture_drawing import architecture_drawing
 from zoo.analysis.cost import ModelCost, cost
+from zoo.analysis.diff import Change, diff
 from zoo.analysis.outline import can_outline, outline
 from zoo.cli.cost_text import TOTALS, short
+from zoo.cli.diff_text import COLUMNS, costs
 from zoo.cli.explore.completion import completions
 from zoo.drawing.svg import svg
 from zoo.run.memory import check_count, summary
@@ -87,7 +89,9 @@ def answer(asked: dict[str, Any], go_on: Callable[[], None]) -> dict[str, Any]:
     ]
     found["memory"] = summary(run)
     found["table"] = [_row(part, counted) for part in counted.parts if part.mixing is not None]
-    found["diff"] = [] if base is None else [_change(each) for each in differences(base, run)]
+    changed = () if base is None else diff(base, run, length=length, batch=batch).changes
+    found["diff"] = [_change(each, before) for each in changed]
+    found["costs"] = [title for title, _, _ in COLUMNS]
     if can_outline(run.model):
         other = base.model if base is not None and found["diff"] else None
         found["svg"] = svg(architecture_drawing([outline(run.model, str(asked.get("name") or TYPED), other=other)]),
@@ -174,8 +178,11 @@ def _row(part: Any, counted: ModelCost) -> list[str]:
     ]
 
 
-def _change(change: Any) -> dict[str, str]:
-    return {"path": change.path, "before": _said(change.before), "after": _said(change.after)}
+def _change(change: Change, before: ModelCost | None) -> dict[str, Any]:
+    """A key's way, values, and what it costs alone."""
+    was, now = change.difference.before, change.difference.after
+    told = [] if before is None else costs(before, change)
+    return {"path": change.path, "before": _said(was), "after": _said(now), "costs": told}
 
 
 def _said(value: Any) -> str:

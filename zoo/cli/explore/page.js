@@ -72,7 +72,7 @@ function show(found, given) {
   at("memory").textContent = found.memory;
   at("figures").replaceChildren(...found.figures.map(figure));
   show_table(found.table);
-  show_diff(found.diff);
+  show_diff(found.diff, found.costs);
   at("drawing").innerHTML = found.svg || "<p class=none>A model of neither an encoder nor a decoder is not drawn.</p>";
 }
 
@@ -111,15 +111,16 @@ function show_table(rows) {
   at("table").replaceChildren(node("thead", head), node("tbody", body));
 }
 
-function show_diff(changes) {
+function show_diff(changes, costs) {
   if (!changes.length) {
     at("diff").replaceChildren(node("p", `Nothing: this is ${name || "the spec"} as it was.`, {class: "none"}));
     return;
   }
   const body = changes.map((each) => node("tr", [
     node("td", node("code", each.path)), node("td", node("del", each.before)), node("td", node("ins", each.after)),
+    ...each.costs.map((cost) => node("td", cost, {class: "number"})),
   ]));
-  const head = node("tr", ["key", "was", "is"].map((each) => node("th", each, {scope: "col"})));
+  const head = node("tr", ["key", "was", "is", ...costs].map((each) => node("th", each, {scope: "col"})));
   at("diff").replaceChildren(node("div", node("table", [node("thead", head), node("tbody", body)]), {class: "scroll"}));
 }
 
