@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +161,9 @@ def test_the_page_and_its_files_are_served_and_load_nothing_from_elsewhere(serve
     assert "--ground:" in files[0]
 
 
+A_FILE = json.dumps({"name": str(Path(presets.__file__).with_name("gpt2.yaml"))}).encode()
+
+
 @pytest.mark.parametrize(
     ("method", "name", "given", "status"),
     [
@@ -172,7 +176,7 @@ def test_the_page_and_its_files_are_served_and_load_nothing_from_elsewhere(serve
         ("POST", "answer", {"Content_Type": "application/json", "Content_Length": str(MAX_BODY + 1)}, 413),
         ("POST", "answer", {"Content_Type": "application/json"}, 400),
         ("POST", "else", {"Content_Type": "application/json", "body": b"{}"}, 404),
-        ("POST", "preset", {"Content_Type": "application/json", "body": b'{"name": "/etc/passwd"}'}, 400),
+        ("POST", "preset", {"Content_Type": "application/json", "body": A_FILE}, 400),
         ("PUT", "answer", {}, 501),
     ],
 )
