@@ -1,6 +1,6 @@
 """Falcon 7B, 40B, 180B and Falcon 2: Almazrouei et al. 2023. Attention and network side by side, few heads of keys.
 
-Falcon RW, with ALiBi and one sublayer after the other, is refused by name.
+Falcon RW, with ALiBi, whose biases its code rounds to bfloat16, and one sublayer after the other, is refused by name.
 """
 
 from __future__ import annotations
