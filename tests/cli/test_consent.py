@@ -229,7 +229,10 @@ def test_a_run_records_its_packages_and_says_which_is_missing_or_another(
     caplog: Any,
 ) -> None:
     from registry import plugins
+    from zoo.kinds import NORM
 
+    NORM.names()
+    monkeypatch.setattr(NORM, "_entries", dict(NORM._entries))  # what is registered here is gone afterwards
     (tmp_path / "zoo_half.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
     package = plugins.Package("zoo-half", "1.0", frozenset({"zoo_half"}))
@@ -244,9 +247,7 @@ def test_a_run_records_its_packages_and_says_which_is_missing_or_another(
     assert caplog.messages == ["zoo-half: 2.0 is installed, and run was trained with 1.0 (norm/half)"]
 
     plugins._packages.clear()
-    from zoo.kinds import NORM
-
-    monkeypatch.delitem(NORM._entries, "half")
+    del NORM._entries["half"]
     result = zoo("show", "run")
     assert (result.exit_code, result.stderr) == (
         2,
