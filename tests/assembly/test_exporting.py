@@ -38,7 +38,13 @@ def inputs(model, rows, source, target):
     return {name: tokens(rows, target), "mask": real(rows, target, 1, target - 3)}
 
 
-@pytest.mark.parametrize("name", ["bert_base", "llama2_7b", "quickstart", "t5_small"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bert_base",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("llama2_7b", "quickstart", "t5_small")),
+    ],
+)
 def test_an_exported_model_takes_other_batches_and_lengths_with_a_mask(name):
     spec = zoo.load(name, scale="tiny").model
     torch.manual_seed(4)

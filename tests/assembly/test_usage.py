@@ -125,7 +125,10 @@ def examples(kind: Any) -> list[dict[str, Any]]:
     return [dump(spec) for name in kind.names() for spec in kind.examples(name)]
 
 
-@pytest.mark.parametrize("architecture", SPECS)
+@pytest.mark.parametrize(
+    "architecture",
+    ["encoder_only", "decoder_only", pytest.param("encoder_decoder", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     "kind", [ATTENTION, FFN, NORM, POSITION, LAYOUT, EMBEDDING, HEAD], ids=lambda kind: kind.name
 )
@@ -142,6 +145,7 @@ def test_a_part_is_refused_in_its_slot_or_all_of_it_learns(architecture, kind):
     assert n_accepted >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [(POSITION, ATTENTION), (ATTENTION, LAYOUT), (LAYOUT, FFN)], ids=str)
 def test_two_parts_are_refused_together_or_all_of_both_learns(kinds):
     places = {POSITION: "position", ATTENTION: "self_attention", LAYOUT: "layout", FFN: "ffn"}

@@ -166,6 +166,7 @@ def test_the_command_that_is_named_at_the_end_suits_the_task(preset: str, use: s
     assert lines[2].strip() == f"zoo evaluate {tmp_path}"
 
 
+@pytest.mark.slow
 def test_several_devices_are_refused_where_the_program_is_no_file(tmp_path: Path) -> None:
     """Lightning would start it again for each, which fails without a word."""
     program = (

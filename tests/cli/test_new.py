@@ -52,6 +52,7 @@ def test_every_kind_of_ours_has_a_template() -> None:
     assert homes == {*KINDS, *(f"test_{kind}" for kind in KINDS)}
 
 
+@pytest.mark.slow
 def test_each_part_and_its_test_are_clean_and_pass(written: Any, tmp_path: Path) -> None:
     for words in (["check"], ["check", "--select=F,B,UP,SIM,RET"], ["format", "--check"]):
         done = run("ruff", *words, "--isolated", ".", cwd=tmp_path)

@@ -44,7 +44,7 @@ SCRIPTS = {
     ),
     "14_ablating_an_own_part.py": (["3"], ["squared, seed 2: done", "base, seed 1: done"]),
 }
-SLOW = ("13_a_plugin_package.py", "14_ablating_an_own_part.py")
+QUICK = ("01_assemble_a_model.py", "03_an_own_attention.py", "08_an_own_norm.py", "09_own_positions.py")
 NEEDS_A_BUILDER = {"13_a_plugin_package.py": "setuptools"}
 
 
@@ -55,7 +55,7 @@ def test_each_script_is_listed_and_short():
 
 
 @pytest.mark.parametrize(
-    "script", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SCRIPTS]
+    "script", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SCRIPTS]
 )
 def test_it_runs_and_says_what_it_promises(script, tmp_path):
     arguments, promised = SCRIPTS[script]

@@ -10,13 +10,14 @@ from zoo.interop.certify import GRADIENT_BAR, LOGITS_BAR, certify
 from zoo.interop.family import family_named, family_names
 
 
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", family_names())
-def test_a_familys_models_compute_what_the_reference_computes(name: str) -> None:
-    certificate = certify(name, seeds=(0, 1))
+def test_a_familys_models_compute_what_the_reference_computes(name: str, seed: int) -> None:
+    certificate = certify(name, seeds=(seed,))
     assert certificate.failures == []
     assert certificate.logits_error <= LOGITS_BAR
     assert certificate.gradient_error <= GRADIENT_BAR
-    assert certificate.n_batches >= 6
+    assert certificate.n_batches >= 3
     family = family_named(name)
     assert (certificate.n_generations > 0) == (family.writing is not None)
     assert (certificate.n_searches > 0) == (family.beam > 0)

@@ -22,7 +22,8 @@ def built(mixer: str) -> tuple[Any, nn.Module]:
     return spec, zoo.build(spec).eval()
 
 
-@pytest.mark.parametrize("mixer", ["convolution", pytest.param("fourier", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mixer", ["convolution", "fourier"])
 def test_a_graph_gives_the_models_numbers_at_other_sizes_and_paddings(mixer: str, tmp_path: Path) -> None:
     spec, model = built(mixer)
     graph = traced(parts(model, spec)[0])

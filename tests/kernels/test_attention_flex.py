@@ -70,6 +70,7 @@ def test_blocks_of_a_window_are_as_few_as_can_be() -> None:
     assert every.sum() == 28
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @given(masks())
 @settings(QUIET, max_examples=12)

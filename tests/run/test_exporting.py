@@ -13,6 +13,7 @@ from zoo.interop import graph_files
 from zoo.run.exporting import FORMATS
 
 
+@pytest.mark.slow
 def test_a_program_is_written_with_what_its_user_needs(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     written = zoo.export(run, out, format="torch-export")

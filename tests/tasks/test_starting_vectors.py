@@ -319,6 +319,7 @@ def test_how_many_words_were_found_is_told(
     assert said.endswith(end)
 
 
+@pytest.mark.slow
 def test_the_command_line_says_it_on_standard_error(tmp_path: Path) -> None:
     vectors(tmp_path / "v.vec", width=32)
     tiny = ["--scale=tiny", "task.tokenizer=words", "training.max_steps=2", "training.accelerator=cpu",

@@ -37,6 +37,7 @@ def check(toy: ModuleType, tmp_path: Path, folders: list[Path]) -> None:
         assert names(folder) == names(tmp_path / "alone"), folder.name  # nothing half written, no damage
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_save(toy: ModuleType, tmp_path: Path) -> None:
     folders = killed_runs(tmp_path, "calls", 3, 17)
     assert len(folders) > 5
