@@ -120,7 +120,10 @@ function show_diff(changes, costs) {
     node("td", node("code", each.path)), node("td", node("del", each.before)), node("td", node("ins", each.after)),
     ...each.costs.map((cost) => node("td", cost, {class: "number"})),
   ]));
-  const head = node("tr", ["key", "was", "is", ...costs].map((each) => node("th", each, {scope: "col"})));
+  const head = node("tr", [
+    ...["key", "was", "is"].map((each) => node("th", each, {scope: "col"})),
+    ...costs.map((each) => node("th", each, {scope: "col", class: "number"})),
+  ]);
   at("diff").replaceChildren(node("div", node("table", [node("thead", head), node("tbody", body)]), {class: "scroll"}));
 }
 
