@@ -24,7 +24,7 @@ def read(name: str, **config: Any) -> Any:
     [
         ("olmo", {"clip_qkv": 8.0}, "clip_qkv: 8.0 cannot be represented; only null can"),
         ("stablelm", {"hidden_dropout": 0.1}, "hidden_dropout: 0.1 cannot be represented; only 0.0 can"),
-        ("stablelm", {"qk_layernorm": True}, "qk_layernorm: true cannot be represented; only false can"),
+        ("stablelm", {"qk_layernorm": 1}, "qk_layernorm: must be one of false, true, got 1"),
         ("stablelm", {"use_qkv_bias": 1}, "use_qkv_bias: must be one of false, true, got 1"),
         (
             "phi3",
