@@ -212,7 +212,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "moe": ("mixture_of_experts",), "experts": ("mixture_of_experts",),
     "rope": ("rotary",), "rotaryembedding": ("rotary",), "sin": ("sinusoidal",), "sine": ("sinusoidal",),
     "sincos": ("sinusoidal",), "absolute": ("learned",), "embedding": ("learned",), "trained": ("learned",),
-    "t5": ("relative_buckets",), "relative": ("relative_buckets", "shaw"), "nope": ("none",),
+    "t5": ("relative_buckets",), "relative": ("relative_buckets", "shaw"), "beit": ("relative_2d",), "nope": ("none",),
     "mha": ("multi_head",), "multiheadattention": ("multi_head",), "selfattention": ("multi_head",),
     "gqa": ("multi_head {type: multi_head, n_kv_heads: ...}",), "full": ("multi_head",), "softmax": ("multi_head",),
     "mqa": ("multi_head {type: multi_head, n_kv_heads: 1}",), "local": ("restricted",), "bahdanau": ("additive",),

@@ -113,6 +113,7 @@ def test_a_packed_row_is_continued_in_its_last_document():
             "mixes the documents of a row",
         ),
         ({"type": "sinusoidal_2d", "height": 3, "width": 4}, MULTI_HEAD, "know no documents"),
+        ({"type": "relative_2d", "height": 3, "width": 4}, MULTI_HEAD, "know no documents"),
         (
             {"type": "rotary", "scaling": {"type": "dynamic_ntk", "factor": 2.0, "original_max_len": 5}},
             MULTI_HEAD,

@@ -250,6 +250,15 @@ REFUSED = {
         "encoder_only", {"inputs": PATCHES, "head": {"type": "none"},
                          "encoder.position": {"type": "sinusoidal_2d", "height": 2, "width": 2}},
         "model.encoder.position: has places for 4, and image_patches gives 5 vectors"),
+    "a grid that is not the image's": (
+        "encoder_only", {"inputs": PATCHES, "position": {"type": "relative_2d", "height": 1, "width": 4},
+                         "head": {"type": "none"}},
+        "model.position: has a grid of 1 by 4 after 1 others, and image_patches another; take n_prefix: 1, height: 2, "
+        "width: 2"),
+    "a layer's grid smaller than an image": (
+        "encoder_only", {"inputs": PATCHES, "position": "learned", "head": {"type": "none"},
+                         "encoder.layer.position": {"type": "relative_2d", "height": 2, "width": 1}},
+        "position: has places for 3, and image_patches gives 5 vectors"),
 }  # fmt: skip
 
 

@@ -61,6 +61,7 @@ def test_keys_are_those_of_the_source_and_its_overrides():
 
 def test_values_are_components_and_choices():
     assert completed("zoo cost gpt2 model.position=r") == [
+        "relative_2d",
         "relative_buckets",
         "relative_embeddings",
         "rotary",

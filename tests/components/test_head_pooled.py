@@ -10,7 +10,8 @@ B, T, D, P = 3, 5, 6, 4
 def head(**changes):
     torch.manual_seed(0)
     spec = PooledSpec(**changes)
-    return Pooled(d_model=D, embeddings={}, **spec.model_dump(exclude={"type"})).double()
+    fields = {name: getattr(spec, name) for name in type(spec).model_fields if name != "type"}
+    return Pooled(d_model=D, embeddings={}, **fields).double()
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ MASK = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 1, 0], [1, 1, 1, 1, 1]], dtype=t
         ("first", lambda row, real: row[real][0]),
         ("last", lambda row, real: row[real][-1]),
         ("mean", lambda row, real: row[real].mean(0)),
+        ("mean_but_first", lambda row, real: row[real][1:].mean(0)),
     ],
 )
 def test_it_is_a_dense_layer_over_one_vector_of_the_real_tokens(hidden, pool, of):
@@ -54,6 +56,16 @@ def test_with_its_weights_it_is_berts_pooler(hidden):
 
 def test_without_an_activation_the_vector_is_the_output(hidden):
     assert torch.equal(head(activation=None)(hidden), hidden[:, 0])
+
+
+@pytest.mark.parametrize("activation", [None, "identity"])
+def test_a_norm_comes_last(hidden, activation):
+    module = head(pool="mean_but_first", activation=activation, norm={"type": "layer_norm", "eps": 1e-3})
+    torch.nn.init.normal_(module.norm.weight)
+    z = hidden[:, 1:].mean(1)
+    z = z if activation is None else module.dense(z)
+    z = (z - z.mean(-1, keepdim=True)) / (z.var(-1, correction=0, keepdim=True) + 1e-3).sqrt()
+    assert_close(module(hidden), z * module.norm.weight + module.norm.bias)
 
 
 def test_a_dense_layer_may_add_no_bias(hidden):

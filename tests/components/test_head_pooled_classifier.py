@@ -40,6 +40,7 @@ def test_pooling_takes_real_tokens_only(hidden, mask):
         ("first", [hidden[0, 0], hidden[1, 2], hidden[2, 1], hidden[3, 0]]),
         ("last", [hidden[0, 2], hidden[1, 4], hidden[2, 3], hidden[3, 4]]),
         ("mean", [row[real].mean(dim=0) for row, real in zip(hidden, mask, strict=True)]),
+        ("mean_but_first", [row[real][1:].mean(dim=0) for row, real in zip(hidden, mask, strict=True)]),
     ):
         assert_close(pooled(hidden, mask, pool), torch.stack(expected))
         everything = torch.ones_like(mask)
@@ -61,10 +62,11 @@ def test_attention_pools_by_learned_weights_over_real_tokens(hidden, mask):
     assert_close(pooling(hidden, None), pooling(hidden, torch.ones_like(mask)))
 
 
-@pytest.mark.parametrize("pool", ["first", "mean", "last", "attention"])
+@pytest.mark.parametrize("pool", ["first", "mean", "mean_but_first", "last", "attention"])
 def test_a_row_without_a_real_token_stays_finite(hidden, mask, pool):
     mask[2] = False
     assert head(pool=pool)(hidden, mask=mask).isfinite().all()
+    assert head(pool=pool)(hidden[:, :1]).isfinite().all()
 
 
 def test_it_is_pool_dense_activation_norm_and_projection(hidden, mask):

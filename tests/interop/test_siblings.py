@@ -28,6 +28,17 @@ def read(name: str, **config: Any) -> Any:
         ("pegasus", {"normalize_embedding": True}, "normalize_embedding: true cannot be represented"),
         ("pegasus", {"static_position_embeddings": False}, "static_position_embeddings: false cannot be"),
         ("mt5", {"feed_forward_proj": "gated-laplace"}, "feed_forward_proj: the activation 'laplace' cannot"),
+        ("beit", {"image_size": [8, 16]}, "image_size: must be an integer"),
+        (
+            "beit",
+            {"image_size": 20, "patch_size": 16},
+            "image_size: patches of 16 pixels leave some of 20 over",
+        ),
+        (
+            "beit",
+            {"use_relative_position_bias": True, "use_shared_relative_position_bias": True},
+            "use_shared_relative_position_bias: a table for all layers beside one for each",
+        ),
         (
             "deit",
             {"architectures": ["DeiTForImageClassificationWithTeacher"]},
@@ -55,3 +66,12 @@ def test_an_output_of_its_own_is_scaled_in_no_form_of_mt5() -> None:
         assert (head.tied, head.scale) == (False, "none")
     assert read("umt5").head.scale == "rsqrt_d_model"
     assert read("umt5", tie_word_embeddings=False).head.scale == "none"
+
+
+def test_beits_deeper_layers_are_skipped_more_often() -> None:
+    layouts = [
+        layer.layout for layer in read("beit", num_hidden_layers=4, drop_path_rate=0.3).encoder.each_layer()
+    ]
+    assert [layout.drop for layout in layouts] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    alone = read("beit", drop_path_rate=0.0)
+    assert {layer.layout.type for layer in alone.encoder.each_layer()} == {"layer_scale"}

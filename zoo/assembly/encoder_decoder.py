@@ -114,8 +114,7 @@ class EncoderDecoderSpec(Spec):
     def problems(self, path: str) -> list[Problem]:
         found = writer_problems(f"{path}.target", self.slots["target"])
         found += model_position_problems(self, path, {"encoder": self.encoder, "decoder": self.decoder})
-        place = f"{path}.encoder.position" if self.encoder.position else f"{path}.position"
-        found += length_problems(place, self.source, self.encoder.position or self.position)
+        found += length_problems(path, self.source, self.encoder, self.position)
         if not any(layer.reads_memory for _, layer in self.decoder.forms("")):
             message = (
                 "no layer reads the encoder, whose weights would never learn: give one a cross_attention that is not "

@@ -48,8 +48,7 @@ class EncoderOnlySpec(Spec):
 
     def problems(self, path: str) -> list[Problem]:
         found = model_position_problems(self, path, {"encoder": self.encoder})
-        place = f"{path}.encoder.position" if self.encoder.position else f"{path}.position"
-        return found + length_problems(place, self.inputs, self.encoder.position or self.position)
+        return found + length_problems(path, self.inputs, self.encoder, self.position)
 
 
 @MODEL.register("encoder_only", spec=EncoderOnlySpec)

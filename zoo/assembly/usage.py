@@ -89,16 +89,30 @@ def writer_problems(path: str, embedding: Spec, *, or_numbers: bool = False) -> 
     return [Problem(path, message)]
 
 
-def length_problems(path: str, embedding: Spec, position: Spec) -> list[Problem]:
-    """Whether positions reach as far as an input that always has one length."""
+def length_problems(path: str, embedding: Spec, stack: Any, position: Spec) -> list[Problem]:
+    """Whether positions of the encoder reach as far as an input that always has one length, and have its grid.
+
+    path is that of the model, position the model's.
+    """
+    place = f"{path}.encoder.position" if stack.position else f"{path}.position"
+    found = _place_problems(place, embedding, stack.position or position)
+    for where, layer in stack.forms(f"{path}.encoder"):
+        if layer.position is not None:
+            found += _place_problems(f"{where}.position", embedding, layer.position)
+    return found
+
+
+def _place_problems(path: str, embedding: Spec, position: Spec) -> list[Problem]:
     length, max_len = (getattr(embedding, "length", None), getattr(position, "max_len", None))
-    if length is None or max_len is None or length <= max_len:
+    if length is not None and max_len is not None and length > max_len:
+        message = f"has places for {max_len}, and {embedding.type} gives {length} vectors; make it longer"
+        return [Problem(path, message)]
+    given, own = getattr(embedding, "grid", None), getattr(position, "grid", None)
+    if given is None or own is None or given == own:
         return []
-    return [
-        Problem(
-            path, f"has places for {max_len}, and {embedding.type} gives {length} vectors; make it longer"
-        )
-    ]
+    sizes = ", ".join(f"{name}: {n}" for name, n in zip(("n_prefix", "height", "width"), given, strict=True))
+    message = f"has a grid of {own[1]} by {own[2]} after {own[0]} others, and {embedding.type} another; take {sizes}"
+    return [Problem(path, message)]
 
 
 def needless(parts: Iterable[tuple[str, Spec | None, Spec | None, str]]) -> list[Problem]:

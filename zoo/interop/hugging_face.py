@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from registry import Problem, Spec, SpecError, parse
 from zoo.assembly.build import build
@@ -158,7 +158,7 @@ def to_hf(
             state_dict=state,
             dtype=dtypes.pop(),
             output_loading_info=True,
-            **_without_pooler(class_, state),
+            **_without_pooler(class_, spec),
         )
     wrong = {key: sorted(map(str, names)) for key, names in report.items() if names}
     if missing := [name for name in wrong.pop("missing_keys", []) if not _is_ignored(name, found)]:
@@ -172,11 +172,11 @@ def _is_ignored(name: str, family: Family) -> bool:
     return any(re.search(pattern, name) for pattern in family.ignored)
 
 
-def _without_pooler(class_: Any, state: Mapping[str, Tensor]) -> dict[str, bool]:
+def _without_pooler(class_: Any, spec: Any) -> dict[str, bool]:
     """The argument by which a class of transformers leaves out a pooler that our model has not."""
     if "add_pooling_layer" not in inspect.signature(class_).parameters:
         return {}
-    return {"add_pooling_layer": any("pooler." in name for name in state)}
+    return {"add_pooling_layer": spec.head.type != "none"}
 
 
 def export(

@@ -40,8 +40,14 @@ class ImagePatchesSpec(Spec):
     @property
     def length(self) -> int:
         """S: patches, class token and registers of an image."""
+        n_first, height, width = self.grid
+        return n_first + height * width
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Class token and registers, and the rows and columns of patches after them."""
         height, width = (side // self.patch_size for side in self.sides)
-        return height * width + self.class_token + self.n_registers
+        return self.class_token + self.n_registers, height, width
 
     def check(self, *, d_model: int) -> None:
         for name, side in zip(("height", "width"), self.sides, strict=True):

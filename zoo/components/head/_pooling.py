@@ -11,7 +11,7 @@ from zoo.costs import product
 from zoo.kernels.linear import Linear
 from zoo.sizes import Batch
 
-Pool = Literal["first", "mean", "last", "attention"]
+Pool = Literal["first", "mean", "mean_but_first", "last", "attention"]
 
 
 class Pooling(nn.Module):
@@ -41,6 +41,10 @@ class Pooling(nn.Module):
 
 def pooled(hidden: Tensor, mask: Tensor | None, pool: str) -> Tensor:
     """One vector a row, of its real tokens: hidden [B, T, D], mask bool [B, T] or None -> [B, D]."""
+    if pool == "mean_but_first":
+        if mask is None:
+            return hidden[:, 1:].sum(dim=1) / max(hidden.shape[1] - 1, 1)
+        mask, pool = mask & (mask.cumsum(dim=1) > 1), "mean"
     if pool == "mean":
         if mask is None:
             return hidden.mean(dim=1)

@@ -25,8 +25,8 @@ class PooledClassifierSpec(Spec):
     n_classes: int = Field(ge=1, le=10_000_000)
     """Numbers given for a sequence: a logit a class, or 1 for a regression."""
     pool: Pool = "first"
-    """Which vector stands for the sequence: that of its first real token, of its last, the real tokens' mean, or a mean
-    whose weights are learned (attention)."""
+    """Which vector stands for the sequence: that of its first real token, of its last, the real tokens' mean, that of
+    all but the first (BEiT: of the patches without class token), or a mean whose weights are learned (attention)."""
     activation: Activation | None = None
     """Function after a dense layer between pooling and classes (BERT: tanh); None: there is no such layer."""
     dense_bias: bool = True
@@ -74,6 +74,7 @@ class PooledClassifierSpec(Spec):
         {"n_classes": 3, "pool": "mean", "activation": "tanh", "dropout": 0.1, "pooled_dropout": 0.2},
         {"n_classes": 4, "pool": "last", "bias": False},
         {"n_classes": 4, "pool": "attention"},
+        {"n_classes": 3, "pool": "mean_but_first", "norm": "layer_norm"},
         {"n_classes": 2, "pool": "mean", "activation": "gelu", "dense_bias": False, "norm": "layer_norm"},
     ],
 )

@@ -32,6 +32,11 @@ class Sinusoidal2DSpec(PositionSpec):
     """Order of sines and cosines within a half, as in sinusoidal: concatenated in MAE, inclusive in big_vision."""
 
     @property
+    def grid(self) -> tuple[int, int, int]:
+        """The prefix, and the rows and columns after it."""
+        return self.n_prefix, self.height, self.width
+
+    @property
     def max_len(self) -> int:
         """Places of prefix and grid."""
         return self.n_prefix + self.height * self.width

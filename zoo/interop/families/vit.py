@@ -127,8 +127,8 @@ def weights(spec: Any, prefix: str = "vit.") -> Rules:
     base = "" if spec.head.type in ("none", "pooled") else prefix
     D, C, P, N = spec.d_model, spec.inputs.n_channels, spec.inputs.patch_size, spec.position.max_len
     embeddings, patches = f"{base}embeddings", f"{base}embeddings.patch_embeddings.projection"
-    on_disk = _layer(f"{base}encoder.layer.{{i}}", _ON_DISK)
-    live = _layer(f"{base}layers.{{i}}", _LIVE)
+    on_disk = layer_weights(f"{base}encoder.layer.{{i}}", ON_DISK)
+    live = layer_weights(f"{base}layers.{{i}}", LIVE)
     return [
         *tensor("inputs.class_token", f"{embeddings}.cls_token", Reshape((1, 1, D), (1, D))),
         *tensor(
@@ -153,7 +153,7 @@ _OURS = (
     "layout.norms.0",
     "layout.norms.1",
 )
-_ON_DISK = (
+ON_DISK = (
     "attention.attention.query",
     "attention.attention.key",
     "attention.attention.value",
@@ -163,7 +163,7 @@ _ON_DISK = (
     "layernorm_before",
     "layernorm_after",
 )
-_LIVE = (  # since transformers 5
+LIVE = (  # since transformers 5
     "attention.q_proj",
     "attention.k_proj",
     "attention.v_proj",
@@ -175,11 +175,12 @@ _LIVE = (  # since transformers 5
 )
 
 
-def _layer(where: str, names: tuple[str, ...]) -> Rules:
-    pairs = zip(_OURS, names, strict=True)
-    return [
-        rule for ours, theirs in pairs for rule in module(f"encoder.layers.{{i}}.{ours}", f"{where}.{theirs}")
-    ]
+def layer_weights(where: str, names: tuple[str, ...], *, norms: str = "layout.norms") -> Rules:
+    """The modules of layer {i}, theirs at a place by ON_DISK or LIVE; norms are ours in the layout."""
+    rules: Rules = []
+    for ours, theirs in zip(_OURS, names, strict=True):
+        rules += module(f"encoder.layers.{{i}}.{ours}".replace("layout.norms", norms), f"{where}.{theirs}")
+    return rules
 
 
 def trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
