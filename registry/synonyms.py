@@ -217,6 +217,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "gqa": ("multi_head {type: multi_head, n_kv_heads: ...}",), "full": ("multi_head",), "softmax": ("multi_head",),
     "mqa": ("multi_head {type: multi_head, n_kv_heads: 1}",), "local": ("restricted",), "bahdanau": ("additive",),
     "slidingwindow": ("restricted",), "window": ("restricted",), "longformer": ("global_local",),
+    "bigbird": ("block_sparse",), "blocksparse": ("block_sparse",),
     "deberta": ("disentangled",), "ln": ("layer_norm",), "rms": ("rms_norm",),
     "preln": ("pre_norm",), "postln": ("post_norm",), "normfirst": ("pre_norm",), "sandwichnorm": ("sandwich",),
     "bf16": ("bf16-mixed",), "bfloat16": ("bf16-mixed",), "amp": ("bf16-mixed",), "mixed": ("bf16-mixed",),

@@ -35,6 +35,13 @@ def read(name: str, **config: Any) -> Any:
             "image_size: patches of 16 pixels leave some of 20 over",
         ),
         (
+            "big_bird",
+            {"attention_type": "sparse"},
+            "attention_type: must be 'block_sparse' or 'original_full', got",
+        ),
+        ("big_bird", {"num_random_blocks": 0}, "num_random_blocks: must be at least 1, without which"),
+        ("big_bird", {"is_decoder": True}, "is_decoder: true cannot be represented"),
+        (
             "beit",
             {"use_relative_position_bias": True, "use_shared_relative_position_bias": True},
             "use_shared_relative_position_bias: a table for all layers beside one for each",

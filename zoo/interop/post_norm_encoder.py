@@ -10,7 +10,7 @@ import torch
 
 from zoo.interop.config import Config, activation_name, labels_config
 from zoo.interop.rules import Rules, for_each, module, tensor
-from zoo.interop.trial import Padding, Trial, token_trial
+from zoo.interop.trial import LENGTHS, Padding, Trial, token_trial
 
 PROJECTIONS = {name: name for name in ("query", "key", "value")}
 _SUFFIXES = {
@@ -252,12 +252,14 @@ def language_head_weights(decoder: str, dense: str, norm: str) -> Rules:
     ]
 
 
-def encoder_trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
+def encoder_trial(
+    spec: Any, padding: Padding, random: torch.Generator, *, lengths: Sequence[int] = LENGTHS
+) -> Trial:
     """Random tokens; padding holds the padding id and nothing else does, for some count positions by it.
 
     transformers pools the first column, a token or not, so rows that begin with padding are left out where it does.
     """
-    trial = token_trial(spec, padding, random)
+    trial = token_trial(spec, padding, random, lengths=lengths)
     mask, tokens, padding_id = trial.ours_named["mask"], trial.ours[0], spec.inputs.padding_id
     if padding_id is not None:
         tokens = torch.where(tokens == padding_id, (padding_id + 1) % spec.inputs.vocab_size, tokens)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 Padding = Literal["none", "left", "right"]
+LENGTHS = (7, 4, 5)
+"""Tokens of the rows of a batch, before padding."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ TrialMaker = Callable[[Any, Padding, torch.Generator], Trial]
 """A model's spec, the side that is padded and a source of random numbers -> a batch."""
 
 
-def padding_mask(lengths: list[int], padding: Padding) -> Tensor:
+def padding_mask(lengths: Sequence[int], padding: Padding) -> Tensor:
     """Which places are real, bool [B, T], T the longest length; padding "none" makes all rows that long."""
     places = torch.arange(max(lengths))
     rows = []
@@ -42,12 +44,14 @@ def padding_mask(lengths: list[int], padding: Padding) -> Tensor:
     return torch.stack(rows)
 
 
-def token_trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
-    """Token ids for a model of any of the three types."""
+def token_trial(
+    spec: Any, padding: Padding, random: torch.Generator, *, lengths: Sequence[int] = LENGTHS
+) -> Trial:
+    """Token ids for a model of any of the three types; lengths are those of the rows where it has one sequence."""
     if len(spec.slots) > 1:
         return _two_sequences(spec, padding, random)
     (embedding,) = spec.slots.values()
-    mask = padding_mask([7, 4, 5], padding)
+    mask = padding_mask(lengths, padding)
     tokens = torch.randint(embedding.vocab_size, mask.shape, generator=random)
     named: dict[str, Any] = {"mask": mask}
     theirs: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask.long()}
@@ -73,7 +77,7 @@ def last_token_trial(spec: Any, padding: Padding, random: torch.Generator) -> Tr
 
 
 def _two_sequences(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
-    source_mask, target_mask = padding_mask([7, 4, 5], padding), padding_mask([6, 6, 6], "none")
+    source_mask, target_mask = padding_mask(LENGTHS, padding), padding_mask([6, 6, 6], "none")
     source = torch.randint(spec.source.vocab_size, source_mask.shape, generator=random)
     target = torch.randint(spec.slots["target"].vocab_size, target_mask.shape, generator=random)
     theirs = {"input_ids": source, "attention_mask": source_mask.long(), "decoder_input_ids": target}
