@@ -253,7 +253,7 @@ REFUSED = {
     "a grid that is not the image's": (
         "encoder_only", {"inputs": PATCHES, "position": {"type": "relative_2d", "height": 1, "width": 4},
                          "head": {"type": "none"}},
-        "model.position: has a grid of 1 by 4 after 1 others, and image_patches another; take n_prefix: 1, height: 2, "
+        "model.position: its grid of 1 by 4, n_prefix 1, is not that of image_patches; take n_prefix: 1, height: 2, "
         "width: 2"),
     "a layer's grid smaller than an image": (
         "encoder_only", {"inputs": PATCHES, "position": "learned", "head": {"type": "none"},

@@ -111,7 +111,9 @@ def _place_problems(path: str, embedding: Spec, position: Spec) -> list[Problem]
     if given is None or own is None or given == own:
         return []
     sizes = ", ".join(f"{name}: {n}" for name, n in zip(("n_prefix", "height", "width"), given, strict=True))
-    message = f"has a grid of {own[1]} by {own[2]} after {own[0]} others, and {embedding.type} another; take {sizes}"
+    message = (
+        f"its grid of {own[1]} by {own[2]}, n_prefix {own[0]}, is not that of {embedding.type}; take {sizes}"
+    )
     return [Problem(path, message)]
 
 
