@@ -41,7 +41,7 @@ def by_rows(module, x, mask, tokens, position=None):
         )
         bias = torch.zeros(1, 1, length, length)
         if position is not None:
-            q, k = position.rotate(q, mask=mask), position.rotate(k, mask=mask)
+            q, k = position.rotate(q, mask=mask), position.rotate_keys(k, mask=mask)
             given = position.bias(q, k, scale=module.scale, mask=mask)
             bias = bias if given is None else given
         kinds.append((q, k, v, bias.expand(len(x), H, -1, -1)))

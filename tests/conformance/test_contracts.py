@@ -79,5 +79,6 @@ def test_a_component_that_refuses_a_call_is_found():
     ]
     assert refused_calls(zoo.kinds.POSITION, Half) == [
         "rotate is missing",
+        "rotate_keys is missing",
         "bias: got an unexpected keyword argument 'scale'",
     ]

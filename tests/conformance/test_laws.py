@@ -23,7 +23,7 @@ from zoo.components.position.learned import Learned
 from zoo.components.position.rotary import Rotary
 from zoo.conformance.laws import laws, part_of
 from zoo.kernels.cache import KeyValueCache, MemoryCache
-from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, INITIALIZATION, LAYOUT, MIXER, NORM, POSITION
+from zoo.kinds import ATTENTION, EMBEDDING, FFN, HEAD, INITIALIZATION, LAYOUT, MIXER, NORM, POSITION, Position
 from zoo.masks import Mask
 
 COMPONENTS = [ATTENTION, MIXER, FFN, NORM, POSITION, LAYOUT, EMBEDDING, HEAD, INITIALIZATION]
@@ -200,6 +200,18 @@ def test_position_laws_catch_relative_counting_and_a_lost_feature(monkeypatch):
     must_fail("later_positions_alone_equal_those_of_the_whole", POSITION, {"type": "learned", "max_len": 9})
     monkeypatch.setattr(Rotary, "rotate", lambda self, x, *, mask: x[..., 1:])
     must_fail("hooks_keep_their_shapes", POSITION, {"type": "rotary"})
+
+
+def test_the_law_of_keys_catches_those_that_are_turned_as_queries(monkeypatch):
+    project = MultiHeadAttention.project
+
+    def alike(self, query, memory, *, mask, position, cache):
+        turning = Position()
+        turning.rotate = position.rotate
+        return project(self, query, memory, mask=mask, position=turning, cache=cache)
+
+    monkeypatch.setattr(MultiHeadAttention, "project", alike)
+    must_fail("keys_turn_by_the_hook_of_keys", ATTENTION, MULTI_HEAD)
 
 
 def test_loss_law_catches_a_loss_of_other_logits(monkeypatch):

@@ -214,7 +214,7 @@ class Heads(nn.Module):
         q, k = self.norm_queries(split(q, self.n_heads)), self.norm_keys(split(k, self.n_kv_heads))
         v = split(v, self.n_kv_heads)
         if position is not None:
-            q, k = position.rotate(q, mask=mask), position.rotate(k, mask=mask)
+            q, k = position.rotate(q, mask=mask), position.rotate_keys(k, mask=mask)
         if isinstance(cache, KeyValueCache):
             k, v = cache.append(k, v)
         elif cache is not None:

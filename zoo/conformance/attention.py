@@ -11,10 +11,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from registry import Spec, check
 from zoo import costs
 from zoo.assembly.layer import heads
+from zoo.assembly.usage import reads
 from zoo.conformance.described import DESCRIBED_LAWS, DRAWN
 from zoo.conformance.modules import MODULE_LAWS, ONE_PLACE, ROWS
 from zoo.conformance.trials import B, D, Law, Part, S, T, randomised, require, same, seeded, vectors
-from zoo.kinds import ATTENTION, POSITION
+from zoo.kinds import ATTENTION, POSITION, Position
 from zoo.masks import Mask
 from zoo.sizes import Batch
 
@@ -66,7 +67,11 @@ class _Attention(nn.Module):
 
 def attention_part(spec: Spec) -> Part:
     """The part that a spec describes; what it lacks are roles that it may not have."""
-    return Part(ATTENTION, spec, lambda: _Attention(spec), run=attend, lacks=_refused_roles(spec))
+    lacks = _refused_roles(spec)
+    turns = POSITION.entry("rotary").spec()
+    if not (reads(spec, turns) and any(fits(spec, role, turns) for role in ("self", "causal"))):
+        lacks["turns"] = "it takes no positions that turn queries and keys"
+    return Part(ATTENTION, spec, lambda: _Attention(spec), run=attend, lacks=lacks)
 
 
 def _refused_roles(spec: Spec) -> dict[str, str]:
@@ -77,6 +82,16 @@ def _refused_roles(spec: Spec) -> dict[str, str]:
         if problems:
             found[role] = f"it may not be '{role}': {problems[0].message}"
     return found
+
+
+class _Inverse(Position):
+    """Turns keys otherwise than queries, and no product by that."""
+
+    def rotate(self, x: Tensor, *, mask: Mask) -> Tensor:
+        return x * 3
+
+    def rotate_keys(self, x: Tensor, *, mask: Mask) -> Tensor:
+        return x / 3
 
 
 def attend(module: nn.Module, x: Tensor, mask: Mask | None = None) -> Tensor:
@@ -170,6 +185,18 @@ def a_radius_hides_what_is_farther(part: Part) -> None:
             same(
                 found[:, place], window[:, place - first], "an output under a radius against its window alone"
             )
+
+
+def keys_turn_by_the_hook_of_keys(part: Part) -> None:
+    """Positions that scale new keys by the inverse of what they scale queries by change nothing."""
+    seeded()
+    module, x = cast(Any, randomised(part.make())), vectors(9)
+    mask = Mask(causal="self" in part.lacks)
+    plain, turned = (
+        module.attention(x, None, mask=mask, position=position, cache=None)
+        for position in (Position(), _Inverse())
+    )
+    same(plain, turned, "with positions whose products are the same")
 
 
 def more_queries_than_keys_are_refused(part: Part) -> None:
@@ -277,6 +304,7 @@ LAWS = (
     DRAWN,
     Law(padded_tokens_have_no_influence, ("self",)),
     Law(a_radius_hides_what_is_farther),
+    Law(keys_turn_by_the_hook_of_keys, ("turns", "cache")),
     Law(more_queries_than_keys_are_refused, ("causal",)),
     Law(rows_with_nothing_to_attend_stay_finite, ("self",)),
     Law(future_tokens_have_no_influence, ("causal",)),

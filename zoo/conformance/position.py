@@ -34,7 +34,8 @@ def hooks_keep_their_shapes(part: Part) -> None:
     seeded()
     position, x, q, k = _position(part), vectors(), _heads(), _heads(S)
     mask = Mask(offset=S - T)
-    require(position.rotate(q, mask=mask).shape == q.shape, "rotate changes the shape")
+    for rotate in (position.rotate, position.rotate_keys):
+        require(rotate(q, mask=mask).shape == q.shape, f"{rotate.__name__} changes the shape")
     bias = position.bias(q, k, scale=0.7, mask=mask)
     require(bias is None or bias.shape[-2:] == (T, S), "bias is not [.., T, S]")
     require(position.embed(x, mask=Mask()).shape == x.shape, "embed changes the shape")
@@ -46,11 +47,12 @@ def later_positions_alone_equal_those_of_the_whole(part: Part) -> None:
     position, x, q, k = _position(part), vectors(), _heads(), _heads()
     whole, late = Mask(causal=True), Mask(causal=True, offset=2)
     same(position.embed(x[:, 2:], mask=late), position.embed(x, mask=whole)[:, 2:], "embed from position 2")
-    same(
-        position.rotate(q[:, :, 2:], mask=late),
-        position.rotate(q, mask=whole)[:, :, 2:],
-        "rotate from position 2",
-    )
+    for rotate in (position.rotate, position.rotate_keys):
+        same(
+            rotate(q[:, :, 2:], mask=late),
+            rotate(q, mask=whole)[:, :, 2:],
+            f"{rotate.__name__} from position 2",
+        )
     bias = position.bias(q, k, scale=0.7, mask=whole)
     if bias is not None:
         late_bias = position.bias(q[:, :, 2:], k, scale=0.7, mask=late)
@@ -63,7 +65,9 @@ def scores_depend_on_distance_alone(part: Part) -> None:
     position, q, k = _position(part), _heads(1).expand(-1, -1, S, -1), _heads(1).expand(-1, -1, S, -1)
     mask = Mask()
     bias = position.bias(q, k, scale=0.7, mask=mask)
-    scores = position.rotate(q, mask=mask) @ position.rotate(k, mask=mask).transpose(2, 3)  # [B, H, S, S]
+    scores = position.rotate(q, mask=mask) @ position.rotate_keys(k, mask=mask).transpose(
+        2, 3
+    )  # [B, H, S, S]
     scores = scores if bias is None else scores + bias
     same(scores[..., 1:, 1:], scores[..., :-1, :-1], "scores one place further")
 

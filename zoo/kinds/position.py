@@ -24,6 +24,10 @@ class PositionHooks(Protocol):
         """x [B, H, T, K] -> [B, H, T, K]."""
         ...
 
+    def rotate_keys(self, x: Tensor, *, mask: Mask) -> Tensor:
+        """x [B, G, T, K] -> [B, G, T, K]."""
+        ...
+
     def bias(self, q: Tensor, k: Tensor, *, scale: float, mask: Mask) -> Tensor | None:
         """q [B, H, T, K], k [B, G, S, K] -> [1 or B, 1 or H, T, S] | None."""
         ...
@@ -48,7 +52,7 @@ class PositionSpec(Spec):
 
 
 class Position(nn.Module):
-    """The three hooks of a positional encoding, each neutral until overridden.
+    """The three hooks of a positional encoding, each neutral until overridden; one may tell keys from queries.
 
     Each is given the mask of the sequence, which knows the positions: `mask.query_positions` those of the key axis,
     padding counted, and `mask.token_positions` with real tokens counted only. What all layers of a stack share is
@@ -61,8 +65,12 @@ class Position(nn.Module):
         return x
 
     def rotate(self, x: Tensor, *, mask: Mask) -> Tensor:
-        """Turns new queries and new keys before they meet: x [B, H, T, K] -> [B, H, T, K]."""
+        """Turns new queries, and new keys alike, before they meet: x [B, H, T, K] -> [B, H, T, K]."""
         return x
+
+    def rotate_keys(self, x: Tensor, *, mask: Mask) -> Tensor:
+        """Turns new keys where they turn otherwise than queries: x [B, G, T, K] -> [B, G, T, K]."""
+        return self.rotate(x, mask=mask)
 
     def bias(self, q: Tensor, k: Tensor, *, scale: float, mask: Mask) -> Tensor | None:
         """Adds to the scores q kᵀ · scale: q [B, H, T, K], k [B, G, S, K] -> [1 or B, 1 or H, T, S], or None."""

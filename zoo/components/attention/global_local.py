@@ -157,7 +157,10 @@ class GlobalLocalAttention(Heads):
             for project in (self.query_global, self.key_global, self.value_global)
         )
         if position is not None:
-            q_global, k_global = position.rotate(q_global, mask=mask), position.rotate(k_global, mask=mask)
+            q_global, k_global = (
+                position.rotate(q_global, mask=mask),
+                position.rotate_keys(k_global, mask=mask),
+            )
         if isinstance(cache, KeyValueCache):  # a later token may be global, so both kinds are kept
             k, v = cache.append(torch.cat([k, k_global], 1), torch.cat([v, v_global], 1))  # [B, 2·H, S, K]
             (k, k_global), (v, v_global) = k.chunk(2, 1), v.chunk(2, 1)

@@ -181,7 +181,7 @@ class LatentAttention(nn.Module):
         latent, turned = self.latent_norm(latent)[:, None], turned[:, None]  # one head for all
         q = split(self.query(self._query_source(query)), self.n_heads)  # [B, H, T, K]
         if position is not None:
-            turned = position.rotate(turned, mask=mask)
+            turned = position.rotate_keys(turned, mask=mask)
             content, own = q.split([self.parts[0], self.sizes[1]], dim=-1)
             q = torch.cat([content, position.rotate(own, mask=mask)], dim=-1)
         if cache is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -24,6 +25,9 @@ from zoo.sizes import Batch
 class RelativeAttentionSpec(HeadsSpec):
     type: Literal["relative"] = "relative"
     reads: ClassVar[tuple[str, ...]] = ("rotate", "bias")
+    expected_failures: ClassVar[Mapping[str, str]] = {
+        "keys_turn_by_the_hook_of_keys": "queries as positions turn them meet the vectors of distances too",
+    }
     radius: int = Field(16, ge=0, le=1_000_000)
     """Distances told apart on each side, in tokens; all farther ones count as this: the paper's k."""
     scale: float | None = Field(None, gt=0, le=1e3)

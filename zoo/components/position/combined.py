@@ -70,7 +70,7 @@ class Combined(Position):
     """Adds to the embeddings by one encoding; turns queries and keys, and biases scores, by another.
 
     Source: Song et al. 2020 (MPNet), by their code: learned vectors, and T5's buckets.
-    Shapes: embed x [B, T, D] -> [B, T, D]; rotate x [B, H, T, K] -> [B, H, T, K];
+    Shapes: embed x [B, T, D] -> [B, T, D]; rotate and rotate_keys x [B, H, T, K] -> [B, H, T, K];
         bias q [B, H, T, K], k [B, G, S, K] -> [1 or B, 1 or H, T, S] or None.
     """
 
@@ -89,6 +89,9 @@ class Combined(Position):
 
     def rotate(self, x: Tensor, *, mask: Mask) -> Tensor:
         return self.scored.rotate(x, mask=mask)
+
+    def rotate_keys(self, x: Tensor, *, mask: Mask) -> Tensor:
+        return self.scored.rotate_keys(x, mask=mask)
 
     def bias(self, q: Tensor, k: Tensor, *, scale: float, mask: Mask) -> Tensor | None:
         return self.scored.bias(q, k, scale=scale, mask=mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import torch
@@ -16,6 +17,7 @@ from zoo.masks import Mask
 from zoo.sizes import Batch, n_parameters
 
 Pairing = Literal["half", "interleaved"]
+Tables = tuple[Tensor, Tensor]
 
 
 class RotarySpec(PositionSpec):
@@ -97,10 +99,18 @@ class Rotary(Position):
         self.scaling = None if scaling is None else ROTARY_SCALING.build(scaling)
 
     def rotate(self, x: Tensor, *, mask: Mask) -> Tensor:
+        return self._turned(x, mask, self._tables)
+
+    def _turned(self, x: Tensor, mask: Mask, make: Callable[[Tensor, int, Mask], Tables]) -> Tensor:
+        """x by the cosines and signed sines that `make` gives for it, for how many features turn, and for its mask."""
         T, K = x.shape[2:]
-        key = (self, T, K, x.dtype, x.device)
-        cos, sin = mask.once(key, lambda: self._tables(T, int(K * self.fraction), mask, x))
-        size = cos.shape[1]
+        size = int(K * self.fraction)
+
+        def tables() -> Tables:
+            cos, sin = make(x, size, mask)
+            return cos.to(x.dtype), sin.to(x.dtype)
+
+        cos, sin = mask.once((make, T, K, x.dtype, x.device), tables)
         if size == K:
             return self._turn(x, cos, sin)
         return torch.cat([self._turn(x[..., :size], cos, sin), x[..., size:]], dim=-1)
@@ -114,8 +124,9 @@ class Rotary(Position):
             partner = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
         return torch.addcmul(x * cos, partner, sin)
 
-    def _tables(self, T: int, size: int, mask: Mask, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and signed sines of every feature at every query, [T, size] each."""
+    def _tables(self, x: Tensor, size: int, mask: Mask) -> Tables:
+        """Cosines and signed sines of every feature at every query: float64 [T, size] each."""
+        T = x.shape[2]
         if mask.documents is not None and getattr(self.scaling, "follows_length", False):
             raise ValueError(
                 "this scaling of rotary positions follows the length of a row, so it knows no documents: give each a "
@@ -127,13 +138,15 @@ class Rotary(Position):
                 f"a sequence of {length} tokens is longer than max_len ({self.max_len}) of the turns"
             )
         speeds, growth = self._speeds(size, mask.offset + T, x.device)
-        angles = mask.query_positions(T, x.device)[:, None] * speeds  # [T, size/2], in float64
+        angles = mask.query_positions(T, x.device)[:, None] * speeds  # [T, size/2]
         cos, sin = angles.cos() * growth, angles.sin() * growth
+        return self._paired(cos, cos), self._paired(-sin, sin)
+
+    def _paired(self, first: Tensor, second: Tensor) -> Tensor:
+        """What belongs to the first and to the second feature of each pair, [T, size/2] each, in their order."""
         if self.pairing == "half":
-            tables = torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
-        else:
-            tables = cos.repeat_interleave(2, dim=-1), torch.stack([-sin, sin], dim=-1).flatten(-2)
-        return tables[0].to(x.dtype), tables[1].to(x.dtype)
+            return torch.cat([first, second], dim=-1)
+        return torch.stack([first, second], dim=-1).flatten(-2)
 
     def _speeds(self, size: int, length: int, device: torch.device) -> tuple[Tensor, float]:
         if self.scaling is None:

@@ -72,7 +72,7 @@ class MyPart(nn.Module):
         q = q * self.log_temperature.exp()[:, None, None]
         scale, bias = q.shape[-1] ** -0.5, None
         if position is not None:
-            q, k = position.rotate(q, mask=mask), position.rotate(k, mask=mask)
+            q, k = position.rotate(q, mask=mask), position.rotate_keys(k, mask=mask)
         if cache is not None:
             k, v = cache.append(k, v)
         if position is not None:

@@ -50,6 +50,7 @@ class MyPart(Position):
     # The other two hooks, each neutral where it is not overridden:
     #
     # def embed(self, x, *, mask): adds to the embeddings, x [B, T, D] -> [B, T, D]
-    # def rotate(self, x, *, mask): turns queries and keys, x [B, H, T, K] -> the same
+    # def rotate(self, x, *, mask): turns queries and keys, x [B, H, T, K] -> the same;
+    #     def rotate_keys(self, x, *, mask) too where keys turn otherwise
     #
     # Optional: `max_len`, the longest sequence that there are positions for.
