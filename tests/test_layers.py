@@ -32,7 +32,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("zoo.kinds",),
     ("zoo.sizes",),
     ("zoo.costs",),
-    ("zoo.components.activations", "zoo.components.heads", "zoo.components.norms"),
+    (
+        "zoo.components.activations",
+        "zoo.components.distances",
+        "zoo.components.heads",
+        "zoo.components.norms",
+    ),
     tuple(
         f"zoo.components.{kind}"
         for kind in (

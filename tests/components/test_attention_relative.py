@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from registry import parse
+from registry import SpecError, parse
 from zoo.components.attention import relative
 from zoo.components.attention.relative import RelativeAttentionSpec
 from zoo.kernels.cache import KeyValueCache
@@ -22,7 +22,8 @@ def by_pairs(module, x, allowed, bias=0.0):
     """Equations 1 to 5, with the vectors of each pair written out: [T, S, K]."""
     q, k, v = (f(x).view(B, T, H, -1) for f in (module.query, module.key, module.value))
     places = torch.arange(T)
-    rows = (places - places[:, None]).clamp(-module.radius, module.radius) + module.radius
+    before, after = module.radius if isinstance(module.radius, tuple) else (module.radius, module.radius)
+    rows = (places - places[:, None]).clamp(-before, after) + before
     keys, values = module.key_table.weight[rows], module.value_table.weight[rows]  # [T, S, K], [T, S, Kv]
     scores = torch.einsum("bihk,bjhk->bhij", q, k) + torch.einsum("bihk,ijk->bhij", q, keys)
     scores = (scores * module.scale + bias).masked_fill(~allowed, -torch.inf)
@@ -31,7 +32,7 @@ def by_pairs(module, x, allowed, bias=0.0):
     return module.output(out.flatten(2))
 
 
-@pytest.mark.parametrize("radius", [0, 2, 50])
+@pytest.mark.parametrize("radius", [0, 2, 50, (3, 1), (0, 4), (2, 0)])
 @pytest.mark.parametrize("causal", [True, False])
 def test_it_equals_the_formula_and_so_do_its_gradients(causal, radius):
     module = attention(radius=radius, scale=0.8)
@@ -50,8 +51,9 @@ def test_it_equals_the_formula_and_so_do_its_gradients(causal, radius):
 
 
 @torch.no_grad()
-def test_in_steps_it_gives_what_it_gives_at_once():
-    module, cache = attention(), KeyValueCache()
+@pytest.mark.parametrize("radius", [2, (3, 0)])
+def test_in_steps_it_gives_what_it_gives_at_once(radius):
+    module, cache = attention(radius=radius), KeyValueCache()
     x, steps, start = torch.randn(B, T, D, dtype=torch.float64), [], 0
     for size in (1, 5, 3):
         mask = Mask(causal=True, offset=start)
@@ -141,3 +143,35 @@ def test_autocast_around_the_scores_lowers_none_of_them(monkeypatch):
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         module(torch.randn(B, T, D), mask=Mask(), position=None, cache=None)
     assert dtypes == [torch.float32]
+
+
+def test_a_side_that_a_causal_stack_never_sees_has_no_vectors_or_is_refused():
+    spec = parse(RelativeAttentionSpec, {"n_heads": H, "d_k": 5, "d_v": 4, "radius": [3, 0]})
+    spec.check(d_model=D, role="causal", position=None)
+    both = parse(RelativeAttentionSpec, {"n_heads": H, "d_k": 5, "d_v": 4, "radius": 3})
+    both.check(d_model=D, role="causal", position=None)
+    assert both.n_parameters(d_model=D) - spec.n_parameters(d_model=D) == 3 * (5 + 4)
+    wide = parse(RelativeAttentionSpec, {"n_heads": H, "radius": [3, 2]})
+    wide.check(d_model=D, role="self", position=None)
+    with pytest.raises(
+        ValueError, match=r"radius \(\[3, 2\]\) tells keys after a query apart.*give \[3, 0\]"
+    ):
+        wide.check(d_model=D, role="causal", position=None)
+
+
+def test_a_pair_of_equal_sides_is_one_number():
+    torch.manual_seed(3)
+    x = torch.randn(B, T, D, dtype=torch.float64)
+    pair, one = (
+        attention(radius=radius)(x, mask=Mask(), position=None, cache=None) for radius in ((2, 2), 2)
+    )
+    assert torch.equal(pair, one)
+
+
+@pytest.mark.parametrize(
+    ("radius", "message"),
+    [([3], "radius.1: missing"), ([3, -1], "at least 0, got -1"), ("x", "must be an integer or a list")],
+)
+def test_what_is_no_radius_is_refused(radius, message):
+    with pytest.raises(SpecError, match=message):
+        parse(RelativeAttentionSpec, {"radius": radius})

@@ -200,7 +200,8 @@ def _seen(
         raise SpecError([Problem("", f"{spec.type}: {error}")]) from None
     allowed = (seen.weights > 0).any(dim=1)[0].numpy()
     told = role if not seen.is_cross else "cross"
+    radius = getattr(spec, "radius", None)
     return SeenMap(
         where="", part=str(spec.type), role=told, layers=(), allowed=allowed,
-        n_documents=n_documents, n_told=n_told, radius=getattr(spec, "radius", None),
+        n_documents=n_documents, n_told=n_told, radius=radius if isinstance(radius, int) else None,
     )  # fmt: skip

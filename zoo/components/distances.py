@@ -1,0 +1,47 @@
+"""Distances from queries to keys, told apart up to a radius: what parts with a vector for each share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from zoo.masks import Mask
+
+Side = Annotated[int, Field(ge=0, le=1_000_000)]
+Radius = Side | tuple[Side, Side]
+"""Of keys before and after a query, or one number for both."""
+
+
+def sides(radius: Radius) -> tuple[int, int]:
+    """How far before and after a query distances are told apart."""
+    return radius if isinstance(radius, tuple) else (radius, radius)
+
+
+def n_distances(radius: Radius) -> int:
+    """How many distances are told apart, 0 among them."""
+    return sum(sides(radius)) + 1
+
+
+def check_radius(radius: Radius, *, role: str) -> None:
+    """Raises ValueError where vectors are asked for by name, of a side, that a causal stack never sees."""
+    if isinstance(radius, tuple) and radius[1] and role == "causal":
+        raise ValueError(
+            f"radius ({list(radius)}) tells keys after a query apart, and in a causal stack there are none: "
+            f"give [{radius[0]}, 0]"
+        )
+
+
+def clipped_distances(
+    mask: Mask, n_queries: int, n_keys: int, radius: Radius, device: torch.device
+) -> Tensor:
+    """Which of the distances, the farthest before a query first, is that of each query and key: int64 [T, S]."""
+    before, after = sides(radius)
+
+    def make() -> Tensor:
+        distances = mask.key_positions(n_keys, device) - mask.query_positions(n_queries, device)[:, None]
+        return distances.clamp(-before, after) + before
+
+    return mask.once(("distances", before, after, n_queries, n_keys, device), make)
