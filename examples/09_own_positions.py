@@ -25,9 +25,9 @@ class Recency(Position):
         super().__init__()
         self.half_life = half_life
 
-    def bias(self, q, k, *, scale, mask):  # q [B, H, T, K], k [B, G, S, K] -> [1, 1, T, S]
-        queries, keys = mask.query_positions(q.shape[2], q.device), mask.key_positions(k.shape[2], q.device)
-        return (-0.6931 / self.half_life * (queries[:, None] - keys).abs())[None, None].to(q.dtype)
+    def bias(self, q, k, *, scale, mask):  # q [B, H, T, K], k [B, G, S, K] -> [B or 1, 1, T, S]
+        distances = mask.distances(q.shape[2], k.shape[2], q.device).abs()
+        return (-0.6931 / self.half_life * distances).to(q.dtype)
 
 
 class SpiralSpec(PositionSpec):
@@ -48,7 +48,8 @@ class Spiral(Position):
     def rotate(self, x, *, mask):  # x [B, H, T, K] -> [B, H, T, K]
         a, b = x.chunk(2, dim=-1)
         numbers = torch.arange(1, a.shape[-1] + 1, dtype=torch.float64, device=x.device)
-        angles = mask.query_positions(x.shape[2], x.device)[:, None] / numbers
+        positions = mask.query_positions(x.shape[2], x.device)  # [T], or [B, T] where a call gives them
+        angles = positions.view(-1, 1, x.shape[2], 1) / numbers  # [B or 1, 1, T, K/2]
         cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
         return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 

@@ -1,7 +1,7 @@
 """What may attend to what, as a description: a kernel turns it into a tensor only where it needs one.
 
-Positions are those of the key axis: key j stands at j, query t at `offset + t`. Masks are bool and True
-means "may attend" or "a real token".
+Places are those of the key axis: key j stands at j, query t at `offset + t`; positions are those too, unless others
+are given. Masks are bool and True means "may attend" or "a real token".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-_TENSORS = ("keys", "global_tokens", "documents")
+_TENSORS = ("keys", "global_tokens", "documents", "positions")
 _Made = TypeVar("_Made")
 
 
@@ -28,7 +28,8 @@ class Mask:
         documents: i and j are of one document; global tokens are no exception.
     Tensors made from the description are kept on it, so that the layers of a stack share them: make one for
     each batch and leave its tensors unchanged.
-    Shapes: keys and global_tokens bool [B, S], documents int [B, S], on the device of the queries.
+    Shapes: keys and global_tokens bool [B, S], documents int [B, S], positions int64 [B, S], on the device of the
+        queries.
     Raises: ValueError on a tensor of the wrong dtype or shape and on a negative radius or offset.
     """
 
@@ -38,8 +39,10 @@ class Mask:
     keys: Tensor | None = None
     global_tokens: Tensor | None = None
     documents: Tensor | None = None
+    positions: Tensor | None = None
+    """What positional encodings count instead of places, padding and documents; the rules above know places alone."""
     offset: int = 0
-    """Position of the first query: the number of tokens that the cache already holds."""
+    """Place of the first query: the number of tokens that the cache already holds."""
     _made: dict[Hashable, object] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +58,9 @@ class Mask:
             if name == "documents":
                 if tensor.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
                     raise ValueError(f"documents must be integer ids, not {tensor.dtype}")
+            elif name == "positions":
+                if tensor.dtype != torch.int64:
+                    raise ValueError(f"positions must be int64, not {tensor.dtype}")
             elif tensor.dtype != torch.bool:
                 raise ValueError(f"{name} must be bool with True for the tokens meant, not {tensor.dtype}")
             if tensor.dim() != 2:
@@ -92,6 +98,18 @@ class Mask:
                 "causal, radius and documents need queries and keys on one axis"
             )
 
+    def check_positions(self, n_rows: int, n_queries: int) -> None:
+        """Raises ValueError when given positions are not those of B rows up to the last of T queries, or below 0."""
+        assert self.positions is not None
+        wanted, given = [n_rows, self.offset + n_queries], list(self.positions.shape)
+        if given != wanted:
+            raise ValueError(
+                f"positions must have the shape {wanted}, one for each token so far, not {given}"
+            )
+        known = self.positions.device.type == "cpu" and not torch.compiler.is_compiling()
+        if known and bool((self.positions < 0).any()):
+            raise ValueError(f"positions must be 0 or more, and the least is {int(self.positions.min())}")
+
     def hides_positions(self, n_queries: int, n_keys: int) -> bool:
         """Whether causal or radius hide some key from some query (global tokens left aside); in a graph for every
         length, which torch.export makes, they may."""
@@ -113,28 +131,50 @@ class Mask:
             return True
         return self.once("hides keys", lambda: not bool(keys.all()))
 
-    def query_positions(self, n_queries: int, device: torch.device) -> Tensor:
-        """Positions of the queries, int64 [T]."""
+    def query_places(self, n_queries: int, device: torch.device) -> Tensor:
+        """Places of the queries on the key axis, int64 [T]."""
         first = self.offset
         return self.once(
             ("queries", n_queries, device), lambda: torch.arange(first, first + n_queries, device=device)
         )
 
+    def key_places(self, n_keys: int, device: torch.device) -> Tensor:
+        """Places of the keys on their axis, int64 [S]."""
+        return self.once(("keys", n_keys, device), lambda: torch.arange(n_keys, device=device))
+
+    def query_positions(self, n_queries: int, device: torch.device) -> Tensor:
+        """Positions of the queries: those given, int64 [B, T], else their places, [T]."""
+        if self.positions is None:
+            return self.query_places(n_queries, device)
+        return self.of_queries(self.positions, n_queries)
+
+    def key_positions(self, n_keys: int, device: torch.device) -> Tensor:
+        """Positions of the keys: those given, int64 [B, S], else their places, [S]."""
+        return self.key_places(n_keys, device) if self.positions is None else self.positions
+
+    def distances(self, n_queries: int, n_keys: int, device: torch.device) -> Tensor:
+        """The key's position minus the query's: int64 [B or 1, 1, T, S]."""
+        queries, keys = self.query_positions(n_queries, device), self.key_positions(n_keys, device)
+        found = keys[..., None, :] - queries[..., None]  # [T, S] or [B, T, S]
+        return found.view(-1, 1, n_queries, n_keys)
+
     def place_positions(self, n_queries: int, device: torch.device) -> Tensor:
-        """Positions of the queries in their documents, padding counted: int64 [B, T], [T] where there are none."""
-        if self.documents is None:
+        """Positions of the queries: those given, else places in their documents, padding counted: int64 [B, T], or [T]
+        where there are neither.
+        """
+        if self.documents is None or self.positions is not None:
             return self.query_positions(n_queries, device)
         return self.of_queries(self._ranks(self.documents, None), n_queries)
 
     def token_positions(self, n_queries: int, device: torch.device) -> Tensor:
-        """Positions of the queries among the real tokens of their documents, int64 [T] or [B, T].
+        """Positions of the queries: those given, else among the real tokens of their documents: int64 [T] or [B, T].
 
         A padded place has the position of the real token before it, or 0. The same as `place_positions` where no row
         starts with padding, which is looked up on the CPU only.
         """
 
         def make() -> Tensor:
-            if not self.hides_keys():
+            if self.positions is not None or not self.hides_keys():
                 return self.place_positions(n_queries, device)
             assert self.keys is not None
             known = device.type == "cpu" and not torch.compiler.is_compiling()
@@ -146,10 +186,16 @@ class Mask:
 
         return self.once(("tokens", n_queries, device), make)
 
+    def end(self, n_queries: int) -> int:
+        """One more than the last position of the queries, padding counted; looks at positions that are given."""
+        if self.positions is None:
+            return self.offset + n_queries
+        return int(self.of_queries(self.positions, n_queries).max()) + 1
+
     def first_tokens(self, n: int, n_keys: int, device: torch.device) -> Tensor:
         """The first n real tokens of each document, or of a row without documents: bool [B or 1, S]."""
         if self.keys is None and self.documents is None:
-            return self.key_positions(n_keys, device)[None] < n
+            return self.key_places(n_keys, device)[None] < n
         ranks = self._ranks(self.documents, self.keys)
         return ranks < n if self.keys is None else self.keys & (ranks < n)
 
@@ -185,10 +231,6 @@ class Mask:
             return starts.cummax(dim=1).values
 
         return self.once("starts", make)
-
-    def key_positions(self, n_keys: int, device: torch.device) -> Tensor:
-        """Positions of the keys, int64 [S]."""
-        return self.once(("keys", n_keys, device), lambda: torch.arange(n_keys, device=device))
 
     def dense(self, n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
         """True where a query may attend to a key; None when nothing is hidden.
@@ -248,8 +290,8 @@ class Mask:
         self.check(n_queries, n_keys)
         rules = []
         if self.hides_positions(n_queries, n_keys):
-            queries = self.query_positions(n_queries, device)[:, None]
-            keys = self.key_positions(n_keys, device)
+            queries = self.query_places(n_queries, device)[:, None]
+            keys = self.key_places(n_keys, device)
             if self.radius is not None:
                 near = ((queries - keys).abs() <= self.radius)[None, None]  # [1, 1, T, S]
                 if self.global_tokens is not None:

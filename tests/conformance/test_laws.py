@@ -202,6 +202,14 @@ def test_position_laws_catch_relative_counting_and_a_lost_feature(monkeypatch):
     must_fail("hooks_keep_their_shapes", POSITION, {"type": "rotary"})
 
 
+def test_the_law_of_given_positions_catches_those_that_count_places(monkeypatch):
+    monkeypatch.setattr(Mask, "query_positions", Mask.query_places)
+    monkeypatch.setattr(Mask, "key_positions", Mask.key_places)
+    must_fail("given_positions_are_those_that_count", POSITION, {"type": "alibi"})
+    monkeypatch.setattr(Mask, "token_positions", lambda self, n, device: self.query_places(n, device))
+    must_fail("given_positions_are_those_that_count", POSITION, {"type": "learned", "max_len": 9})
+
+
 def test_the_law_of_keys_catches_those_that_are_turned_as_queries(monkeypatch):
     project = MultiHeadAttention.project
 

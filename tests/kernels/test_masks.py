@@ -56,6 +56,7 @@ def cases(draw: st.DrawFn) -> Case:
         keys=rows(st.integers(0, 1)).bool() if draw(st.booleans()) else None,
         global_tokens=rows(st.integers(0, 1)).bool() if draw(st.booleans()) else None,
         documents=rows(st.integers(0, 2)) if draw(st.booleans()) else None,
+        positions=rows(st.integers(0, 20)) if draw(st.booleans()) else None,  # which hide nothing
         offset=offset,
     )
     return Case(mask, B, T, S)
@@ -131,6 +132,25 @@ def test_positions_lie_on_the_key_axis() -> None:
     assert mask.key_positions(2, CPU).tolist() == [0, 1]
     assert mask.query_positions(3, CPU).dtype == mask.key_positions(2, CPU).dtype == torch.int64
     assert mask.query_positions(3, CPU) is mask.query_positions(3, CPU)
+
+
+def test_given_positions_are_counted_instead_of_places() -> None:
+    documents = torch.tensor([[0, 0, 1, 1]] * 2)
+    positions = torch.tensor([[7, 8, 1, 3], [0, 5, 5, 2]])
+    keys = torch.tensor([[False, True, True, True]] * 2)
+    mask = Mask(causal=True, keys=keys, documents=documents, positions=positions, offset=1)
+    for count in (mask.query_positions, mask.place_positions, mask.token_positions):
+        assert count(2, CPU).tolist() == [[8, 1], [5, 5]]
+    assert mask.key_positions(4, CPU) is positions
+    assert mask.query_places(2, CPU).tolist() == [1, 2]
+    assert mask.key_places(4, CPU).tolist() == [0, 1, 2, 3]
+    assert mask.distances(2, 4, CPU).tolist() == [
+        [[[-1, 0, -7, -5], [6, 7, 0, 2]]],
+        [[[-5, 0, 0, -3], [-5, 0, 0, -3]]],
+    ]
+    assert Mask(offset=1).distances(2, 3, CPU).tolist() == [[[[-1, 0, 1], [-2, -1, 0]]]]
+    assert mask.end(3) == 9  # 3 queries: 8, 1, 3
+    assert Mask(offset=1).end(3) == 4
 
 
 def test_a_mask_used_in_inference_mode_can_train_later() -> None:

@@ -59,7 +59,8 @@ class DecoderOnly(nn.Module):
     Source: Liu et al. 2018; Radford et al. 2018.
     Shapes: tokens [B, T] (or what the embedding takes) -> logits [B, T, V] (or what the head gives); mask bool [B, T],
         True = a real token; documents int [B, T], an id for each of several documents that a row holds one after the
-        other: none sees another, and positions begin anew.
+        other: none sees another, and positions begin anew; positions int64 [B, T], 0 or more, what positional encodings
+        count instead of places (a model without such encodings has no use for them).
     """
 
     writes: ClassVar[str] = "tokens"
@@ -86,17 +87,28 @@ class DecoderOnly(nn.Module):
         return {"tokens": self.tokens}
 
     def forward(
-        self, tokens: Tensor, *, mask: Tensor | None = None, documents: Tensor | None = None
+        self,
+        tokens: Tensor,
+        *,
+        mask: Tensor | None = None,
+        documents: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
-        hidden, mask = self.hidden(tokens, mask=mask, documents=documents)
+        hidden, mask = self.hidden(tokens, mask=mask, documents=documents, positions=positions)
         return self.head(hidden, mask=mask)
 
     def hidden(
-        self, tokens: Tensor, *, mask: Tensor | None = None, documents: Tensor | None = None
+        self,
+        tokens: Tensor,
+        *,
+        mask: Tensor | None = None,
+        documents: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """tokens [B, T] -> vectors [B, T, D] and the mask of their places."""
         x, mask = self.tokens(tokens, mask=mask, types=None)
-        return self.decoder(x, mask=Mask(causal=True, keys=mask, documents=documents)), mask
+        described = Mask(causal=True, keys=mask, documents=documents, positions=positions)
+        return self.decoder(x, mask=described), mask
 
     def decode(
         self,
@@ -104,18 +116,20 @@ class DecoderOnly(nn.Module):
         *,
         mask: Tensor | None = None,
         documents: Tensor | None = None,
+        positions: Tensor | None = None,
         cache: StackCache | None = None,
     ) -> Tensor:
         """The vectors of `hidden` alone; with a cache, only the tokens that are new since the last call.
 
-        mask is then bool [B, S] over all tokens so far, the cached ones included, and documents int [B, S].
+        mask is then bool [B, S] over all tokens so far, the cached ones included, and so are documents
+        int [B, S] and positions int64 [B, S].
         """
         if cache is None:
-            return self.hidden(tokens, mask=mask, documents=documents)[0]
+            return self.hidden(tokens, mask=mask, documents=documents, positions=positions)[0]
         offset = cache.length
         x, own = self.tokens(tokens, mask=None if mask is None else mask[:, offset:], types=None)
         keys = mask if offset else own
-        described = Mask(causal=True, keys=keys, documents=documents, offset=offset)
+        described = Mask(causal=True, keys=keys, documents=documents, positions=positions, offset=offset)
         return self.decoder(x, mask=described, cache=cache)
 
     def new_cache(self) -> StackCache:

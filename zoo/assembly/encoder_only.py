@@ -59,7 +59,8 @@ class EncoderOnly(nn.Module):
     Shapes: inputs [B, N] (or what the embedding takes) -> the head's output; mask bool [B, N], True = a real token;
         types int [B, N] for an embedding with token types; global_tokens bool [B, S], True = attends and is attended
         everywhere, for attentions that are local otherwise; documents int [B, S], an id for each of several documents
-        that a row holds one after the other: none learns of another, and positions begin anew.
+        that a row holds one after the other: none learns of another, and positions begin anew; positions int64 [B, S],
+        0 or more, what positional encodings count instead of places (a model without such has no use for them).
     """
 
     writes: ClassVar[None] = None
@@ -94,9 +95,15 @@ class EncoderOnly(nn.Module):
         types: Tensor | None = None,
         global_tokens: Tensor | None = None,
         documents: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         hidden, mask = self.hidden(
-            inputs, mask=mask, types=types, global_tokens=global_tokens, documents=documents
+            inputs,
+            mask=mask,
+            types=types,
+            global_tokens=global_tokens,
+            documents=documents,
+            positions=positions,
         )
         return self.head(hidden, mask=mask)
 
@@ -108,14 +115,19 @@ class EncoderOnly(nn.Module):
         types: Tensor | None = None,
         global_tokens: Tensor | None = None,
         documents: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """inputs [B, N] -> vectors [B, S, D] and the mask of their places [B, S]; S is N for tokens."""
         if documents is not None and not self.knows_documents:
             raise ValueError(
                 "the embedding counts the places of a row and knows no documents: give each a row"
             )
+        if positions is not None and not self.knows_documents:
+            raise ValueError(
+                "the embedding counts the places of a row itself and takes no positions given to a call"
+            )
         x, mask = self.inputs(inputs, mask=mask, types=types)
-        described = Mask(keys=mask, global_tokens=global_tokens, documents=documents)
+        described = Mask(keys=mask, global_tokens=global_tokens, documents=documents, positions=positions)
         return self.encoder(x, mask=described), mask
 
     def encode(
@@ -126,8 +138,14 @@ class EncoderOnly(nn.Module):
         types: Tensor | None = None,
         global_tokens: Tensor | None = None,
         documents: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """The vectors of `hidden` alone."""
-        return self.hidden(inputs, mask=mask, types=types, global_tokens=global_tokens, documents=documents)[
-            0
-        ]
+        return self.hidden(
+            inputs,
+            mask=mask,
+            types=types,
+            global_tokens=global_tokens,
+            documents=documents,
+            positions=positions,
+        )[0]

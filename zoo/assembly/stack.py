@@ -311,6 +311,8 @@ class Stack(nn.Module):
         memory_mask: Mask | None = None,
         cache: StackCache | None = None,
     ) -> Tensor:
+        if mask.positions is not None:
+            mask.check_positions(*x.shape[:2])
         x = self.position.embed(x, mask=mask)
         if self.input_norm is not None:
             x = self.input_norm(x)

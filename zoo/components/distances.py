@@ -37,11 +37,10 @@ def check_radius(radius: Radius, *, role: str) -> None:
 def clipped_distances(
     mask: Mask, n_queries: int, n_keys: int, radius: Radius, device: torch.device
 ) -> Tensor:
-    """Which of the distances, the farthest before a query first, is that of each query and key: int64 [T, S]."""
+    """The number of each query and key's distance, the farthest before a query being 0: int64 [B or 1, 1, T, S]."""
     before, after = sides(radius)
 
     def make() -> Tensor:
-        distances = mask.key_positions(n_keys, device) - mask.query_positions(n_queries, device)[:, None]
-        return distances.clamp(-before, after) + before
+        return mask.distances(n_queries, n_keys, device).clamp(-before, after) + before
 
-    return mask.once(("distances", before, after, n_queries, n_keys, device), make)
+    return mask.once(("clipped", before, after, n_queries, n_keys, device), make)

@@ -72,9 +72,36 @@ def scores_depend_on_distance_alone(part: Part) -> None:
     same(scores[..., 1:, 1:], scores[..., :-1, :-1], "scores one place further")
 
 
+def given_positions_are_those_that_count(part: Part) -> None:
+    """Tokens in another order, with positions that tell theirs, give what they give in order; or are refused."""
+    seeded()
+    position, x, q, k = _position(part), vectors(S), _heads(S), _heads(S)
+    order = torch.stack([torch.randperm(S) for _ in range(B)])
+    plain, given = Mask(), Mask(positions=order)
+
+    def ordered(tensor: Tensor, dim: int) -> Tensor:
+        """What stands at the positions of `order`, along an axis of S."""
+        return torch.stack([one.index_select(dim - 1, row) for one, row in zip(tensor, order, strict=True)])
+
+    try:
+        embedded = position.embed(ordered(x, 1), mask=given)
+        turned = [rotate(ordered(q, 2), mask=given) for rotate in (position.rotate, position.rotate_keys)]
+        bias = position.bias(ordered(q, 2), ordered(k, 2), scale=0.7, mask=given)
+    except ValueError:
+        return
+    same(embedded, ordered(position.embed(x, mask=plain), 1), "embed by given positions")
+    same(turned[0], ordered(position.rotate(q, mask=plain), 2), "rotate by given positions")
+    same(turned[1], ordered(position.rotate_keys(q, mask=plain), 2), "rotate_keys by given positions")
+    whole = position.bias(q, k, scale=0.7, mask=plain)
+    if bias is not None and whole is not None:
+        whole = whole.expand(B, -1, -1, -1)
+        same(bias.expand(B, -1, -1, -1), ordered(ordered(whole, 2), 3), "bias by given positions")
+
+
 LAWS = (
     Law(hooks_keep_their_shapes),
     Law(later_positions_alone_equal_those_of_the_whole, ("causal",)),
     Law(scores_depend_on_distance_alone),
+    Law(given_positions_are_those_that_count),
     *DESCRIBED_LAWS,
 )

@@ -161,7 +161,7 @@ def _shown(mask: Mask, found: Places, n_queries: int) -> Tensor:
     """Which query may attend to which global key, the two at one offset: bool [B or 1, 1, T, n]."""
     allowed = found.is_global[:, None, None, :]
     if mask.causal:
-        positions = mask.query_positions(n_queries, found.columns.device)
+        positions = mask.query_places(n_queries, found.columns.device)
         allowed = allowed & (found.columns[:, None, None, :] <= positions[:, None])
     if mask.documents is not None:
         own = mask.documents.gather(1, found.columns)
@@ -176,7 +176,7 @@ def _seen(mask: Mask, found: Places, n_keys: int) -> Tensor | None:
     positions = (found.columns + mask.offset)[:, None, :, None]  # [B or 1, 1, n, 1]
     allowed: Tensor | None = None
     if mask.causal:
-        allowed = mask.key_positions(n_keys, positions.device) <= positions
+        allowed = mask.key_places(n_keys, positions.device) <= positions
     if mask.documents is not None:
         own = mask.documents.gather(1, found.columns + mask.offset)
         same = (own[:, :, None] == mask.documents[:, None, :])[:, None]

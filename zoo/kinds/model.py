@@ -13,12 +13,12 @@ from zoo.kinds.initialization import Initialization
 
 class Model(Protocol):
     """Called with an input for each of `slots` by its name, in their order; the mask of one, bool [B, N], is a keyword
-    of the name that `mask_name` gives, further keywords are the architecture's own (types, global_tokens, documents).
-    hidden, called alike -> vectors [B, T, D] and which of them stand for real input, bool [B, T] | None. The output is
-    head(vectors, mask=). `slots`: the embedding of each named input; `writes`: the slot whose next token is predicted
-    from those before it, None where the model writes nothing; `initialize`: what sets its weights when it is new. The
-    spec has `slots` and `writes` too, and perhaps `is_sum_of_parts`: whether its parameters are those of its parts, by
-    which it is then counted; a model that does not say so is built to be counted.
+    of the name that `mask_name` gives, further keywords are the architecture's own (types, global_tokens, documents,
+    positions). hidden, called alike -> vectors [B, T, D] and which of them stand for real input, bool [B, T] | None.
+    The output is head(vectors, mask=). `slots`: the embedding of each named input; `writes`: the slot whose next token
+    is predicted from those before it, None where the model writes nothing; `initialize`: what sets its weights when it
+    is new. The spec has `slots` and `writes` too, and perhaps `is_sum_of_parts`: whether its parameters are those of
+    its parts, by which it is then counted; a model that does not say so is built to be counted.
     """
 
     __call__: Callable[..., Tensor]

@@ -55,7 +55,9 @@ class Position(nn.Module):
     """The three hooks of a positional encoding, each neutral until overridden; one may tell keys from queries.
 
     Each is given the mask of the sequence, which knows the positions: `mask.query_positions` those of the key axis,
-    padding counted, and `mask.token_positions` with real tokens counted only. What all layers of a stack share is
+    padding counted, [T]; `mask.token_positions` with real tokens counted only, [T] or [B, T]; `mask.distances` from
+    queries to keys, [B or 1, 1, T, S]. Where positions are given to a call, these are they, [B, T]; a part that
+    cannot take them raises a ValueError where `mask.positions` is not None. What all layers of a stack share is
     worked out once a batch by `mask.once`. `max_len`, if it has one and that is not None: the longest sequence, padding
     counted, that there are positions for; a search stays within it.
     """

@@ -13,10 +13,12 @@ from registry import Spec
 from zoo.components.mixer._directions import Direction, Directions, DirectionsSpec, Scan, State
 from zoo.components.mixer._sums import flops_of_sums, n_chunks, n_kept_of_sums
 from zoo.costs import Cost, Order, product, trained
+from zoo.kernels.cache import StateCache
 from zoo.kernels.decayed_sums import CHUNK, decayed_sums
 from zoo.kernels.linear import Linear
 from zoo.kernels.rotary import turns
-from zoo.kinds import MIXER, Role
+from zoo.kinds import MIXER, Position, Role
+from zoo.masks import Mask
 from zoo.sizes import Batch, dividing
 
 
@@ -122,6 +124,16 @@ class Retention(Directions):
             )
 
         super().__init__(make, direction=direction)
+        self.rotation = rotation
+
+    def forward(
+        self, x: Tensor, *, mask: Mask, position: Position | None, cache: StateCache | None
+    ) -> Tensor:
+        if self.rotation and mask.positions is not None:
+            raise ValueError(
+                "retention turns queries and keys by their places and takes no positions given to a call"
+            )
+        return super().forward(x, mask=mask, position=position, cache=cache)
 
 
 class _Scan(Scan):

@@ -36,7 +36,7 @@ class Alibi(Position):
 
     Source: Press et al. 2022, section 3; slopes for a number of heads that is no power of two by their code.
     Differs: where keys after the query are seen too they are lowered alike, as the authors propose for encoders.
-    Shapes: bias q [B, H, T, K], k [B, G, S, K] -> [1, H, T, S].
+    Shapes: bias q [B, H, T, K], k [B, G, S, K] -> [B or 1, H, T, S].
     """
 
     def __init__(self, *, d_model: int, n_heads: int) -> None:
@@ -47,10 +47,9 @@ class Alibi(Position):
         T, S = q.shape[2], k.shape[2]
 
         def make() -> Tensor:
-            distances = mask.query_positions(T, q.device)[:, None] - mask.key_positions(S, q.device)  # [T, S]
             wide = torch.promote_types(q.dtype, torch.float32)
             slopes = self.slopes(q.device).to(wide)[:, None, None]
-            return (-slopes * distances.abs())[None].to(q.dtype)  # [1, H, T, S]
+            return (-slopes * mask.distances(T, S, q.device).abs()).to(q.dtype)  # [B or 1, H, T, S]
 
         return mask.once((self, T, S, q.dtype, q.device), make)
 

@@ -81,6 +81,8 @@ class Convolutional(Position):
             raise ValueError(_SEES_AHEAD)
         if mask.documents is not None:
             raise ValueError("a convolution mixes the documents of a row: give each a row of its own")
+        if mask.positions is not None:
+            raise ValueError("a convolution knows neighbours only and takes no positions given to a call")
         if mask.keys is not None:
             x = x.masked_fill(~mask.keys[..., None], 0)
         T, kernel_size = x.shape[1], self.direction.shape[2]

@@ -58,7 +58,7 @@ class Learned(Position):
         T = x.shape[1]
         count = mask.place_positions if self.counts_padding else mask.token_positions
         positions = count(T, x.device)  # [T] or [B, T]
-        length = mask.offset + T
+        length = mask.end(T)
         if (
             length > self.max_len and positions.dim() == 2
         ):  # padding and documents make the columns more than the positions

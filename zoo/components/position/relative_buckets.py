@@ -58,7 +58,7 @@ class RelativeBuckets(Position):
     The first half of a side's buckets hold one distance each, the others logarithmically more up to max_distance.
 
     Source: Raffel et al. 2020, section 2.1; the borders of the buckets by their code.
-    Shapes: bias q [B, H, T, K], k [B, G, S, K] -> [1, H, T, S]; the table is [n_buckets, H].
+    Shapes: bias q [B, H, T, K], k [B, G, S, K] -> [B or 1, H, T, S]; the table is [n_buckets, H].
     """
 
     def __init__(self, *, d_model: int, n_heads: int, n_buckets: int, max_distance: int) -> None:
@@ -73,7 +73,10 @@ class RelativeBuckets(Position):
         version = 0 if is_constant else table._version
 
         def make() -> Tensor:
-            queries, keys = mask.query_positions(T, q.device), mask.key_positions(S, q.device)
+            if mask.positions is not None:
+                buckets = self.buckets(mask.distances(T, S, q.device)[:, 0], is_causal=mask.causal)
+                return self.table(buckets).to(q.dtype).movedim(3, 1)  # [B, H, T, S]
+            queries, keys = mask.query_places(T, q.device), mask.key_places(S, q.device)
             first = -(mask.offset + T - 1)  # from the last query to key 0
             distances = torch.arange(first, S - mask.offset, device=q.device)  # all there are: [T + S - 1]
             values = self.table(self.buckets(distances, is_causal=mask.causal)).to(q.dtype)  # [T + S - 1, H]

@@ -91,7 +91,11 @@ class RelativeEmbeddings(Position):
         """The row of `vectors` for T queries and S keys of the mask, shared by all layers: int64 [T, S]."""
 
         def make() -> Tensor:
-            distances = mask.query_positions(T, device)[:, None] - mask.key_positions(S, device)
+            if mask.positions is not None:
+                raise ValueError(
+                    "relative_embeddings tell places apart and take no positions given to a call"
+                )
+            distances = mask.query_places(T, device)[:, None] - mask.key_places(S, device)
             return (self._bucketed(distances) + self.span).clamp(0, 2 * self.span - 1)
 
         return mask.once((self, "buckets", T, S, device), make)

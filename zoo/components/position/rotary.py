@@ -125,25 +125,35 @@ class Rotary(Position):
         return torch.addcmul(x * cos, partner, sin)
 
     def _tables(self, x: Tensor, size: int, mask: Mask) -> Tables:
-        """Cosines and signed sines of every feature at every query: float64 [T, size] each."""
+        """Cosines and signed sines of every feature at every query: float64 [B or 1, 1, T, size] each."""
         T = x.shape[2]
-        if mask.documents is not None and getattr(self.scaling, "follows_length", False):
-            raise ValueError(
-                "this scaling of rotary positions follows the length of a row, so it knows no documents: give each a "
-                "row of its own, or take another scaling"
-            )
-        if self.max_len is not None and mask.offset + T > self.max_len:
-            length = mask.offset + T
+        if getattr(self.scaling, "follows_length", False):
+            if mask.documents is not None:
+                raise ValueError(
+                    "this scaling of rotary positions follows the length of a row, so it knows no documents: give each "
+                    "a row of its own, or take another scaling"
+                )
+            if mask.positions is not None:
+                raise ValueError(
+                    "this scaling of rotary positions follows the length of a row and takes no positions given to a "
+                    "call: take another scaling"
+                )
+        if self.max_len is not None and (length := mask.end(T)) > self.max_len:
             raise ValueError(
                 f"a sequence of {length} tokens is longer than max_len ({self.max_len}) of the turns"
             )
         speeds, growth = self._speeds(size, mask.offset + T, x.device)
-        angles = mask.query_positions(T, x.device)[:, None] * speeds  # [T, size/2]
+        angles = self._positions(x, mask) * speeds  # [B or 1, 1, T, size/2]
         cos, sin = angles.cos() * growth, angles.sin() * growth
         return self._paired(cos, cos), self._paired(-sin, sin)
 
+    def _positions(self, x: Tensor, mask: Mask) -> Tensor:
+        """Of each query, float64 [B or 1, 1, T, 1]."""
+        T = x.shape[2]
+        return mask.query_positions(T, x.device).double().view(-1, 1, T, 1)
+
     def _paired(self, first: Tensor, second: Tensor) -> Tensor:
-        """What belongs to the first and to the second feature of each pair, [T, size/2] each, in their order."""
+        """What belongs to the first and to the second feature of each pair, [..., T, size/2] each, in their order."""
         if self.pairing == "half":
             return torch.cat([first, second], dim=-1)
         return torch.stack([first, second], dim=-1).flatten(-2)

@@ -85,7 +85,7 @@ class Sinusoidal(Position):
 
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
         T = x.shape[1]
-        length = mask.offset + T
+        length = 0 if self.max_len is None else mask.end(T)
         if self.max_len is not None and length > self.max_len and mask.documents is not None:
             length = int(mask.place_positions(T, x.device).max()) + 1
         if self.max_len is not None and length > self.max_len:
@@ -99,7 +99,7 @@ class Sinusoidal(Position):
         def make() -> Tensor:
             positions = (mask.place_positions if self.counts_padding else mask.token_positions)(T, x.device)
             length = mask.offset + T
-            if positions.numel() <= length:
+            if positions.numel() <= length or mask.positions is not None:
                 return waves(positions)
             # Rows that count for themselves share a table: a GPU is slow in float64.
             return F.embedding(positions, waves(torch.arange(length, device=x.device)))

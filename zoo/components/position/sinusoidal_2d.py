@@ -102,6 +102,10 @@ class Sinusoidal2D(Position):
         T = x.shape[1]
         if mask.documents is not None:
             raise ValueError("sinusoids of a grid know no documents: give each image a row of its own")
+        if mask.positions is not None:
+            raise ValueError(
+                "sinusoids of a grid tell its places apart and take no positions given to a call"
+            )
         first, length = mask.offset, mask.offset + T
         if length > self.n_prefix + self.height * self.width:
             raise ValueError(

@@ -92,13 +92,13 @@ class Xpos(Rotary):
         return cos / scales, sin / scales
 
     def _scales(self, x: Tensor, size: int, mask: Mask) -> Tensor:
-        """ζ^(n / scale_base) of every feature at every query: float64 [T, size]."""
-        T = x.shape[2]
-        self._check_range(mask.offset, mask.offset + T - 1, x.dtype)
+        """ζ^(n / scale_base) of every feature at every query: float64 [B or 1, 1, T, size]."""
+        first = mask.offset if mask.positions is None else int(mask.positions.min())
+        self._check_range(first, mask.end(x.shape[2]) - 1, x.dtype)
         pairs = torch.arange(size // 2, dtype=torch.float64, device=x.device)
         zeta = (2 * pairs / size + self.gamma) / (1 + self.gamma)
-        powers = (mask.query_positions(T, x.device).double()[:, None] - self.middle) / self.scale_base
-        scales = zeta**powers  # [T, size/2]
+        powers = (self._positions(x, mask) - self.middle) / self.scale_base
+        scales = zeta**powers  # [B or 1, 1, T, size/2]
         return self._paired(scales, scales)
 
     def _check_range(self, first: int, last: int, dtype: torch.dtype) -> None:

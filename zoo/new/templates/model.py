@@ -61,10 +61,16 @@ class MyPart(EncoderOnly):
         types: Tensor | None = None,
         global_tokens: Tensor | None = None,
         documents: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """The vectors [B, N, D] and which of them stand for real input."""
         x, mask = self.inputs(inputs, mask=mask, types=types)
-        seen = Mask(keys=mask, global_tokens=global_tokens, documents=documents)
+        seen = Mask(
+            keys=mask,
+            global_tokens=global_tokens,
+            documents=documents,
+            positions=positions,
+        )
         for _ in range(self.n_rounds):
             x = self.encoder(x, mask=seen)
         return x, mask

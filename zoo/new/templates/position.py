@@ -32,7 +32,7 @@ class MyPart(Position):
     """Takes softplus(a) · log(1 + |i - j|) off the score of query i and key j.
 
     Source: Chi et al. 2022 (KERPLE), the logarithmic variant with one learnt number a head.
-    Shapes: bias q [B, H, T, K], k [B, G, S, K] -> [1, H, T, S].
+    Shapes: bias q [B, H, T, K], k [B, G, S, K] -> [B or 1, H, T, S].
     """
 
     # The spec's fields and the kind's context: keyword-only, without defaults.
@@ -42,10 +42,12 @@ class MyPart(Position):
 
     def bias(self, q: Tensor, k: Tensor, *, scale: float, mask: Mask) -> Tensor:
         """Adds to the scores."""
-        queries = mask.query_positions(q.shape[2], q.device)  # [T]
-        keys = mask.key_positions(k.shape[2], q.device)  # [S]
-        distances = (queries[:, None] - keys).abs().log1p().to(q.dtype)  # [T, S]
-        return -F.softplus(self.slope)[None, :, None, None] * distances
+        distances = mask.distances(
+            q.shape[2], k.shape[2], q.device
+        )  # [B or 1, 1, T, S]
+        return -F.softplus(self.slope)[
+            None, :, None, None
+        ] * distances.abs().log1p().to(q.dtype)
 
     # The other two hooks, each neutral where it is not overridden:
     #
