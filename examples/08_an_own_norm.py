@@ -15,7 +15,7 @@ from zoo.conformance import findings, part_of
 from zoo.kinds import NORM
 
 
-class PartialRMSSpec(RMSNormSpec):  # eps, unit_offset and casts_before_gain are inherited
+class PartialRMSSpec(RMSNormSpec):  # eps, gain, unit_offset and casts_before_gain are inherited
     type: Literal["partial_rms"] = "partial_rms"
     share: float = Field(0.9, ge=0, le=1)
     """Share of the normalised vector at first."""

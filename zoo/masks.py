@@ -78,6 +78,28 @@ class Mask:
             return self
         return self.once(("within", radius), lambda: replace(self, radius=radius))
 
+    def in_chunks(self, size: int, n_keys: int, device: torch.device) -> Mask:
+        """This mask narrowed to chunks of so many places, counted from the first real token of each document.
+
+        Chunks are documents within documents, so positions, which begin anew with a document, are told by the mask that
+        this one was made of. The same object at each call; this mask itself where one chunk holds all keys.
+        """
+        if not torch.compiler.is_exporting() and n_keys <= size:
+            return self
+
+        def make() -> Mask:
+            if self.keys is None and self.documents is None:
+                places = self.key_places(n_keys, device).expand(self.batch, -1)  # [B or 1, S]
+            else:
+                begun = None if self.keys is None else self.keys.to(torch.int64).cummax(dim=1).values
+                places = self._ranks(self.documents, begun)  # [B, S]
+            chunks = places // size
+            if self.documents is not None:
+                chunks = self.documents.to(torch.int64) * n_keys + chunks
+            return replace(self.within(size - 1), documents=chunks)
+
+        return self.once(("chunks", size, n_keys, device), make)
+
     @property
     def batch(self) -> int:
         """B of the mask's tensors; 1, which fits every batch, when it has none."""

@@ -70,7 +70,10 @@ def model_alone(tmp_path: Path) -> Path:
 
 def test_list_names_every_kind_with_its_components(zoo: Any) -> None:
     lines = dict(line.split(maxsplit=1) for line in zoo("list").stdout.splitlines())
-    assert lines["ffn"] == "clamped_glu, gated, glu, grouped_experts, mixture_of_experts, mlp, none"
+    assert (
+        lines["ffn"]
+        == "clamped_glu, gated, glu, grouped_experts, input_weighted_experts, mixture_of_experts, mlp, none"
+    )
     assert lines["model"] == "decoder_only, encoder_decoder, encoder_only"
 
 

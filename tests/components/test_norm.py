@@ -12,8 +12,9 @@ from zoo.kinds import NORM
 D = 6
 
 
-def rms_norm(d_model=D, eps=1e-3, unit_offset=False, casts_before_gain=False):
-    norm = RMSNorm(d_model=d_model, eps=eps, unit_offset=unit_offset, casts_before_gain=casts_before_gain)
+def rms_norm(d_model=D, eps=1e-3, **fields):
+    fields = {"gain": True, "unit_offset": False, "casts_before_gain": False, **fields}
+    norm = RMSNorm(d_model=d_model, eps=eps, **fields)
     torch.nn.init.normal_(norm.weight)
     return norm
 
@@ -77,10 +78,23 @@ def test_an_offset_gain_starts_at_one_and_learns_the_difference():
     plain.weight.data = 1 + norm.weight.data
     assert_close(norm(x), plain(x))
     fresh = [
-        RMSNorm(d_model=D, eps=1e-6, unit_offset=offset, casts_before_gain=False) for offset in (True, False)
+        RMSNorm(d_model=D, eps=1e-6, gain=True, unit_offset=offset, casts_before_gain=False)
+        for offset in (True, False)
     ]
     assert_close(fresh[0](x), fresh[1](x))
     assert not fresh[0].weight.any()
+
+
+def test_rms_norm_without_a_gain_is_one_whose_gain_is_one():
+    plain, bare = (
+        RMSNorm(d_model=D, eps=1e-3, gain=gain, unit_offset=False, casts_before_gain=False)
+        for gain in (True, False)
+    )
+    x = torch.randn(2, 5, D)
+    assert_close(bare(x), plain(x))
+    assert list(bare.parameters()) == []
+    with pytest.raises(ValueError, match="unit_offset is of the gain, and there is none"):
+        NORM.entry("rms_norm").spec(gain=False, unit_offset=True).check(d_model=D)
 
 
 REFERENCES = [

@@ -49,6 +49,8 @@ class PositionSpec(Spec):
 
     is_per_head: ClassVar[bool] = False
     """Whether it is built for one number of heads, so that all layers that share it must have that number."""
+    is_of_whole_heads: ClassVar[bool] = False
+    """Whether what it does to a query is meant for all of it, where an attention would have a part turned."""
 
 
 class Position(nn.Module):

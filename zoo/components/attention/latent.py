@@ -49,6 +49,10 @@ class LatentAttentionSpec(Spec):
         if position is not None and "d_k" in type(position).model_fields:
             text = "takes queries of d_rotated, the part that is turned; latent attention scores the whole: take rotary"
             raise ValueError(f"{position.type} {text}")
+        if position is not None and getattr(position, "is_of_whole_heads", False):
+            raise ValueError(
+                f"{position.type} is for whole queries; latent attention turns a part: take rotary"
+            )
 
     def contexts(self, *, d_model: int, **rest: Any) -> dict[str, Any]:
         return {"norm": Within({"d_model": self.d_latent}, n_times=0)}

@@ -169,7 +169,7 @@ class MultiHeadAttention(Heads):
             fold(q, k.shape[0]),
             k,
             v,
-            mask=mask,
+            mask=self.narrowed(mask, k),
             scale=self.scale,
             bias=bias,
             dropout=self.dropout if self.training else 0.0,
@@ -177,6 +177,10 @@ class MultiHeadAttention(Heads):
             kernel=self.kernel,
         )  # [B, H, T, Kv]
         return self.output(join(unfold(out, q.shape[0])))
+
+    def narrowed(self, mask: Mask, k: Tensor) -> Mask:
+        """What queries see of the keys k [B, G, S, K]; positions are told by the mask as it was."""
+        return mask
 
     def norm_queries(self, q: Tensor) -> Tensor:
         return q if self.query_norm is None else _normed(self.query_norm, q, self.qk_norm_over)

@@ -11,8 +11,7 @@ from registry import Spec
 from zoo.components.attention.multi_head import MultiHeadAttention, MultiHeadSpec
 from zoo.components.heads import kernel_window, windowed
 from zoo.costs import Cost
-from zoo.kernels.cache import KeyValueCache, MemoryCache
-from zoo.kinds import ATTENTION, Position
+from zoo.kinds import ATTENTION
 from zoo.masks import Mask
 from zoo.sizes import Batch
 
@@ -67,13 +66,5 @@ class RestrictedAttention(MultiHeadAttention):
         super().__init__(**inherited)
         self.radius = radius
 
-    def forward(
-        self,
-        query: Tensor,
-        memory: Tensor | None = None,
-        *,
-        mask: Mask,
-        position: Position | None,
-        cache: KeyValueCache | MemoryCache | None,
-    ) -> Tensor:
-        return super().forward(query, memory, mask=mask.within(self.radius), position=position, cache=cache)
+    def narrowed(self, mask: Mask, k: Tensor) -> Mask:
+        return mask.within(self.radius)

@@ -24,6 +24,8 @@ class MixtureOfExpertsSpec(Spec):
         "its_cost_is_what_runs": "how many tokens choose an expert is not known without numbers",
         "it_compiles_as_one_graph": "how many tokens choose an expert no graph holds",
     }
+    weighs_outputs: ClassVar[bool] = True
+    """Whether an expert's outputs are weighed, by a product, and not its inputs."""
     n_experts: int = Field(8, ge=1, le=4096)
     """Experts a token may be sent to."""
     top_k: int = Field(2, ge=1, le=4096)
@@ -67,16 +69,15 @@ class MixtureOfExpertsSpec(Spec):
         return found
 
     def cost(self, *, d_model: int, batch: Batch) -> Cost:
-        routing = product(batch.n_tokens, d_model, self.n_experts) + product(
-            batch.n_tokens, self.top_k, d_model
-        )
+        n_weighed = self.top_k if self.weighs_outputs else 0
+        routing = product(batch.n_tokens, d_model, self.n_experts + n_weighed)
         routed = replace(batch, n_tokens=batch.n_tokens * self.top_k)
-        parts = [trained(routing, "2·T·D·(E + k)"), cost(FFN, self.expert, batch=routed, d_model=d_model)]
+        of_routing = "2·T·D·(E + k)" if n_weighed else "2·T·D·E"
+        parts = [trained(routing, of_routing), cost(FFN, self.expert, batch=routed, d_model=d_model)]
         if self.shared_expert is not None:
             parts.append(cost(FFN, self.shared_expert, batch=batch, d_model=d_model))
-        formula = (
-            f"2·T·D·(E + k) + k of {self.expert.type}{'' if self.shared_expert is None else ' + shared'}"
-        )
+        shared = "" if self.shared_expert is None else " + shared"
+        formula = f"{of_routing} + k of {self.expert.type}{shared}"
         return Cost(
             sum(part.forward for part in parts),
             sum(part.backward for part in parts),
@@ -141,11 +142,7 @@ class MixtureOfExperts(nn.Module):
         rows = x.flatten(0, -2)  # [N, D]
         weights, chosen, probabilities = self.route(rows)
         counts = torch.bincount(chosen.flatten(), minlength=len(self.experts))  # [E]
-        is_exported = torch.compiler.is_exporting()
-        outputs = (
-            self._of_all(rows, chosen) if is_exported else self._routed(rows, chosen, counts)
-        )  # [N, k, D]
-        out = (weights[:, None].to(outputs.dtype) @ outputs).view_as(x)
+        out = self.mix(rows, weights, chosen, counts).view_as(x)
         self.auxiliary_loss = self._imbalance(probabilities, counts) if self.training else None
         return out if self.shared_expert is None else out + self.shared_expert(x)
 
@@ -159,22 +156,31 @@ class MixtureOfExperts(nn.Module):
             weights = weights / weights.sum(dim=-1, keepdim=True)
         return weights, chosen, probabilities
 
-    def _routed(self, rows: Tensor, chosen: Tensor, counts: Tensor) -> Tensor:
-        """Each row's outputs by the experts chosen for it: rows [N, D], chosen [N, k], counts [E] -> [N, k, D].
+    def mix(self, rows: Tensor, weights: Tensor, chosen: Tensor, counts: Tensor) -> Tensor:
+        """Rows [N, D], weights and chosen experts of each [N, k], choices of each expert [E] -> [N, D]."""
+        outputs = self.outputs(rows, chosen, counts)  # [N, k, D]
+        return (weights[:, None].to(outputs.dtype) @ outputs).squeeze(1)
 
-        The rows are sorted by expert, so that each works on one block; one that no row chose works on an empty
-        block, so that its weights have a gradient (zero) all the same.
+    def outputs(self, rows: Tensor, chosen: Tensor, counts: Tensor) -> Tensor:
+        """Each row's outputs by the experts chosen for it: rows [N, D], chosen [N, k], counts [E] -> [N, k, D]."""
+        if torch.compiler.is_exporting():
+            return self._of_all(rows, chosen)
+        return self._routed(rows, chosen, counts)
+
+    def _routed(self, rows: Tensor, chosen: Tensor, counts: Tensor) -> Tensor:
+        """By blocks: the rows are sorted by expert, so that each works on one block; one that no row chose works on an
+        empty block, so that its weights have a gradient (zero) all the same.
         """
         order = chosen.flatten().argsort(
             stable=True
         )  # [N·k], the choice that stands at each place of the blocks
-        blocks = rows.index_select(0, order // self.top_k)[None].split(counts.tolist(), dim=1)
+        blocks = rows.index_select(0, order // chosen.shape[1])[None].split(counts.tolist(), dim=1)
         outputs = [expert(block) for expert, block in zip(self.experts, blocks, strict=True)]
         sorted_outputs = torch.cat(outputs, dim=1)[0]  # [N·k, D]
         return sorted_outputs.index_select(0, order.argsort()).unflatten(0, chosen.shape)
 
     def _of_all(self, rows: Tensor, chosen: Tensor) -> Tensor:
-        """The same from what every expert makes of every row: an exported graph holds no block of a length that
+        """From what every expert makes of every row: an exported graph holds no block of a length that
         depends on its numbers."""
         outputs = torch.stack([expert(rows[None])[0] for expert in self.experts], dim=1)  # [N, E, D]
         return outputs.gather(1, chosen[..., None].expand(-1, -1, outputs.shape[-1]))
