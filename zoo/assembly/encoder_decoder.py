@@ -105,7 +105,7 @@ class EncoderDecoderSpec(Spec):
             "source": width,
             "target": width,
             "position": inherited_positions(self, encoder=False, decoder=True),
-            "encoder": stack_context(self, is_causal=False),
+            "encoder": stack_context(self, is_causal=False, names_global_tokens=True),
             "decoder": stack_context(self, is_causal=True, has_memory=True),
             "head": {**width, "embeddings": self.slots},
             "initialization": {},
@@ -129,7 +129,9 @@ class EncoderDecoder(nn.Module):
     """Source tokens in, logits of the next target token out at every position.
 
     Source: Vaswani et al. 2017, section 3 and Figure 1.
-    Shapes: source [B, S], target [B, T] -> logits [B, T, V]; masks bool [B, S] and [B, T], True = a real token.
+    Shapes: source [B, S], target [B, T] -> logits [B, T, V]; masks bool [B, S] and [B, T], True = a real token;
+        global_tokens bool [B, S], True = attends and is attended everywhere in the source, for an encoder whose
+        attentions are local otherwise.
     """
 
     writes: ClassVar[str] = "target"
@@ -168,8 +170,10 @@ class EncoderDecoder(nn.Module):
         *,
         source_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
+        global_tokens: Tensor | None = None,
     ) -> Tensor:
-        hidden, mask = self.hidden(source, target, source_mask=source_mask, target_mask=target_mask)
+        masks = {"source_mask": source_mask, "target_mask": target_mask, "global_tokens": global_tokens}
+        hidden, mask = self.hidden(source, target, **masks)
         return self.head(hidden, mask=mask)
 
     def hidden(
@@ -179,6 +183,7 @@ class EncoderDecoder(nn.Module):
         *,
         source_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
+        global_tokens: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """source [B, S], target [B, T] -> the decoder's vectors [B, T, D] and the mask of their places."""
         if source.shape[0] != target.shape[0]:
@@ -186,21 +191,23 @@ class EncoderDecoder(nn.Module):
                 f"source {list(source.shape)} and target {list(target.shape)} must be of one batch: "
                 "the same number of rows"
             )
-        memory, memory_mask = self.encode_masked(source, source_mask=source_mask)
+        memory, memory_mask = self.encode_masked(source, source_mask=source_mask, global_tokens=global_tokens)
         x, mask = self.target(target, mask=target_mask, types=None)
         described = Mask(causal=True, keys=mask)
         return self.decoder(x, memory, mask=described, memory_mask=Mask(keys=memory_mask)), mask
 
-    def encode(self, source: Tensor, *, source_mask: Tensor | None = None) -> Tensor:
+    def encode(
+        self, source: Tensor, *, source_mask: Tensor | None = None, global_tokens: Tensor | None = None
+    ) -> Tensor:
         """source [B, S] -> memory [B, S, D]."""
-        return self.encode_masked(source, source_mask=source_mask)[0]
+        return self.encode_masked(source, source_mask=source_mask, global_tokens=global_tokens)[0]
 
     def encode_masked(
-        self, source: Tensor, *, source_mask: Tensor | None = None
+        self, source: Tensor, *, source_mask: Tensor | None = None, global_tokens: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """source [B, N, ...] -> memory [B, S, D] and the mask of its places [B, S]; S is N for tokens."""
         x, mask = self.source(source, mask=source_mask, types=None)
-        return self.encoder(x, mask=Mask(keys=mask)), mask
+        return self.encoder(x, mask=Mask(keys=mask, global_tokens=global_tokens)), mask
 
     def decode(
         self,

@@ -94,7 +94,8 @@ def parameters_get_finite_gradients(part: Part) -> None:
     model, given = _model(part), _given(part.spec)
     further = {}
     if "global_tokens" in signature(model.hidden).parameters and hasattr(_first(part.spec), "vocab_size"):
-        further["global_tokens"] = torch.arange(T).expand(B, T) == 3
+        read = next(iter(given.values()))  # [B, T], or [B, S] where it is another length than is written
+        further["global_tokens"] = torch.arange(read.shape[1]).expand(read.shape) == 3
     for is_training in (False, True):  # some parts serve in training only, others may be left out there
         out = model.train(is_training)(**given, **further)
         (out * torch.randn_like(out)).sum().backward()

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -342,6 +343,11 @@ def _searched(model: nn.Module, trial: Trial, end: int, strategy: Mapping[str, A
     ids = {"pad": 0, "start": 1, "end": end, "never": []}
     spec = DECODING.entry(strategy["type"]).spec.model_validate({**strategy, "ids": ids})
     mask = trial.ours_named.get("source_mask", trial.ours_named.get("mask"))
+    tokens = trial.ours_named.get("global_tokens")
+    if tokens is not None:  # a search tells an encoder of none
+        told: Any = copy.copy(model)
+        told.encode_masked = partial(told.encode_masked, global_tokens=tokens)
+        model = told
     return [hypotheses[0].tokens for hypotheses in DECODING.build(spec)(model, trial.ours[0], mask)]
 
 

@@ -49,6 +49,8 @@ DEFAULTS = {
 }
 """What transformers takes for fields that a config leaves out, in most of these families."""
 
+PROJECTIONS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
+"""Our and their names of an attention's projections."""
 _NO_BIAS = Anew(torch.zeros_like, "zeros, as transformers does")
 _NORM = {"type": "layer_norm", "eps": 1e-5}  # no field of the config: torch's default
 
@@ -158,8 +160,11 @@ def pair_config(spec: Any) -> dict[str, Any]:
     return config
 
 
-def pair_weights(spec: Any, prefix: str, *, has_bias: bool = True) -> Rules:
-    """Which tensors are which, the embeddings' left out; has_bias is whether theirs has a fixed bias of the logits."""
+def pair_weights(
+    spec: Any, prefix: str, *, has_bias: bool = True, encoder_attention: Mapping[str, str] = PROJECTIONS
+) -> Rules:
+    """Which tensors are which, the embeddings' left out; has_bias is whether theirs has a fixed bias of the logits,
+    encoder_attention our and their names of projections in the encoder."""
     vocab_size = spec.slots["target"].vocab_size
     bias = (
         tensor("head.bias", "final_logits_bias", Reshape((1, vocab_size), (vocab_size,)), anew=_NO_BIAS)
@@ -167,19 +172,18 @@ def pair_weights(spec: Any, prefix: str, *, has_bias: bool = True) -> Rules:
         else table("final_logits_bias", lambda: torch.zeros(1, vocab_size))
     )
     return [
-        *_stack_weights(spec.encoder, "encoder", prefix),
-        *_stack_weights(spec.decoder, "decoder", prefix),
+        *_stack_weights(spec.encoder, "encoder", prefix, encoder_attention),
+        *_stack_weights(spec.decoder, "decoder", prefix, PROJECTIONS),
         *tensor("head.weight", "lm_head.weight"),
         *(bias if has_bias else ()),
     ]
 
 
-def _stack_weights(stack: Any, name: str, prefix: str) -> Rules:
+def _stack_weights(stack: Any, name: str, prefix: str, projections: Mapping[str, str]) -> Rules:
     ours, theirs = f"{name}.layers.{{i}}", f"{prefix}{name}.layers.{{i}}"
     attentions = {"self_attention": "self_attn", "cross_attention": "encoder_attn"}
     if name == "encoder":
         del attentions["cross_attention"]
-    projections = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
     groups = []
     for j, (mine, its) in enumerate(attentions.items()):
         groups += [

@@ -45,23 +45,23 @@ def to_spec(config: Config) -> dict[str, Any]:
         head=_head(config),
         attentions=[
             {"type": "global_local", "radius": window // 2, "n_global": n_global}
-            for window in _windows(config)
+            for window in windows(config, layer_count(config, _DEFAULTS))
         ],
     )
 
 
-def _windows(config: Config) -> list[int]:
+def windows(config: Config, n_layers: int) -> list[int]:
     """Of each layer: twice the tokens seen on each side."""
-    n_layers, value = layer_count(config, _DEFAULTS), config.value("attention_window", 512)
-    windows = [value] * n_layers if isinstance(value, int) else value
-    if not isinstance(windows, list | tuple) or len(windows) != n_layers:
+    value = config.value("attention_window", 512)
+    found = [value] * n_layers if isinstance(value, int) else value
+    if not isinstance(found, list | tuple) or len(found) != n_layers:
         config.refuse("attention_window", f"must be a number or {n_layers}, one for each layer, got {value}")
-    if not all(type(window) is int and window >= 4 and window % 2 == 0 for window in windows):
+    if not all(type(window) is int and window >= 4 and window % 2 == 0 for window in found):
         config.refuse(
             "attention_window",
             f"must be even and at least 4, which is what transformers computes, got {value}",
         )
-    return list(windows)
+    return list(found)
 
 
 def _head(config: Config) -> dict[str, Any]:
@@ -99,9 +99,11 @@ def weights(spec: Any) -> Rules:
 def trial(spec: Any, padding: Padding, random: torch.Generator) -> Trial:
     """Random tokens, of which each row has another number of global ones; without padding none is named."""
     given = encoder_trial(spec, padding, random)
-    if padding == "none":
-        return given
-    mask = given.ours_named["mask"]
+    return given if padding == "none" else with_global_tokens(given, given.ours_named["mask"], spec, random)
+
+
+def with_global_tokens(given: Trial, mask: torch.Tensor, spec: Any, random: torch.Generator) -> Trial:
+    """The trial with random global tokens among the real ones of the mask, none in the second row."""
     chosen = mask & (torch.rand(mask.shape, generator=random) < 0.3)
     chosen[1] = False
     first = mask & (mask.cumsum(dim=1) <= spec.encoder.each_layer()[0].self_attention.n_global)
