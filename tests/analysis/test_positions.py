@@ -90,6 +90,15 @@ def test_what_depends_on_the_input_is_said() -> None:
     )  # beyond the radius
 
 
+def test_factors_of_queries_are_drawn() -> None:
+    found = numbers("temperature", step=3, strength=0.7)
+    expected = 1 + 0.7 * np.log(1 + (np.arange(7) + 1) // 3)[:, None]
+    np.testing.assert_allclose(found.factors, expected, atol=1e-12)
+    assert found.angles is None
+    (drawn,) = cells(found)
+    np.testing.assert_allclose(drawn * expected.max(), expected, atol=1e-12)
+
+
 def test_vectors_that_an_attention_reads_are_drawn_by_distance() -> None:
     found = numbers("relative_embeddings", span=3)
     assert found.vectors.shape == (13, 24)
@@ -106,7 +115,7 @@ def test_every_position_is_drawn_by_its_examples(name: str) -> None:
         )
         found = position_numbers(spec, **sizes, is_causal=name == "xpos")  # which stands in no other stack
         assert position_drawing(found).shapes
-        does = [found.added, found.angles, found.bias, found.vectors]
+        does = [found.added, found.angles, found.factors, found.bias, found.vectors]
         assert any(each is not None for each in does) == (name != "none")
 
 

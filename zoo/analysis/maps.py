@@ -116,6 +116,8 @@ def _sections(found: PositionNumbers) -> list[Drawing]:
                 np.cos(found.angles), TURNED, rows="Position", columns="Pair of features of a head"
             )
         )
+    if found.factors is not None:
+        drawn.append(matrix_drawing(found.factors, MULTIPLIED, rows="Position", columns="Every feature"))
     if found.vectors is not None:
         drawn.append(
             matrix_drawing(
@@ -133,6 +135,7 @@ def _sections(found: PositionNumbers) -> list[Drawing]:
 
 ADDED = "Added to the embeddings"
 TURNED = "Queries and keys are turned: cosine of the angle"
+MULTIPLIED = "Queries are multiplied"
 READ = "Vectors that an attention reads, by distance"
 BIASED = "Added to the scores, by distance"
 

@@ -42,6 +42,8 @@ class PositionNumbers:
     """By how much it turns each pair of features, in radians from -π to π: [T, pairs]."""
     pairs: tuple[tuple[int, int], ...] = ()
     """The features of a head that turn together."""
+    factors: Numbers | None = None
+    """By what it multiplies queries, where it turns no features: [T, 1]."""
     bias: Numbers | None = None
     """What it adds to scores: [H or 1, T, T], a row a query."""
     biases_by_query: bool = False
@@ -108,7 +110,11 @@ def position_numbers(
         if has_hook(spec, "rotate"):
             basis = torch.eye(d_k, dtype=torch.float64)[:, None, None, :].expand(-1, 1, length, -1)
             turned = module.rotate(basis, mask=mask)[:, 0]  # [K, T, K]
-            found["angles"], found["pairs"] = _angles(turned.numpy())
+            angles, pairs = _angles(turned.numpy())
+            if pairs:
+                found |= {"angles": angles, "pairs": pairs}
+            else:
+                found["factors"] = turned.norm(dim=-1).mean(dim=0)[:, None].numpy()
         if has_hook(spec, "bias"):
             q = one.expand(-1, -1, length, -1)
             bias, other = (module.bias(each, each, scale=d_k**-0.5, mask=mask) for each in (q, -2 * q))

@@ -24,7 +24,7 @@ _MOST_ROWS = 32
 
 def position_text(found: PositionNumbers) -> str:
     """What a position does: heat maps of bars, and a table of biases by distance."""
-    from zoo.analysis.maps import ADDED, BIASED, NOTHING, READ, TURNED, heading
+    from zoo.analysis.maps import ADDED, BIASED, MULTIPLIED, NOTHING, READ, TURNED, heading
 
     lines = [heading(found)]
     if found.added is not None:
@@ -40,6 +40,8 @@ def position_text(found: PositionNumbers) -> str:
         )
         if speeds:
             lines.append(f"radians a token: {max(speeds):.3g} of the first pair to {min(speeds):.3g}")
+    if found.factors is not None:
+        lines += ["", f"{MULTIPLIED}: a row a position", *_bars(found.factors)]
     if found.vectors is not None:
         lines += [
             "",
