@@ -132,8 +132,11 @@ def test_operations_of_an_attention_are_those_that_torch_counts(spec, role):
     batch = Batch(B * T, T, memory_length=S if role == "cross" else None)
     found = cost_of(ATTENTION, spec, d_model=D, role=role, position=position, batch=batch)
     n_keys, excess, unseen_by_torch = batch.n_keys, 0, 0
-    if spec.type in ("restricted", "global_local"):
-        window = (1 if role == "causal" else 2) * spec.radius + 1 + getattr(spec, "n_global", 0)
+    if spec.type in ("restricted", "global_local", "chunked"):
+        if spec.type == "chunked":
+            window = spec.chunk_size
+        else:
+            window = (1 if role == "causal" else 2) * spec.radius + 1 + getattr(spec, "n_global", 0)
         excess = 2 * B * T * max(0, n_keys - window) * spec.n_heads * sum(spec.head_sizes(D))
     if spec.type == "additive":  # its two products of the backward pass are written as sums
         unseen_by_torch = 2 * 2 * B * T * n_keys * spec.n_heads * spec.head_sizes(D)[0]

@@ -62,7 +62,8 @@ class MixtureOfExpertsSpec(Spec):
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
         routed = batch.n_tokens * self.top_k
-        found = batch.n_tokens * (d_model + 2 * self.n_experts) + routed * d_model
+        found = batch.n_tokens * (d_model + 2 * self.n_experts)
+        found += routed * d_model if self.weighs_outputs else 0
         found += n_kept(FFN, self.expert, d_model=d_model, batch=replace(batch, n_tokens=routed))
         if self.shared_expert is not None:
             found += n_kept(FFN, self.shared_expert, d_model=d_model, batch=batch)

@@ -35,7 +35,7 @@ class RMSNormSpec(Spec):
         return self.gain * d_model
 
     def n_kept(self, *, d_model: int, batch: Batch) -> int:
-        return batch.n_tokens * (2 * d_model + 1)
+        return batch.n_tokens * ((1 + self.gain) * d_model + 1)
 
     def cost(self, *, d_model: int, batch: Batch) -> Cost:
         return NO_PRODUCTS
