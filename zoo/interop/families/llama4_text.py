@@ -76,12 +76,12 @@ def _fields(spec: Any) -> Plain:
 
 
 class _Rotary(Rotary):
-    """Rotary positions that change no length: the norm after them would take it away, and the one before does not."""
+    """Rotary positions that change no length where a norm follows: it would take that away, one before does not."""
 
     def read(self, config: Config, spec: Plain) -> None:
         super().read(config, spec)
         kind = (spec["position"].get("scaling") or {"type": "linear"})["type"]
-        if kind in ("yarn", "longrope"):
+        if kind in ("yarn", "longrope") and config.boolean("use_qk_norm", True):
             config.refuse(
                 "rope_scaling", f"'{kind}' cannot be represented: a norm after it undoes its factor"
             )
