@@ -88,7 +88,9 @@ def test_a_sequence_may_end_before_the_grid_but_not_after_it():
         bias_of(ours, 18)
 
 
-def test_documents_are_refused():
-    documents = torch.zeros(B, 9, dtype=torch.int64)
+def test_documents_and_given_positions_are_refused():
+    numbers = torch.zeros(B, 9, dtype=torch.int64)
     with pytest.raises(ValueError, match="know no documents: give each image a row of its own"):
-        bias_of(module(), 9, Mask(documents=documents))
+        bias_of(module(), 9, Mask(documents=numbers))
+    with pytest.raises(ValueError, match="take no positions given to a call"):
+        bias_of(module(), 9, Mask(positions=numbers))

@@ -74,7 +74,7 @@ class Relative2D(Position):
 
     Source: Bao et al. 2022 (BEiT), section 2.3, by their code; without a prefix Liu et al. 2021 (Swin), equation 4.
     Shapes: bias q [B, H, T, K], k [B, G, S, K] -> [1, H, T, S]; the table is [R, H], R the spec's `n_shifts`.
-    Raises: ValueError for a sequence longer than n_prefix + height·width, and for documents.
+    Raises: ValueError for a sequence longer than n_prefix + height·width, for documents and for given positions.
     """
 
     def __init__(self, *, d_model: int, n_heads: int, height: int, width: int, n_prefix: int) -> None:
@@ -90,6 +90,8 @@ class Relative2D(Position):
         T, S, table = q.shape[2], k.shape[2], self.table.weight
         if mask.documents is not None:
             raise ValueError("shifts within a grid know no documents: give each image a row of its own")
+        if mask.positions is not None:
+            raise ValueError("shifts are those of a grid's places and take no positions given to a call")
         if self.max_len < S:
             raise ValueError(
                 f"a sequence of {S} is longer than the {self.n_prefix} tokens of the prefix (n_prefix) and "
@@ -106,8 +108,8 @@ class Relative2D(Position):
 
     def rows(self, mask: Mask, T: int, S: int, device: torch.device) -> Tensor:
         """The row of the table for T queries and S keys of the mask: int64 [T, S]."""
-        queries = mask.query_positions(T, device)[:, None] - self.n_prefix
-        keys = mask.key_positions(S, device) - self.n_prefix
+        queries = mask.query_places(T, device)[:, None] - self.n_prefix
+        keys = mask.key_places(S, device) - self.n_prefix
         y = queries // self.width - keys // self.width + self.height - 1
         x = queries % self.width - keys % self.width + self.width - 1
         rows = y * (2 * self.width - 1) + x
