@@ -68,11 +68,11 @@ def test_an_encoder_of_tokens_is_nearest_to_one_of_tokens() -> None:
     data = {
         "type": "encoder_only",
         "d_model": 12,
-        "inputs": {"type": "tokens", "vocab_size": 31},
+        "inputs": {"type": "tokens", "vocab_size": 31, "scale": 3.0},
         "position": "learned",
         "encoder": {
             "n_layers": 2,
-            "layer": {"layout": "pre_norm", "self_attention": HEADS, "ffn": "mlp"},
+            "layer": {"layout": "pre_norm", "self_attention": {**HEADS, "bias": True}, "ffn": "mlp"},
         },
         "head": "none",
     }
@@ -81,7 +81,7 @@ def test_an_encoder_of_tokens_is_nearest_to_one_of_tokens() -> None:
     assert (
         "layers.0.layout.type is 'pre_norm', and a config of it gives 'post_norm' (in all 2 layers)" in said
     )
-    assert "model.inputs.scale is 'sqrt_d_model', and a config of it gives 'none'" in said
+    assert "model.inputs.scale is 3.0, and a config of it gives 'none'" in said
 
 
 def test_what_is_told_to_differ_once_mended_is_written() -> None:

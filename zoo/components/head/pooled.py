@@ -72,8 +72,9 @@ class PooledSpec(Spec):
     ],
 )
 class Pooled(nn.Module):
-    """activation(W x + b), where asked normalised, x being one vector of the sequence: for a use outside of the model,
-    or a task to come.
+    """activation(W x + b), x being one vector of the sequence: for a use outside of the model, or a task to come.
+
+    A norm follows where asked.
 
     Source: Devlin et al. 2019, by their code, which calls it the pooler; without a bias: Radford et al. 2021 (CLIP).
     Differs: with padding before a sequence, "first" is its first real token; transformers reads the padding there.
