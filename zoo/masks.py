@@ -55,6 +55,8 @@ class Mask:
             tensor = getattr(self, name)
             if tensor is None:
                 continue
+            if not isinstance(tensor, Tensor):
+                raise ValueError(f"{name} must be a tensor, not a {type(tensor).__name__}")
             if name == "documents":
                 if tensor.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
                     raise ValueError(f"documents must be integer ids, not {tensor.dtype}")
@@ -120,9 +122,13 @@ class Mask:
                 "causal, radius and documents need queries and keys on one axis"
             )
 
-    def check_positions(self, n_rows: int, n_queries: int) -> None:
-        """Raises ValueError when given positions are not those of B rows up to the last of T queries, or below 0."""
+    def check_positions(self, n_rows: int, n_queries: int, device: torch.device) -> None:
+        """Raises ValueError when given positions are not those of B rows up to the last of T queries, on their device,
+        or are below 0.
+        """
         assert self.positions is not None
+        if self.positions.device != device:
+            raise ValueError(f"positions are on {self.positions.device}, and the tokens on {device}")
         wanted, given = [n_rows, self.offset + n_queries], list(self.positions.shape)
         if given != wanted:
             raise ValueError(

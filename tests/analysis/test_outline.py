@@ -137,7 +137,7 @@ def test_layers_that_differ_are_drawn_each():
         ("model.position=sinusoidal", {"position"}),
         ("model.d_model=64", {"d_model"}),
         ("model.decoder.n_layers=2", {"n_layers"}),
-        ("model.decoder.passes=2", {"n_layers"}),
+        ("model.decoder.passes=2", {"passes"}),
     ],
 )
 def test_what_differs_is_marked(override, marked):
@@ -146,6 +146,7 @@ def test_what_differs_is_marked(override, marked):
     paths = {part.path for part in found.parts() if part.is_marked}
     paths |= {"d_model"} if found.is_marked else set()
     paths |= {"n_layers"} if found.stacks[0].is_marked else set()
+    paths |= {"passes"} if found.stacks[0].are_passes_marked else set()
     assert paths == marked
     assert not [part for part in outline(after, "same", other=after).parts() if part.is_marked]
 

@@ -21,7 +21,7 @@ BY_DISTANCE = [
     (BUCKETS, MULTI_HEAD),
     ({"type": "shaw", "radius": 2}, MULTI_HEAD),
     ("none", {"type": "relative", "n_heads": H, "radius": 2}),
-    ({"type": "xpos", "scale_base": 5.0}, MULTI_HEAD),
+    ({"type": "xpos", "scale_base": 5.0, "max_len": 300}, MULTI_HEAD),
 ]
 BY_PLACE = [
     ({"type": "learned", "max_len": 20}, MULTI_HEAD),
@@ -171,7 +171,7 @@ def test_what_are_no_positions_of_these_tokens_is_refused(positions, message):
         ("decoder_only", {"type": "rotary", "scaling": {"type": "dynamic_ntk", "factor": 2.0, "original_max_len": 9}},
          MULTI_HEAD, {}, "follows the length of a row and takes no positions"),
         ("decoder_only", {"type": "learned", "max_len": T}, MULTI_HEAD, {},
-         r"a sequence of 10 tokens is longer than max_len \(7\)"),
+         r"position 9 is beyond max_len \(7\)"),
         ("decoder_only", "none", {"self_attention": None, "mixer": {"type": "retention", "n_heads": H}}, {},
          "retention turns queries and keys by their places"),
         ("encoder_only", "none", MULTI_HEAD,
@@ -184,3 +184,38 @@ def test_what_cannot_take_given_positions_says_so(name, position, attention, cha
     model = model_of(name, position, attention, **changed)
     with pytest.raises(ValueError, match=message):
         model(tokens(), positions=torch.arange(3, 3 + T).expand(B, T))
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        (True, None, "not given now"),
+        (False, 0, "given only now"),
+        (True, 1, "of the 3 tokens held are others than before"),
+    ],
+)
+def test_keys_that_are_held_were_counted_by_the_same_positions(first, then, message):
+    model, ids = model_of("decoder_only", "rotary", MULTI_HEAD), torch.arange(T).expand(B, T) + 4
+    cache = model.new_cache()
+    with torch.no_grad():
+        model.decode(tokens()[:, :3], positions=ids[:, :3] if first else None, cache=cache)
+        with pytest.raises(ValueError, match=message):
+            model.decode(tokens()[:, 3:], positions=None if then is None else ids + then, cache=cache)
+
+
+def test_held_positions_follow_rows_that_are_reordered():
+    model, rows = model_of("decoder_only", "rotary", MULTI_HEAD), torch.tensor([1, 1, 0])
+    ids, cache = torch.arange(T) + torch.tensor([[0], [5]]), model.new_cache()
+    with torch.no_grad():
+        model.decode(tokens()[:, :3], positions=ids[:, :3], cache=cache)
+        cache.reorder(rows)
+        found = model.decode(tokens()[rows, 3:], positions=ids[rows], cache=cache)
+        assert_close(found, model.decode(tokens()[rows], positions=ids[rows])[:, 3:])
+
+
+def test_positions_that_are_no_tensor_or_on_another_device_are_refused():
+    model, ids = model_of("decoder_only", "rotary", MULTI_HEAD), torch.arange(T).expand(B, T)
+    with pytest.raises(ValueError, match="positions must be a tensor, not a list"):
+        model(tokens(), positions=ids.tolist())
+    with pytest.raises(ValueError, match="positions are on meta, and the tokens on cpu"):
+        model(tokens(), positions=ids.to("meta"))

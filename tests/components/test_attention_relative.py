@@ -170,7 +170,11 @@ def test_a_pair_of_equal_sides_is_one_number():
 
 @pytest.mark.parametrize(
     ("radius", "message"),
-    [([3], "radius.1: missing"), ([3, -1], "at least 0, got -1"), ("x", "must be an integer or a list")],
+    [
+        ([3], r"a list of two, \[before, after\], got \[3\]"),
+        ([3, -1], "at least 0, got -1"),
+        ("x", "must be an integer or a list"),
+    ],
 )
 def test_what_is_no_radius_is_refused(radius, message):
     with pytest.raises(SpecError, match=message):

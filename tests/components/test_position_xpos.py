@@ -15,7 +15,7 @@ from zoo.masks import Mask
 from zoo.sizes import Batch, n_kept
 
 B, T, H, K = 2, 7, 3, 8
-ROTARY = {"base": 100.0, "pairing": "half", "fraction": 1.0, "scaling": None, "max_len": None}
+ROTARY = {"base": 100.0, "pairing": "half", "fraction": 1.0, "scaling": None, "max_len": 40}
 
 
 def module(**changed):
@@ -29,7 +29,7 @@ def scores(position, q, k, mask=None):
 
 
 @pytest.mark.parametrize("pairing", ["half", "interleaved"])
-@pytest.mark.parametrize("max_len", [None, 40])
+@pytest.mark.parametrize("max_len", [7, 40])
 def test_each_pair_of_features_turns_and_fades_by_the_distance(pairing, max_len):
     torch.manual_seed(0)
     q, k = (torch.randn(B, H, T, K, dtype=torch.float64) for _ in range(2))
@@ -86,7 +86,7 @@ def test_scores_far_out_are_as_exact_as_near(dtype, tolerance):
     q, k = (torch.randn(1, 1, T, K, dtype=torch.float64) for _ in range(2))
     ours = module(scale_base=512.0)
     near = scores(ours, q, k)
-    for max_len, offset in ((None, 17_000), (34_000, 33_000)):
+    for max_len, offset in ((34_000, 17_000), (34_000, 33_000)):
         ours = module(scale_base=512.0, max_len=max_len)
         far = scores(ours, q.to(dtype), k.to(dtype), Mask(causal=True, offset=offset))
         assert_close(far.double(), near, rtol=0, atol=tolerance * float(near.abs().max()) * 4)
@@ -96,18 +96,22 @@ def test_positions_whose_scales_the_dtype_does_not_hold_are_refused():
     x = torch.randn(1, 1, 2, K)
     most = 512 * -math.log(torch.finfo(torch.float32).tiny) / 2 / math.log(1.4 / 0.4)
     assert 17_800 < most < 17_900
-    ours = module(scale_base=512.0)
-    ours.rotate(x, mask=Mask(offset=17_800))
+    ours = module(scale_base=512.0, max_len=35_000)
+    assert bool(ours.rotate_keys(x, mask=Mask(offset=34_900)).isfinite().all())
     with pytest.raises(
-        ValueError, match=r"position 17901 by its 17,901 tokens from the first, and float32 holds"
+        ValueError, match="float16 holds the scales of xpos up to 1,983 tokens from the middle"
     ):
-        ours.rotate(x, mask=Mask(offset=17_900))
-    with pytest.raises(ValueError, match="float16 holds scales of 1,983 at most"):
         ours.rotate_keys(x.half(), mask=Mask(offset=3000))
-    centred = module(scale_base=512.0, max_len=35_000)
-    assert bool(centred.rotate_keys(x, mask=Mask(offset=34_900)).isfinite().all())
-    with pytest.raises(ValueError, match="from the middle of max_len"):
-        module(scale_base=512.0, max_len=90_000).rotate(x, mask=Mask())
+    longer = module(scale_base=512.0, max_len=90_000)
+    with pytest.raises(ValueError, match=r"float32 holds .* and positions 0 to 1 are asked for"):
+        longer.rotate(x, mask=Mask())
+    longer.rotate(x, mask=Mask(offset=30_000))
+    context = {"d_model": 12, "n_heads": 3, "d_k": 4, "role": "causal"}
+    XposSpec(max_len=35_000).check(**context)
+    with pytest.raises(
+        ValueError, match=r"max_len \(36000\) of xpos is too long for scales that float32 holds, 35,"
+    ):
+        XposSpec(max_len=36_000).check(**context)
 
 
 def language_model(position, self_attention):
@@ -145,7 +149,7 @@ def test_decoding_from_any_offset_equals_the_whole(attention, position):
 
 def test_combined_positions_scale_keys_as_their_own():
     torch.manual_seed(0)
-    own = {"type": "xpos", "scale_base": 3.0}
+    own = {"type": "xpos", "scale_base": 3.0, "max_len": 40}
     data = {"type": "combined", "embedded": "sinusoidal", "scored": own}
     both, alone = (
         POSITION.build(parse(POSITION.entry(each["type"]).spec, each), d_model=24, n_heads=H)

@@ -211,7 +211,7 @@ def test_a_cost_that_forgets_the_scores_or_what_they_grow_with_is_caught(monkeyp
         return true(self, batch=replace(batch, memory_length=1), **context)
 
     monkeypatch.setattr(spec, "cost", lambda self, **context: NO_PRODUCTS)
-    assert "for 1 tokens its formula says 0" in found_of_attention("its_cost_is_what_runs")
+    assert "for 1 token its formula says 0" in found_of_attention("its_cost_is_what_runs")
     monkeypatch.setattr(spec, "cost", of_one_key)
     assert "for 4 tokens its formula says" in found_of_attention("its_cost_is_what_runs")
 

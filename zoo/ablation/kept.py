@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import presets
 from presets.yaml12 import read_value
-from registry import SpecError, dump
+from registry import Problem, SpecError, dump
 from zoo.ablation.plan import Plan, slug
 from zoo.ablation.planning import make_plan
 from zoo.ablation.spec import read
@@ -61,8 +62,19 @@ def kept_plan(folder: Path) -> Plan:
             if missing := missing_plugins(run):
                 raise missing from None
         if not lacking:
-            raise error
+            raise _with_plugins_named(error, file) from None
         return make_plan(read(file), force=True)
+
+
+def _with_plugins_named(error: SpecError, file: Path) -> SpecError:
+    """The error, and with which plugins the ablation was made, if with any."""
+    head = file.read_text(encoding="utf-8").partition("\n")[0]
+    words = re.findall(r"--plugin \S+", head)
+    if not words:
+        return error
+    return SpecError(
+        [*error.problems, Problem("", f"{file}:1: it was made with {' '.join(words)}; add that")], True
+    )
 
 
 def _read_override(word: str) -> tuple[str, Any]:

@@ -28,6 +28,7 @@ _TINTS: dict[Role, int] = {
 _BOX, _GAP, _LINE, _APART = 196.0, 16.0, 15.0, 10.0
 _SIDE = 46.0  # beside a box, for the residual's path on the right and the memory's on the left
 _MARGIN = 22.0
+_COUNTED = 60.0  # in a frame around all layers, left of theirs, for how many they are
 _HEADING_LINE = _LINE + 4
 _SUM = 8.0  # the radius of a sum's circle
 _MOST_DETAILS = 6
@@ -128,12 +129,7 @@ class _Column:
     @property
     def width(self) -> float:
         """With room for the paths beside the boxes, the frames and the count."""
-        return self.span + 2 * _SIDE + 56 + 2 * self.outermost
-
-    @property
-    def outermost(self) -> float:
-        """How far a frame around all layers stands out from theirs."""
-        return 14.0 if self.stack.n_passes > 1 else 0.0
+        return self.span + 2 * _SIDE + 56 + (2 * _COUNTED if self.stack.n_passes > 1 else 0.0)
 
     def draw(self, center: float) -> None:
         """Everything, from the input upwards."""
@@ -159,10 +155,11 @@ class _Column:
                 self._frame(start, self.top, _times(group.repeat), inset=-7.0)
         if stack.n_passes > 1:
             self._on(_GAP + _LINE)
-            self._frame(first, self.top, "", inset=-self.outermost)
-            left = self.center - self.span / 2 - _SIDE
-            words = Words((left + 6, self.top - _LINE), f"{stack.n_passes:,} passes", "name")
-            self.shapes += _said(words, is_marked=stack.is_marked)
+            half = self.span / 2 + _SIDE - 12
+            left, width = self.center - half - _COUNTED, 2 * half + _COUNTED + 14
+            self.shapes.append(Box((left, self.top), width, self.top - first))
+            words = Words((left + 8, self.top - _LINE), f"{stack.n_passes:,} passes", "name")
+            self.shapes += _said(words, is_marked=stack.are_passes_marked)
         if stack.last_norm is not None:
             self._put(stack.last_norm)
 
@@ -289,8 +286,7 @@ class _Column:
         half = self.span / 2 + _SIDE - 12 - inset
         self.shapes.append(Box((self.center - half, end), 2 * half, end - start, is_marked=is_marked))
         if count:
-            left = self.center - half - max(0.0, self.outermost + inset)
-            words = Words((left - 6, (start + end) / 2), count, "name", "end")
+            words = Words((self.center - half - 6, (start + end) / 2), count, "name", "end")
             self.shapes += _said(words, is_marked=self.stack.is_marked)
 
 

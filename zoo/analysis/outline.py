@@ -81,7 +81,9 @@ class StackOutline:
     n_passes: int = 1
     """How often its layers are gone through, with the same weights."""
     is_marked: bool = False
-    """Whether the number of its layers or of passes differs."""
+    """Whether the number of its layers differs."""
+    are_passes_marked: bool = False
+    """Whether that of passes differs."""
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,8 @@ class _Outliner:
         embedding = self._part(*slot, "embedding")
         if getattr(self._model, slot[0]) is not slot[1]:
             embedding = replace(embedding, details=(*embedding.details, "shared with source"))
-        is_marked = any(f"{name}.{number}" in self._changed for number in ("n_layers", "passes"))
-        return StackOutline(name, embedding, added, first, tuple(groups), last, stack.passes, is_marked)
+        marks = (f"{name}.{number}" in self._changed for number in ("n_layers", "passes"))
+        return StackOutline(name, embedding, added, first, tuple(groups), last, stack.passes, *marks)
 
     def _form(self, path: str, layer: LayerSpec, position: Spec, *, is_causal: bool) -> LayerForm:
         own = layer.position or position

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from zoo.kernels.cache import Cache, CrossCache
@@ -32,9 +33,29 @@ class StackCache:
         self.layers = layers
         self.length = 0
         """Tokens held: the stack counts them, after all its layers have seen them."""
+        self.positions: Tensor | None = None
+        """Those of the tokens so far, [B, S], where they were given."""
+
+    def take_positions(self, positions: Tensor | None) -> None:
+        """Keeps the positions of the tokens so far, the new ones included.
+
+        Raises: ValueError where the keys held were counted by others, which on a CPU is looked at.
+        """
+        if self.length and (positions is None) != (self.positions is None):
+            gone = "not given now" if positions is None else "given only now"
+            raise ValueError(
+                f"positions are {gone}: give those of all tokens so far in every step, or in none"
+            )
+        if self.length and positions is not None and self.positions is not None:
+            known = positions.device.type == "cpu" and not torch.compiler.is_compiling()
+            if known and not torch.equal(positions[:, : self.length], self.positions):
+                raise ValueError(f"positions of the {self.length} tokens held are others than before")
+        self.positions = positions
 
     def reorder(self, rows: Tensor) -> None:
         """New row i continues old row rows[i]: rows int64 [M]. The memory stays: see `select`."""
+        if self.positions is not None:
+            self.positions = self.positions[rows]
         for layer in self.layers:
             if layer.own is not None:
                 layer.own.reorder(rows)

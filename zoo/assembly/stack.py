@@ -312,7 +312,9 @@ class Stack(nn.Module):
         cache: StackCache | None = None,
     ) -> Tensor:
         if mask.positions is not None:
-            mask.check_positions(*x.shape[:2])
+            mask.check_positions(x.shape[0], x.shape[1], x.device)
+        if cache is not None:
+            cache.take_positions(mask.positions)
         x = self.position.embed(x, mask=mask)
         if self.input_norm is not None:
             x = self.input_norm(x)

@@ -199,7 +199,7 @@ def _of_stack(stack: StackOutline) -> Iterator[str]:
         yield _line("final_norm", stack.last_norm, 2)
     star = " *" if stack.is_marked else ""
     if stack.n_passes > 1:
-        yield f"    {stack.n_passes:,} passes{star} with the same weights through"
+        yield f"    {stack.n_passes:,} passes{' *' if stack.are_passes_marked else ''} with the same weights through"
     for group in reversed(stack.groups):
         turn = " of these in turn" if len(group.forms) > 1 else ""
         yield f"    {group.repeat:,} ×{star}{turn}"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from zoo.masks import Mask
 
+
+def _checked_sides(radius: Any) -> Any:
+    if isinstance(radius, list | tuple) and len(radius) != 2:
+        raise ValueError(f"must be an integer, or a list of two, [before, after], got {list(radius)!r:.60}")
+    return radius
+
+
 Side = Annotated[int, Field(ge=0, le=1_000_000)]
-Radius = Side | tuple[Side, Side]
+Radius = Annotated[Side | tuple[Side, Side], BeforeValidator(_checked_sides)]
 """Of keys before and after a query, or one number for both."""
 
 

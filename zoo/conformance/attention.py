@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from registry import Spec, check
 from zoo import costs
+from zoo.amounts import amount
 from zoo.assembly.layer import heads
 from zoo.assembly.usage import reads
 from zoo.conformance.described import DESCRIBED_LAWS, DRAWN
@@ -125,7 +126,7 @@ def its_cost_is_what_runs(part: Part) -> None:
         counted = counter.get_total_flops()
         require(
             said == counted,
-            f"for {length} tokens its formula says {said} operations, torch counts {counted}",
+            f"for {amount(length, 'token')} its formula says {said} operations, torch counts {counted}",
         )
 
 

@@ -63,6 +63,11 @@ class Learned(Position):
             length > self.max_len and positions.dim() == 2
         ):  # padding and documents make the columns more than the positions
             length = int(positions.max()) + 1
+        if length > self.max_len and mask.positions is not None:
+            raise ValueError(
+                f"position {length - 1} is beyond max_len ({self.max_len}) of the learned positions: 0 to "
+                f"{self.max_len - 1}"
+            )
         if length > self.max_len:
             raise ValueError(
                 f"a sequence of {length} tokens is longer than max_len ({self.max_len}) of the learned positions"

@@ -22,16 +22,21 @@ class XposSpec(RotarySpec):
     """γ: pair i of N, from 0, fades by ζ = (i/N + γ) / (1 + γ) every scale_base tokens; the larger, the less."""
     scale_base: float = Field(512.0, gt=0, le=1e9)
     """Tokens of distance at which products of a pair are ζ times as large."""
-    max_len: int | None = Field(None, ge=1, le=100_000_000)
-    """The longest sequence, from the middle of which scales are counted, so that they reach twice as far; None: any,
-    as far as the dtype holds them from the first token."""
+    max_len: int = Field(2048, ge=1, le=100_000_000)
+    """The longest sequence: scales are counted from its middle, so that they reach farthest."""
 
     def check(self, *, d_model: int, n_heads: int, d_k: int, role: str) -> None:
         super().check(d_model=d_model, n_heads=n_heads, d_k=d_k, role=role)
         if role != "causal":
             raise ValueError(
                 "xpos fades with the distance to keys before a query and grows with that to keys after it: "
-                "it belongs in a causal stack; take rotary"
+                "it belongs in a causal stack; take rotary (zoo draw position/xpos takes --causal)"
+            )
+        most = farthest(self.gamma, self.scale_base, torch.float32)
+        if self.max_len / 2 > most:
+            raise ValueError(
+                f"max_len ({self.max_len}) of xpos is too long for scales that float32 holds, {2 * most:,.0f} tokens "
+                f"at this gamma ({self.gamma:g}) and scale_base ({self.scale_base:g}): make scale_base or gamma larger"
             )
 
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
@@ -44,11 +49,17 @@ class XposSpec(RotarySpec):
         return NO_PRODUCTS
 
 
+def farthest(gamma: float, scale_base: float, dtype: torch.dtype) -> float:
+    """Tokens from the middle at which scales take up half of the dtype's orders of magnitude: the others are left to
+    what is scaled."""
+    return scale_base * -math.log(torch.finfo(dtype).tiny) / 2 / math.log(1 + 1 / gamma)
+
+
 @POSITION.register(
     "xpos",
     spec=XposSpec,
     examples=[
-        {"scale_base": 9.0},
+        {"scale_base": 9.0, "max_len": 40},
         {
             "base": 50.0,
             "pairing": "interleaved",
@@ -63,8 +74,8 @@ class Xpos(Rotary):
     """Turns queries and keys as rotary does, and multiplies the one by ζ^(n / scale_base), the other by its inverse.
 
     So the product of a pair of features is ζ^(distance / scale_base) times that of rotary. n is counted from the middle
-    of max_len, or from the first token: from one place at every call, unlike the authors' middle of each call's
-    sequence, so that keys can be kept for decoding. Scores are the same from any place.
+    of max_len: from one place at every call, unlike the authors' middle of each call's sequence, so that keys can be
+    kept for decoding. Scores are the same from any place.
 
     Source: Sun et al. 2022 (2212.10554), Algorithm 1.
     Shapes: rotate and rotate_keys x [B, H, T, K] -> [B, H, T, K]; the share of K that turns is even.
@@ -75,7 +86,8 @@ class Xpos(Rotary):
         super().__init__(**inherited)
         self.gamma = gamma
         self.scale_base = scale_base
-        self.middle = (self.max_len or 0) / 2
+        assert self.max_len is not None
+        self.middle = self.max_len / 2
 
     def rotate(self, x: Tensor, *, mask: Mask) -> Tensor:
         return self._turned(x, mask, self._query_tables)
@@ -102,13 +114,10 @@ class Xpos(Rotary):
         return self._paired(scales, scales)
 
     def _check_range(self, first: int, last: int, dtype: torch.dtype) -> None:
-        """Scales may take up half of the dtype's orders of magnitude: the others are left to what is scaled."""
-        most = self.scale_base * -math.log(torch.finfo(dtype).tiny) / 2 / math.log(1 + 1 / self.gamma)
-        farthest = max(last - self.middle, self.middle - first)
-        if farthest > most:
-            start = "the first" if self.max_len is None else "the middle of max_len"
+        most = farthest(self.gamma, self.scale_base, dtype)
+        if max(last - self.middle, self.middle - first) > most:
             raise ValueError(
-                f"xpos scales position {last} by its {farthest:,.0f} tokens from {start}, and {str(dtype)[6:]} holds "
-                f"scales of {most:,.0f} at most: take a larger scale_base, a wider dtype, or max_len, for scales that "
-                "count from its middle"
+                f"{str(dtype)[6:]} holds the scales of xpos up to {most:,.0f} tokens from the middle of max_len "
+                f"({self.max_len}), and positions {first} to {last} are asked for: take a larger scale_base or a wider "
+                "dtype"
             )
