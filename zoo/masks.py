@@ -39,10 +39,10 @@ class Mask:
     keys: Tensor | None = None
     global_tokens: Tensor | None = None
     documents: Tensor | None = None
-    positions: Tensor | None = None
-    """What positional encodings count instead of places, padding and documents; the rules above know places alone."""
     offset: int = 0
     """Place of the first query: the number of tokens that the cache already holds."""
+    positions: Tensor | None = None
+    """What positional encodings count instead of places, padding and documents; the rules above know places alone."""
     _made: dict[Hashable, object] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -56,6 +56,9 @@ def test_rows_sum_to_one_and_neither_padding_nor_what_is_to_come_has_any(name, n
         allowed = allowed & torch.ones(T, T, dtype=torch.bool).tril()
     if name in ("restricted", "sink") and example.radius is not None:
         allowed = allowed & ((torch.arange(T)[:, None] - torch.arange(T)).abs() <= example.radius)
+    if name == "chunked":
+        chunks = (torch.arange(T) - KEYS.int().argmax(1, keepdim=True)).clamp(min=0) // example.chunk_size
+        allowed = allowed & (chunks[:, :, None] == chunks[:, None, :])[:, None]
     if name == "block_sparse" and example.max_whole < T:  # blocks of one token
         far = (torch.arange(T)[:, None] - torch.arange(T)).abs() > 1
         is_end = torch.arange(T) % (T - 1) == 0

@@ -10,7 +10,7 @@ from torch import nn
 
 import zoo
 import zoo.kernels.attention
-from registry import Spec
+from registry import Spec, check
 from zoo.analysis.cost import cost
 from zoo.assembly.build import build
 from zoo.components.attention.multi_head import MultiHeadAttention, MultiHeadAttentionSpec
@@ -73,6 +73,8 @@ def test_the_cache_of_a_token_is_what_decoding_holds(name):
 def test_the_cache_of_an_attention_is_what_it_holds(name):
     for spec in ATTENTION.examples(name):
         position = position_for(spec)
+        if check(spec, d_model=D, role="causal", position=position):
+            continue  # it writes nothing token by token
         part, hooks = ATTENTION.build(spec, d_model=D), POSITION.build(position, d_model=D, n_heads=H)
         held = part.new_cache()
         with torch.no_grad():
@@ -127,7 +129,8 @@ def attention_cases():
     for name in ATTENTION.names():
         for i, spec in enumerate(ATTENTION.examples(name)):
             for role in ("self", "causal"):
-                yield pytest.param(spec, role, id=f"{name}-{i}-{role}")
+                if not check(spec, d_model=D, role=role, position=position_for(spec)):
+                    yield pytest.param(spec, role, id=f"{name}-{i}-{role}")
 
 
 @pytest.mark.parametrize(("spec", "role"), list(attention_cases()))
@@ -141,7 +144,7 @@ def test_the_longest_way_is_the_layers_it_takes_until_every_output_depends_on_ev
 @pytest.mark.parametrize(("spec", "role"), list(attention_cases()))
 def test_operations_after_each_other_grow_with_the_length_as_said(spec, role):
     chains, said = [], []
-    for n in (6, 19):
+    for n in (19, 32) if hasattr(spec, "max_whole") else (6, 19):  # blocks, not the whole at one of them
         hooks = POSITION.build(position_for(spec), d_model=D, n_heads=H)
         x = torch.randn(1, n, D, requires_grad=True)
         part = ATTENTION.build(spec, d_model=D)

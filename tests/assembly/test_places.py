@@ -48,22 +48,22 @@ def test_a_norm_of_queries_is_told_at_its_own_path(monkeypatch: pytest.MonkeyPat
     parts = [f"model.{stack}.layer.norm={plain}" for stack in ("encoder", "decoder")]
     parts += [f"model.{stack}.final_norm=null" for stack in ("encoder", "decoder")]
     lines = refused(*parts, "model.encoder.layer.self_attention.qk_norm=layer_norm")
-    assert lines == [
-        (f"model.{stack}.layer.self_attention.qk_norm", "never with d_model")
-        for stack in ("decoder", "encoder")
-    ]
+    # The decoder is like the encoder: told once, where it was made.
+    assert lines == [("model.encoder.layer.self_attention.qk_norm", "never with d_model")]
 
 
 def test_positions_are_looked_at_for_each_layer_that_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(NTKScalingSpec, monkeypatch)
     scaled = "model.position={type: rotary, scaling: {type: ntk, factor: 2.0}}"
-    assert refused(scaled) == [
+    another = "model.decoder.layer.self_attention={type: multi_head, n_heads: 2}"
+    assert refused(scaled) == [("model.encoder.layer.self_attention", "never with size")]
+    assert refused(scaled, another) == [
         (f"model.{stack}.layer.self_attention", "never with size") for stack in ("decoder", "encoder")
     ]
     own = "model.encoder.layer.position={type: rotary, scaling: {type: ntk, factor: 2.0}}"
     assert ("model.encoder.layer.position.scaling", "never with size") in refused(own)
     refuse(RotarySpec, monkeypatch)
-    assert refused("model.position=rotary") == [
+    assert refused("model.position=rotary", another) == [
         (f"model.{stack}.layer.self_attention", "never with d_model, n_heads, d_k, role")
         for stack in ("decoder", "encoder")
     ]
