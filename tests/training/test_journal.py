@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,7 @@ def test_tensorboard_hides_the_steps_that_are_taken_again(tmp_path: Path) -> Non
     for step in (1, 2, 3):
         journal.append(record(step))
     journal.close()
+    time.sleep(1.1)  # files are named by the second, and read by their names
     Journal(tmp_path, start=0, step=1).close()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
