@@ -10,14 +10,14 @@ from zoo.interop.certify import GRADIENT_BAR, LOGITS_BAR, certify
 from zoo.interop.family import family_named, family_names
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [(0,), pytest.param((0, 1), marks=pytest.mark.slow)], ids=["one", "two"])
 @pytest.mark.parametrize("name", family_names())
-def test_a_familys_models_compute_what_the_reference_computes(name: str, seed: int) -> None:
-    certificate = certify(name, seeds=(seed,))
+def test_a_familys_models_compute_what_the_reference_computes(name: str, seeds: tuple[int, ...]) -> None:
+    certificate = certify(name, seeds=seeds)
     assert certificate.failures == []
     assert certificate.logits_error <= LOGITS_BAR
     assert certificate.gradient_error <= GRADIENT_BAR
-    assert certificate.n_batches >= 3
+    assert certificate.n_batches >= 3 * len(seeds)
     family = family_named(name)
     assert (certificate.n_generations > 0) == (family.writing is not None)
     assert (certificate.n_searches > 0) == (family.beam > 0)
