@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from registry.advice import advice, example, share, wanted
-from registry.keys import dotted_keys, suggest_key
+from registry.keys import dotted_keys, suggest_key, value_at
 from registry.plugins import PluginError
 from registry.problems import Problem, SpecError, did_you_mean, show
 from registry.spec import Spec
@@ -107,13 +107,7 @@ def _told_where_made(problems: list[Problem], data: Any, path: str) -> list[Prob
     """A validator may copy one part of the data to another: what is wrong there too is told where it was given."""
 
     def is_given(problem: Problem) -> bool:
-        inside = data
-        for key in problem.path.removeprefix(path).strip(".").split("."):
-            step = int(key) if isinstance(inside, list | tuple) and key.isdecimal() else key
-            if key and not _has(inside, step):
-                return False
-            inside = inside[step] if key else inside
-        return True
+        return value_at(data, problem.path.removeprefix(path).strip(".")) is not None
 
     def essence(problem: Problem) -> tuple[str, str]:
         return problem.path.rpartition(".")[2], problem.message

@@ -17,7 +17,7 @@ from zoo.ablation.trial import Outcome
 from zoo.errors import RunError
 from zoo.kinds import FFN
 from zoo.storage.records import write_record
-from zoo.training.consent import CONSENT
+from zoo.training.consent import CONSENT, Asked
 
 FILE = """
 base: own.yaml
@@ -132,7 +132,12 @@ def test_a_plugin_that_the_user_allows_is_run_for_it_and_no_other(
         write_record(folder / trial.place / "plugins.json", {"plugins": [needed]})
     asked: list[Path] = []
     answers = iter([False, True])
-    token = CONSENT.set(lambda about: asked.append(about.path) or next(answers))  # type: ignore[func-returns-value]
+
+    def says(about: Asked) -> bool:
+        asked.append(about.path)
+        return next(answers)
+
+    token = CONSENT.set(says)
     try:
         with pytest.raises(SpecError, match="needs the plugin"):
             kept_plan(folder)
@@ -140,3 +145,13 @@ def test_a_plugin_that_the_user_allows_is_run_for_it_and_no_other(
     finally:
         CONSENT.reset(token)
     assert asked == [own, own]
+
+
+def test_where_no_run_tells_its_plugins_the_words_of_the_ablation_do(plan: Plan, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    keep(plan, folder, plugins=[Path("own parts.py")])
+    file = folder / ABLATION_FILE
+    file.write_text(file.read_text().replace("type: glu", "type: my_own_ffn"))
+    with pytest.raises(SpecError) as caught:
+        kept_plan(folder)
+    assert str(caught.value).splitlines()[-1] == f"{file}:1: it was made with --plugin own parts.py; add that"

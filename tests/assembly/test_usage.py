@@ -195,6 +195,11 @@ REFUSED = {
     "a table that no attention reads": (
         "encoder_only", {"position": RELATIVE},
         "model.position: nothing uses relative_embeddings positions: nothing in model.encoder"),
+    "combined positions of which an attention reads neither": (
+        "encoder_only", {"position": {"type": "combined", "embedded": {"type": "learned", "max_len": 9},
+                                      "scored": "relative_buckets"},
+                         "encoder.layer.self_attention": {"type": "block_sparse", "n_heads": 3}},
+        "model.position: nothing uses combined positions"),
     "a table under an attention without terms": (
         "encoder_only", {"encoder.position": RELATIVE, "encoder.layer.self_attention":
                          {"type": "disentangled", "n_heads": 3, "position_terms": []}},

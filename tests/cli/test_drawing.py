@@ -121,3 +121,8 @@ def test_what_no_picture_can_be_made_of_is_said(zoo, words, message):
     result = zoo("draw", *words)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_a_position_of_causal_stacks_alone_is_drawn_as_in_one(zoo):
+    words = ("draw", "position/xpos", "d_model=16", "--length", "3")
+    assert zoo(*words).stdout == zoo(*words, "--causal").stdout != ""

@@ -3,6 +3,7 @@ import torch
 from torch.testing import assert_close
 
 from registry import check, parse
+from zoo.components.heads import has_hook
 from zoo.components.position.combined import CombinedSpec
 from zoo.kinds import POSITION
 from zoo.masks import Mask
@@ -36,3 +37,13 @@ def test_each_hook_is_that_of_its_own_encoding():
 def test_an_encoding_in_the_place_of_another_sort_is_refused(embedded, scored, said):
     (problem,) = check(spec(embedded, scored), "", **CONTEXT, d_k=K, role="self")
     assert said in problem.message
+
+
+@pytest.mark.parametrize(
+    ("scored", "turns"), [("relative_buckets", False), ("alibi", False), ("rotary", True)]
+)
+def test_it_turns_where_what_is_scored_does(scored, turns):
+    given = spec({"type": "learned", "max_len": 9}, {"type": scored})
+    assert POSITION.build(given, **CONTEXT).turns == has_hook(given, "rotate") == turns
+    assert has_hook(given, "bias") is not turns
+    assert has_hook(given, "embed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,13 +67,11 @@ def kept_plan(folder: Path) -> Plan:
 
 def _with_plugins_named(error: SpecError, file: Path) -> SpecError:
     """The error, and with which plugins the ablation was made, if with any."""
-    head = file.read_text(encoding="utf-8").partition("\n")[0]
-    words = re.findall(r"--plugin \S+", head)
-    if not words:
+    _, plugin, words = file.read_text(encoding="utf-8").partition("\n")[0].partition("--plugin ")
+    if not plugin:
         return error
-    return SpecError(
-        [*error.problems, Problem("", f"{file}:1: it was made with {' '.join(words)}; add that")], True
-    )
+    hint = Problem("", f"{file}:1: it was made with {plugin}{words}; add that")
+    return SpecError([*error.problems, hint], is_ordered=True)
 
 
 def _read_override(word: str) -> tuple[str, Any]:

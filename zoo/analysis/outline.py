@@ -16,17 +16,8 @@ from zoo.components.heads import has_hook
 Role = Literal["embedding", "position", "norm", "mixing", "memory", "ffn", "head"]
 """What a part is for; memory: it reads the encoder's output."""
 _SHOWN = (
-    "n_heads",
-    "d_ff",
-    "vocab_size",
-    "radius",
-    "chunk_size",
-    "n_experts",
-    "top_k",
-    "expert",
-    "activation",
-    "tied",
-)
+    "n_heads", "d_ff", "vocab_size", "radius", "chunk_size", "n_experts", "top_k", "expert", "activation", "tied"
+)  # fmt: skip
 """Told even where they are what they are by default."""
 _UNTOLD = ("type", "ids", "dropout", "output_dropout", "eps", "max_len")
 """No matter of architecture, or too small for a picture."""

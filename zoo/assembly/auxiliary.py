@@ -12,11 +12,9 @@ def auxiliary_loss(model: nn.Module) -> Tensor | None:
     here: one that the next pass leaves out must not give its old loss again.
     """
     losses: list[Tensor] = []
-    parts = [model]
-    for part in parts:  # not modules(), which also makes names, at each step
+    for part in model.modules():
         held = vars(part)  # not getattr, which a module without it answers slowly
         if held.get("auxiliary_loss") is not None:
             losses.append(held["auxiliary_loss"])
             held["auxiliary_loss"] = None
-        parts.extend(each for each in held["_modules"].values() if each is not None)
     return sum(losses[1:], start=losses[0]) if losses else None

@@ -15,8 +15,7 @@ def reads(mixing: Spec, position: Spec) -> bool:
     """Whether an attention or a mixer calls a method by which the position does anything; one that does not say may
     call any."""
     called = getattr(mixing, "reads", None)
-    met = getattr(position, "scored", position)  # of combined ones those that queries and keys meet
-    return called is None or any(has_hook(met, name) for name in called)
+    return called is None or any(has_hook(position, name) for name in called)
 
 
 def is_unread(position: Spec, mixing: Sequence[Spec], *, d_model: int, n_heads: int) -> bool:

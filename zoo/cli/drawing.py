@@ -89,6 +89,7 @@ def draw(
 def _draw_position(
     part: Component, length: int, causal: bool, output: Path | None, theme: str, as_json: bool
 ) -> None:
+    from registry import check
     from zoo.analysis.maps import MOST_CELLS, position_drawing
     from zoo.analysis.positions import position_numbers
 
@@ -96,6 +97,10 @@ def _draw_position(
     context = {"d_model": 64, "n_heads": 4, **part.context}
     if length * max(length, *context.values()) > MOST_CELLS:
         raise usage_error(f"--length {length:,} by d_model {context['d_model']:,} are too many cells to draw")
+    d_k = max(1, context["d_model"] // context["n_heads"])
+    causal = causal or bool(
+        check(part.spec, "", **context, d_k=d_k, role="self")
+    )  # where it may be nothing else
     found = position_numbers(part.spec, **context, length=length, is_causal=causal)
     if output is not None:
         write_figure(output, position_drawing(found), theme)

@@ -51,3 +51,8 @@ def clipped_distances(
         return mask.distances(n_queries, n_keys, device).clamp(-before, after) + before
 
     return mask.once(("clipped", before, after, n_queries, n_keys, device), make)
+
+
+def n_changes(table: Tensor) -> int:
+    """How often a table was changed, for the key of what is made of it; 0 where nothing counts that."""
+    return 0 if torch.compiler.is_compiling() or table.is_inference() else table._version

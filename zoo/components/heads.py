@@ -12,7 +12,7 @@ from registry import Spec
 from zoo.costs import ATTENDS, TABLE_1, Cost, Mixing, Order, bias_flops, product, trained
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.linear import Linear, copies_weights, lay_together, linears
-from zoo.kinds import POSITION, Position, Role
+from zoo.kinds import POSITION, Position, PositionSpec, Role
 from zoo.masks import Mask
 from zoo.sizes import Batch, dividing, linear_size, n_parameters
 
@@ -207,7 +207,7 @@ class Heads(nn.Module):
             return self.norm_queries(split(self.query(query), self.n_heads)), cache.keys, cache.values
         if memory is not None:
             q, (k, v) = self.query(query), linears(memory, self.key, self.value)
-        elif position is None or type(position).rotate is Position.rotate:
+        elif position is None or not getattr(position, "turns", True):
             q, k, v = linears(query, self.query, self.key, self.value)
         else:  # turned, q and k are others: values in their memory would keep it to the backward pass
             (q, k), v = linears(query, self.query, self.key), self.value(query)
@@ -233,6 +233,14 @@ def windowed(length: int, radius: int) -> Mixing:
     if not radius:
         return Mixing(order, n_layers=None if length > 1 else Fraction(1))
     return Mixing(order, n_layers=max(Fraction(1), Fraction(length - 1, radius)))
+
+
+def check_one_axis(role: str, attention: str) -> None:
+    """Raises ValueError for a memory, where distances between queries and keys mean nothing."""
+    if role == "cross":
+        raise ValueError(
+            f"{attention} attention needs queries and keys on one axis; use it for self-attention"
+        )
 
 
 def adds_bias(bias: bool | tuple[Projection, ...], name: Projection) -> bool:
@@ -273,4 +281,7 @@ def has_hook(position: Spec | None, name: str) -> bool:
     if position is None:
         return False
     own = getattr(POSITION.entry(position.type).builder, name, None)
-    return own is not None and own is not getattr(Position, name, None)
+    if own is None or own is getattr(Position, name, None):
+        return False
+    asked = position.part_with(name) if isinstance(position, PositionSpec) else position
+    return asked is position or has_hook(asked, name)

@@ -65,9 +65,8 @@ def scores_depend_on_distance_alone(part: Part) -> None:
     position, q, k = _position(part), _heads(1).expand(-1, -1, S, -1), _heads(1).expand(-1, -1, S, -1)
     mask = Mask()
     bias = position.bias(q, k, scale=0.7, mask=mask)
-    scores = position.rotate(q, mask=mask) @ position.rotate_keys(k, mask=mask).transpose(
-        2, 3
-    )  # [B, H, S, S]
+    turned = position.rotate_keys(k, mask=mask)
+    scores = position.rotate(q, mask=mask) @ turned.transpose(2, 3)  # [B, H, S, S]
     scores = scores if bias is None else scores + bias
     same(scores[..., 1:, 1:], scores[..., :-1, :-1], "scores one place further")
 

@@ -52,6 +52,10 @@ class PositionSpec(Spec):
     is_of_whole_heads: ClassVar[bool] = False
     """Whether what it does to a query is meant for all of it, where an attention would have a part turned."""
 
+    def part_with(self, hook: str) -> Spec:
+        """Whose hook of that name it calls: its own, or that of a position within it."""
+        return self
+
 
 class Position(nn.Module):
     """The three hooks of a positional encoding, each neutral until overridden; one may tell keys from queries.
@@ -63,6 +67,12 @@ class Position(nn.Module):
     worked out once a batch by `mask.once`. `max_len`, if it has one and that is not None: the longest sequence, padding
     counted, that there are positions for; a search stays within it.
     """
+
+    @property
+    def turns(self) -> bool:
+        """Whether it does anything to queries or keys before they meet."""
+        own = type(self)
+        return own.rotate is not Position.rotate or own.rotate_keys is not Position.rotate_keys
 
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
         """Adds to the embeddings: x [B, T, D], the queries of the mask -> [B, T, D]."""

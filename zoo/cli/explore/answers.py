@@ -56,11 +56,6 @@ def _base(text: str, scale: str | None) -> RunSpec:
     return from_document(presets.read_typed(text, TYPED, scale=scale), {}, scale=scale)
 
 
-@lru_cache(maxsize=64)
-def _cost(text: str, scale: str | None, length: int, batch: int) -> ModelCost:
-    return cost(_base(text, scale), length=length, batch=batch)
-
-
 def answer(asked: dict[str, Any], go_on: Callable[[], None]) -> dict[str, Any]:
     """All that the page shows of a text; go_on is called between the steps, and raises where nobody waits any more."""
     text, scale = str(asked["text"]), asked.get("scale") or None
@@ -74,26 +69,24 @@ def answer(asked: dict[str, Any], go_on: Callable[[], None]) -> dict[str, Any]:
     go_on()
     found: dict[str, Any] = {"problems": [], "scales": scales, "title": run.model.type}
     found["yaml"] = to_yaml(run)
-    counted = cost(run, length=length, batch=batch)
-    go_on()
-    began = str(asked.get("base") or text)
     try:
-        base: RunSpec | None = _base(began, scale)
+        base: RunSpec | None = _base(str(asked.get("base") or text), scale)
     except (SpecError, presets.PresetError):
         base = None
-    before = None if base is None else _cost(began, scale, length, batch)
+    go_on()
+    compared = None if base is None else diff(base, run, length=length, batch=batch)
+    counted = cost(run, length=length, batch=batch) if compared is None else compared.after
     go_on()
     found["figures"] = [
-        {"name": name, "value": tell(counted), "before": None if before is None else tell(before)}
+        {"name": name, "value": tell(counted), "before": None if compared is None else tell(compared.before)}
         for name, tell in TOTALS
     ]
     found["memory"] = summary(run)
     found["table"] = [_row(part, counted) for part in counted.parts if part.mixing is not None]
-    changed = () if base is None else diff(base, run, length=length, batch=batch).changes
-    found["diff"] = [_change(each, before) for each in changed]
+    found["diff"] = [_change(each, compared.before) for each in compared.changes] if compared else []
     found["costs"] = [title for title, _, _ in COLUMNS]
     if can_outline(run.model):
-        other = base.model if base is not None and found["diff"] else None
+        other = base.model if base is not None and compared else None
         found["svg"] = svg(architecture_drawing([outline(run.model, str(asked.get("name") or TYPED), other=other)]),
                            is_to_scale=True)  # fmt: skip
     return found
@@ -178,11 +171,10 @@ def _row(part: Any, counted: ModelCost) -> list[str]:
     ]
 
 
-def _change(change: Change, before: ModelCost | None) -> dict[str, Any]:
+def _change(change: Change, before: ModelCost) -> dict[str, Any]:
     """A key's way, values, and what it costs alone."""
     was, now = change.difference.before, change.difference.after
-    told = [] if before is None else costs(before, change)
-    return {"path": change.path, "before": _said(was), "after": _said(now), "costs": told}
+    return {"path": change.path, "before": _said(was), "after": _said(now), "costs": costs(before, change)}
 
 
 def _said(value: Any) -> str:

@@ -9,7 +9,16 @@ from pydantic import Field
 from torch import Tensor
 
 from registry import Spec
-from zoo.components.heads import Heads, HeadsSpec, Projection, adds_bias, has_hook, join, split
+from zoo.components.heads import (
+    Heads,
+    HeadsSpec,
+    Projection,
+    adds_bias,
+    check_one_axis,
+    has_hook,
+    join,
+    split,
+)
 from zoo.costs import Cost, product
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
@@ -53,10 +62,7 @@ class DisentangledAttentionSpec(HeadsSpec):
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         super().check(d_model=d_model, role=role, position=position)
-        if role == "cross":
-            raise ValueError(
-                "disentangled attention needs queries and keys on one axis; use it for self-attention"
-            )
+        check_one_axis(role, "disentangled")
         if len(set(self.position_terms)) < len(self.position_terms):
             raise ValueError(f"position_terms names one twice: {', '.join(self.position_terms)}")
         if self.position_terms and not (has_hook(position, "vectors") and has_hook(position, "buckets")):

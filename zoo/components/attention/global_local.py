@@ -12,7 +12,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.components.heads import Heads, HeadsSpec, Projection, adds_bias, join, kernel_window, split, windowed
+from zoo.components.heads import (
+    Heads,
+    HeadsSpec,
+    Projection,
+    adds_bias,
+    check_one_axis,
+    join,
+    kernel_window,
+    split,
+    windowed,
+)
 from zoo.costs import Cost, Mixing, Order, product
 from zoo.kernels.attention import attend
 from zoo.kernels.cache import KeyValueCache, MemoryCache
@@ -46,10 +56,7 @@ class GlobalLocalAttentionSpec(HeadsSpec):
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         super().check(d_model=d_model, role=role, position=position)
-        if role == "cross":
-            raise ValueError(
-                "global and local attention needs queries and keys on one axis; use it for self-attention"
-            )
+        check_one_axis(role, "global and local")
 
     def n_parameters(self, *, d_model: int) -> int:
         further = self.n_projected(d_model) - linear_size(
@@ -157,10 +164,8 @@ class GlobalLocalAttention(Heads):
             for project in (self.query_global, self.key_global, self.value_global)
         )
         if position is not None:
-            q_global, k_global = (
-                position.rotate(q_global, mask=mask),
-                position.rotate_keys(k_global, mask=mask),
-            )
+            q_global = position.rotate(q_global, mask=mask)
+            k_global = position.rotate_keys(k_global, mask=mask)
         if isinstance(cache, KeyValueCache):  # a later token may be global, so both kinds are kept
             k, v = cache.append(torch.cat([k, k_global], 1), torch.cat([v, v_global], 1))  # [B, 2·H, S, K]
             (k, k_global), (v, v_global) = k.chunk(2, 1), v.chunk(2, 1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.components.distances import Radius, check_radius, clipped_distances, n_distances
-from zoo.components.heads import Heads, HeadsSpec, Projection, join
+from zoo.components.heads import Heads, HeadsSpec, Projection, check_one_axis, join
 from zoo.costs import Cost, product
 from zoo.kernels.cache import KeyValueCache, MemoryCache
 from zoo.kernels.common import without_autocast
@@ -40,10 +40,7 @@ class RelativeAttentionSpec(HeadsSpec):
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         super().check(d_model=d_model, role=role, position=position)
-        if role == "cross":
-            raise ValueError(
-                "relative attention needs queries and keys on one axis; use it for self-attention"
-            )
+        check_one_axis(role, "relative")
         check_radius(self.radius, role=role)
 
     def n_parameters(self, *, d_model: int) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from registry import Spec
 from zoo.components.attention.multi_head import MultiHeadAttention, MultiHeadSpec
-from zoo.components.heads import kernel_window, windowed
+from zoo.components.heads import check_one_axis, kernel_window, windowed
 from zoo.costs import Cost
 from zoo.kinds import ATTENTION
 from zoo.masks import Mask
@@ -24,10 +24,7 @@ class RestrictedAttentionSpec(MultiHeadSpec):
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         super().check(d_model=d_model, role=role, position=position)
-        if role == "cross":
-            raise ValueError(
-                "restricted attention needs queries and keys on one axis; use it for self-attention"
-            )
+        check_one_axis(role, "restricted")
 
     def n_parameters(self, *, d_model: int) -> int:
         return self.n_in_heads(d_model)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor
 
-from registry import Within
+from registry import Spec, Within
 from zoo.components.heads import has_hook
 from zoo.costs import NO_PRODUCTS, Cost, bias_flops
 from zoo.kinds import POSITION, Position, PositionSpec
@@ -39,6 +39,9 @@ class CombinedSpec(PositionSpec):
             raise ValueError(f"scored {self.scored.type} neither turns nor biases; take relative_buckets")
         if has_hook(self.scored, "embed"):
             raise ValueError(f"scored {self.scored.type} adds to embeddings, where embedded does already")
+
+    def part_with(self, hook: str) -> Spec:
+        return self.embedded if hook == "embed" else self.scored
 
     def contexts(self, **heads: Any) -> dict[str, Any]:
         return {"embedded": Within(heads, n_times=0), "scored": Within(heads, n_times=0)}
@@ -86,6 +89,10 @@ class Combined(Position):
 
     def embed(self, x: Tensor, *, mask: Mask) -> Tensor:
         return self.embedded.embed(x, mask=mask)
+
+    @property
+    def turns(self) -> bool:
+        return self.scored.turns
 
     def rotate(self, x: Tensor, *, mask: Mask) -> Tensor:
         return self.scored.rotate(x, mask=mask)

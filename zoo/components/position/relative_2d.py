@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.components.distances import n_changes
 from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
@@ -41,7 +42,7 @@ class Relative2DSpec(PositionSpec):
     @property
     def n_shifts(self) -> int:
         """R: the shifts there are, and, where there is a prefix, three for it."""
-        return (2 * self.height - 1) * (2 * self.width - 1) + (3 if self.n_prefix else 0)
+        return _n_shifts(*self.grid)
 
     def n_parameters(self, *, d_model: int, n_heads: int) -> int:
         return self.n_shifts * n_heads
@@ -54,6 +55,10 @@ class Relative2DSpec(PositionSpec):
 
     def bias_flops(self, *, n_heads: int, d_k: int, batch: Batch) -> int:
         return 0
+
+
+def _n_shifts(n_prefix: int, height: int, width: int) -> int:
+    return (2 * height - 1) * (2 * width - 1) + (3 if n_prefix else 0)
 
 
 @POSITION.register(
@@ -83,8 +88,7 @@ class Relative2D(Position):
         self.width = width
         self.n_prefix = n_prefix
         self.max_len = n_prefix + height * width
-        n_shifts = (2 * height - 1) * (2 * width - 1) + (3 if n_prefix else 0)
-        self.table = nn.Embedding(n_shifts, n_heads)
+        self.table = nn.Embedding(_n_shifts(n_prefix, height, width), n_heads)
 
     def bias(self, q: Tensor, k: Tensor, *, scale: float, mask: Mask) -> Tensor:
         T, S, table = q.shape[2], k.shape[2], self.table.weight
@@ -97,14 +101,12 @@ class Relative2D(Position):
                 f"a sequence of {S} is longer than the {self.n_prefix} tokens of the prefix (n_prefix) and "
                 f"the grid of {self.height} rows by {self.width} columns"
             )
-        is_constant = torch.compiler.is_compiling() or table.is_inference()  # neither counts its changes
-        version = 0 if is_constant else table._version
 
         def make() -> Tensor:
             rows = mask.once((self, "rows", T, S, q.device), lambda: self.rows(mask, T, S, q.device))
             return table.to(q.dtype).t().index_select(1, rows.flatten()).view(1, -1, T, S)
 
-        return mask.once((self, T, S, q.dtype, q.device, torch.is_grad_enabled(), version), make)
+        return mask.once((self, T, S, q.dtype, q.device, torch.is_grad_enabled(), n_changes(table)), make)
 
     def rows(self, mask: Mask, T: int, S: int, device: torch.device) -> Tensor:
         """The row of the table for T queries and S keys of the mask: int64 [T, S]."""

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.components.distances import n_changes
 from zoo.costs import NO_PRODUCTS, Cost
 from zoo.kinds import POSITION, Position, PositionSpec
 from zoo.masks import Mask
@@ -69,8 +70,6 @@ class RelativeBuckets(Position):
 
     def bias(self, q: Tensor, k: Tensor, *, scale: float, mask: Mask) -> Tensor:
         T, S, table = q.shape[2], k.shape[2], self.table.weight
-        is_constant = torch.compiler.is_compiling() or table.is_inference()  # neither counts its changes
-        version = 0 if is_constant else table._version
 
         def make() -> Tensor:
             if mask.positions is not None:
@@ -84,7 +83,7 @@ class RelativeBuckets(Position):
             # Each distance is looked up once, then spread: a look-up for each score is far slower, above all backward.
             return values.t().index_select(1, places).view(1, -1, T, S)
 
-        return mask.once((self, T, S, q.dtype, q.device, torch.is_grad_enabled(), version), make)
+        return mask.once((self, T, S, q.dtype, q.device, torch.is_grad_enabled(), n_changes(table)), make)
 
     def buckets(self, distances: Tensor, *, is_causal: bool) -> Tensor:
         """The bucket of each distance, key's position minus query's: int64 of the same shape."""

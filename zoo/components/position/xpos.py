@@ -30,7 +30,7 @@ class XposSpec(RotarySpec):
         if role != "causal":
             raise ValueError(
                 "xpos fades with the distance to keys before a query and grows with that to keys after it: "
-                "it belongs in a causal stack; take rotary (zoo draw position/xpos takes --causal)"
+                "it belongs in a causal stack; take rotary"
             )
         most = farthest(self.gamma, self.scale_base, torch.float32)
         if self.max_len / 2 > most:
