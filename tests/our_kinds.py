@@ -1,4 +1,4 @@
-"""The kinds of this project alone: test modules, which a process imports as one, make some of their own."""
+"""The kinds and parts of this project alone: test modules, which a process imports as one, add some of their own."""
 
 from pathlib import Path
 
@@ -12,3 +12,10 @@ HOME = Path(zoo.__file__).parent
 def our_kinds() -> dict[str, Kind]:
     """By their names."""
     return {kind.name: kind for kind in kinds(None) if Path(kind.where).is_relative_to(HOME)}
+
+
+def our_parts(kind: Kind) -> list[str]:
+    """The names registered for a kind by this project's own files, sorted."""
+    return [
+        name for name in kind.names() if Path(kind.entry(name).where.rpartition(":")[0]).is_relative_to(HOME)
+    ]

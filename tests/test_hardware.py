@@ -111,6 +111,18 @@ def test_products_go_to_onednn_where_it_pays(machine: str) -> None:
     torch.testing.assert_close(linear(*large).double(), exact, rtol=1e-5, atol=2e-4)
 
 
+def test_only_large_products_that_learn_get_a_gradient_of_ours(machine: str) -> None:
+    weight = torch.randn(1024, 256, requires_grad=True)
+    small, large = (torch.randn(rows, 256) for rows in (128, 512))
+    ours = machine != "AVX2" and hardware._has_onednn()
+    assert [type(linear(x, weight).grad_fn).__name__ == "_LinearBackward" for x in (small, large)] == [
+        False,
+        ours,
+    ]
+    with torch.no_grad():
+        assert prefers_onednn(small, weight) is ours
+
+
 def test_attention_in_emulated_bfloat16_goes_to_the_fused_kernel(machine: str) -> None:
     q, k, v = (torch.randn(2, 3, 64, 16, dtype=torch.bfloat16) for _ in range(3))
     chosen = choose(q, k, v, mask=Mask(causal=True), bias=None, dropout=0.0)

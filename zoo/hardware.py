@@ -25,6 +25,7 @@ _WIDTHS = {"AVX512": 16}
 _PAYS = 1.2  # how much faster bfloat16 must be measured to be worth its rounding
 _LARGE_WEIGHT = 1 << 18
 _LARGE_PRODUCT = 1 << 23
+_LARGE_LEARNT = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,15 @@ def _has_onednn() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-def onednn_pays(rows: int, inputs: int, outputs: int) -> bool:
+def onednn_pays(rows: int, inputs: int, outputs: int, *, learns: bool = False) -> bool:
     """Whether oneDNN multiplies float32 [rows, inputs] by [outputs, inputs] faster than what torch takes, MKL.
 
     With AVX-512 by 1.05 to 1.7 times, for MKL runs AVX2 code on AMD's processors; a call costs 10 microseconds more,
-    so not for small products. With AVX2 alone MKL is as fast or faster.
+    and one that learns 100, by a gradient that is Python's, so not for small products. With AVX2 alone MKL is as fast
+    or faster.
     """
-    is_large = inputs * outputs >= _LARGE_WEIGHT or rows * inputs * outputs >= _LARGE_PRODUCT
+    n = rows * inputs * outputs
+    is_large = n >= _LARGE_LEARNT if learns else inputs * outputs >= _LARGE_WEIGHT or n >= _LARGE_PRODUCT
     return is_large and instruction_set() == "AVX512" and _has_onednn()
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import presets
-from tests.our_kinds import our_kinds
+from tests.our_kinds import our_kinds, our_parts
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "examples" / "site"
@@ -95,7 +95,7 @@ def test_the_site_is_built_strictly_with_a_page_each_and_fetches_nothing(tmp_pat
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     site = tmp_path / "out" / "site"
-    pages = [f"parts/{kind.name}/{name}" for kind in our_kinds().values() for name in kind.names()]
+    pages = [f"parts/{kind.name}/{name}" for kind in our_kinds().values() for name in our_parts(kind)]
     pages += [f"presets/{name}" for name in presets.names()]
     pages += [f"tutorials/{script.stem}" for script in (ROOT / "examples").glob("*.py")]
     assert [page for page in pages if not (site / page / "index.html").is_file()] == []

@@ -78,7 +78,9 @@ class HeadsSpec(Spec):
         agree = len({adds_bias(self.bias, name) for name in sizes}) == 1
         n_weights = d_model * sum(sizes.values())
         copies = (
-            batch.is_on_cpu and not batch.is_half and copies_weights(n_keys, d_model, n_weights // d_model)
+            batch.is_on_cpu
+            and not batch.is_half
+            and copies_weights(n_keys, d_model, n_weights // d_model, learns=True)
         )
         return kept + (n_weights if agree and copies else 0)
 

@@ -33,7 +33,8 @@ class Linear(nn.Linear):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """torch.nn.functional.linear: x [..., K], weight [N, K], bias [N] -> [..., N]."""
-    if not prefers_onednn(x, weight) or torch.is_autocast_enabled("cpu"):
+    learns = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    if not prefers_onednn(x, weight, learns=learns) or torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight, bias)
     parameters = (weight,) if bias is None else (weight, bias)
     (out,) = _Linear.apply(x, 1, *parameters)
@@ -66,14 +67,14 @@ def linears(x: Tensor, *maps: nn.Linear) -> tuple[Tensor, ...]:
     weights: list[Tensor] = [each.weight for each in maps]
     biases: list[Tensor] = [each.bias for each in maps if each.bias is not None]
     inputs, sizes = x.shape[-1], [len(weight) for weight in weights]
-    if not copies_weights(x.numel() // inputs, inputs, sum(sizes)):
+    if not copies_weights(x.numel() // inputs, inputs, sum(sizes), learns=torch.is_grad_enabled()):
         return _Linear.apply(x, len(maps), *weights, *biases)
     return F.linear(x, torch.cat(weights), torch.cat(biases) if biases else None).split(sizes, dim=-1)
 
 
-def copies_weights(rows: int, inputs: int, outputs: int) -> bool:
+def copies_weights(rows: int, inputs: int, outputs: int, *, learns: bool) -> bool:
     """Whether `linears` of one product copies its weights, and so keeps the copy for the backward pass: only few."""
-    return inputs * outputs <= _FEW and not hardware.onednn_pays(rows, inputs, outputs)
+    return inputs * outputs <= _FEW and not hardware.onednn_pays(rows, inputs, outputs, learns=learns)
 
 
 def _multiply_as_one(x: Tensor, maps: Sequence[nn.Linear]) -> bool:
@@ -107,14 +108,17 @@ def _lie_together(parts: Sequence[Tensor]) -> bool:
     )
 
 
-def prefers_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether a product of the two goes to oneDNN by `product` rather than to torch's own choice."""
+def prefers_onednn(x: Tensor, weight: Tensor, *, learns: bool = False) -> bool:
+    """Whether a product of the two goes to oneDNN by `product` rather than to torch's own choice.
+
+    learns: whether it would get a gradient of Python's for that alone.
+    """
     return (
         x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and x.numel() > 0
         and not torch.compiler.is_compiling()
-        and hardware.onednn_pays(x.numel() // x.shape[-1], *weight.shape)
+        and hardware.onednn_pays(x.numel() // x.shape[-1], *weight.shape, learns=learns)
     )
 
 
