@@ -100,6 +100,8 @@ class Kind:
 
         def decorate(builder: Builder) -> Builder:
             _compare(self, name, spec, builder)
+            if not builder.__module__.startswith(f"{self.package}."):
+                self._load(announced=False)  # their names are taken, though none was looked up so far
             first = self._entries.get(name)
             if first is not None and not _is_same(first, where, builder):
                 raise ValueError(
@@ -146,7 +148,8 @@ class Kind:
         fields = {name: getattr(spec, name) for name in entry.spec.model_fields if name != "type"}
         return entry.builder(**fields, **context)
 
-    def _load(self) -> None:
+    def _load(self, *, announced: bool = True) -> None:
+        """Imports the kind's own components, and those that installed packages announce."""
         if self._loaded:
             return
         with _loading:
@@ -156,8 +159,9 @@ class Kind:
             try:
                 if self.package:
                     import_components(self.package, self.name)
-                _load_entry_points_once()
-                self._loaded = True
+                if announced:
+                    _load_entry_points_once()
+                    self._loaded = True
             finally:
                 _in_progress.remove(self)
 

@@ -12,7 +12,7 @@ from registry import SpecError
 from zoo.interop.certify import random_reference
 from zoo.interop.family import family_named
 from zoo.interop.hugging_face import from_hf
-from zoo.interop.matching import spec_of
+from zoo.interop.matching import config_of, spec_of
 
 LLAMA4 = family_named("llama4_text")
 SMALL = LLAMA4.examples[0]
@@ -41,6 +41,14 @@ def test_each_layer_is_what_its_place_says():
     assert [layer.position is None for layer in layers] == [True, True, True, False] * 2
     assert [layer.self_attention.qk_norm is not None for layer in layers] == [True, True, True, False] * 2
     assert [layer.ffn.type for layer in layers] == ["glu", "input_weighted_experts"] * 4
+
+
+def test_one_without_experts_is_written_without_their_sizes():
+    dense = spec(moe_layers=[])
+    _, config, _ = config_of(dense)
+    assert config["moe_layers"] == []
+    assert "intermediate_size" not in config
+    assert spec_of(LLAMA4, config) == dense
 
 
 def test_tuning_is_told_by_a_number_in_the_first_configs():

@@ -95,6 +95,23 @@ def test_a_file_that_the_program_has_imported_is_not_run_again(
     assert loaded_plugins()[-1].path == tmp_path / "real" / "my_own_parts.py"
 
 
+def test_a_plugin_that_takes_the_name_of_a_built_in_part_is_refused_though_none_was_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Kind("part", package="built_in_parts")
+    monkeypatch.setitem(sys.modules, "the_kinds", SimpleNamespace(PART=part))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "built_in_parts").mkdir()
+    (tmp_path / "built_in_parts" / "__init__.py").touch()
+    for file in ("built_in_parts/mine.py", "plugin.py"):
+        (tmp_path / file).write_text(PART)
+    with pytest.raises(
+        PluginError, match=r"plugin\.py:7: .*'mine' is already registered at .*mine\.py:7; choose"
+    ):
+        load_plugin(tmp_path / "plugin.py")
+    assert part.entry("mine").builder.__module__ == "built_in_parts.mine"
+
+
 def test_a_file_imported_after_it_was_a_plugin_replaces_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: Kind
 ) -> None:

@@ -19,7 +19,6 @@ Plain = dict[str, Any]
 At = Callable[[str], Any]
 """A path -> what stands there."""
 _HEADS = ("language_model", "none", "pooled_classifier")
-_OPTIONAL = ("head.", "initialization.")  # parts of which there are forms without the keys of a table
 
 
 class Entry(Protocol):
@@ -118,9 +117,7 @@ class Field:
         try:
             value = at(spec, self.path)
         except AttributeError:
-            if self.path.startswith(_OPTIONAL):
-                return {}
-            raise
+            return {}  # of a part that this model has not
         if isinstance(self.default, str):
             value = activation_name(value)
         if value is None and self.otherwise is not None:

@@ -87,7 +87,9 @@ def config_of(spec: Any, name: str | None = None) -> tuple[Family, dict[str, Any
         nearest.append((_distance(differences), family.name, differences))
     _, family_name, differences = min(nearest, key=lambda each: each[:2])
     which = f"the {family_name} mapping cannot write it" if name else f"the nearest family is {family_name}"
-    text = f"no config of transformers says this model exactly; {which}: {'; '.join(map(str, differences))}"
+    text = f"no config of transformers says this model exactly; {which}"
+    if differences:
+        text += f": {'; '.join(map(str, differences))}"
     raise SpecError([Problem("model", text)])
 
 

@@ -41,7 +41,10 @@ class _Groups:
             network |= {"n_groups": n_groups, "top_groups": top_groups}
 
     def written(self, spec: Any) -> Plain:
-        network = next(each.ffn for each in spec.decoder.each_layer() if each.ffn.type == "grouped_experts")
+        networks = [each.ffn for each in spec.decoder.each_layer() if each.ffn.type == "grouped_experts"]
+        if not networks:
+            return {}
+        network = networks[0]
         fields = {
             "num_experts_per_tok": network.top_k,
             "n_group": network.n_groups,
