@@ -116,6 +116,58 @@ def test_an_encoder_that_sees_all_knows_order_by_positions_alone(position, atten
     assert_close(mixed, torch.stack([row[places] for row, places in zip(plain, order, strict=True)]))
 
 
+def encoder_decoder(position, **changed):
+    layer = {"self_attention": MULTI_HEAD, "ffn": {"type": "mlp", "d_ff": 11}}
+    data = {
+        "d_model": D,
+        "source": {"type": "tokens", "vocab_size": V},
+        "target": {"type": "tokens", "vocab_size": V},
+        "position": position,
+        "encoder": {"n_layers": 2, "layer": layer},
+        "decoder": {"n_layers": 2, "layer": {**layer, "cross_attention": MULTI_HEAD}},
+        "head": "none",
+        **changed,
+    }
+    torch.manual_seed(0)
+    model = build(parse(MODEL.entry("encoder_decoder").spec, data)).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return model
+
+
+@pytest.mark.parametrize(
+    "position", ["rotary", "alibi", BUCKETS, {"type": "learned", "max_len": 20}], ids=str
+)
+@torch.no_grad()
+def test_an_encoder_and_its_decoder_each_count_positions_of_their_own(position):
+    model, places = encoder_decoder(position), torch.arange(T).expand(B, T)
+    source, order = tokens(), torch.tensor([[4, 0, 6, 2, 1, 5, 3], [1, 2, 3, 4, 5, 6, 0]])
+    target = torch.randint(V, (B, 5))
+    plain = model(source, target)
+    given = {"source_positions": places, "target_positions": places[:, :5]}
+    assert_close(model(source, target, **given), plain)
+    # A memory is a set: mixed with its positions it is the same one.
+    assert_close(model(source.gather(1, order), target, source_positions=order), plain)
+    for name, positions in given.items():
+        assert (model(source, target, **{**given, name: 2 * positions}) - plain).abs().max() > 1e-4
+    memory, cache, found = model.encode(source), model.new_cache(), []
+    wide = 2 * places[:, :5]
+    for start, stop in ((0, 2), (2, 3), (3, 5)):
+        found.append(
+            model.decode(target[:, start:stop], memory, target_positions=wide[:, :stop], cache=cache)
+        )
+    assert_close(torch.cat(found, 1), model(source, target, target_positions=wide))
+
+
+def test_an_encoder_whose_embedding_counts_places_takes_no_positions():
+    counting = {"type": "factorised_tokens", "vocab_size": V, "d_embedding": 6,
+                "position": {"type": "learned", "max_len": 9}}  # fmt: skip
+    model = encoder_decoder("none", source=counting)
+    with pytest.raises(ValueError, match="the embedding counts the places of a row itself"):
+        model(tokens(), tokens(), source_positions=torch.arange(T).expand(B, T))
+
+
 @torch.no_grad()
 def test_packed_by_hand_two_texts_count_each_for_itself():
     model, given = model_of("encoder_only", {"type": "learned", "max_len": 5}, MULTI_HEAD), tokens()

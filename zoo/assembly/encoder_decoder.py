@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from registry import Problem, Spec, partial
 from zoo.assembly.cache import StackCache
 from zoo.assembly.merging import merged, with_layers
-from zoo.assembly.stack import Stack, StackSpec, inherited_positions, stack_context
+from zoo.assembly.stack import Stack, StackSpec, check_positions, inherited_positions, stack_context
 from zoo.assembly.usage import length_problems, model_position_problems, writer_problems
 from zoo.kinds import ATTENTION, EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
@@ -131,7 +131,8 @@ class EncoderDecoder(nn.Module):
     Source: Vaswani et al. 2017, section 3 and Figure 1.
     Shapes: source [B, S], target [B, T] -> logits [B, T, V]; masks bool [B, S] and [B, T], True = a real token;
         global_tokens bool [B, S], True = attends and is attended everywhere in the source, for an encoder whose
-        attentions are local otherwise.
+        attentions are local otherwise; source_positions int64 [B, S] and target_positions int64 [B, T], 0 or more, what
+        positional encodings count instead of places.
     """
 
     writes: ClassVar[str] = "target"
@@ -153,6 +154,7 @@ class EncoderDecoder(nn.Module):
         self.target: nn.Module = (
             self.source if isinstance(target, Share) else EMBEDDING.build(target, d_model=d_model)
         )
+        self.source_counts_places = getattr(source, "reads_whole", False)
         self.encoder = Stack(encoder, d_model=d_model, position=position, is_causal=False)
         self.decoder = Stack(decoder, d_model=d_model, position=position, is_causal=True)
         self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=self.slots)
@@ -171,9 +173,18 @@ class EncoderDecoder(nn.Module):
         source_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
         global_tokens: Tensor | None = None,
+        source_positions: Tensor | None = None,
+        target_positions: Tensor | None = None,
     ) -> Tensor:
-        masks = {"source_mask": source_mask, "target_mask": target_mask, "global_tokens": global_tokens}
-        hidden, mask = self.hidden(source, target, **masks)
+        hidden, mask = self.hidden(
+            source,
+            target,
+            source_mask=source_mask,
+            target_mask=target_mask,
+            global_tokens=global_tokens,
+            source_positions=source_positions,
+            target_positions=target_positions,
+        )
         return self.head(hidden, mask=mask)
 
     def hidden(
@@ -184,6 +195,8 @@ class EncoderDecoder(nn.Module):
         source_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
         global_tokens: Tensor | None = None,
+        source_positions: Tensor | None = None,
+        target_positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """source [B, S], target [B, T] -> the decoder's vectors [B, T, D] and the mask of their places."""
         if source.shape[0] != target.shape[0]:
@@ -191,23 +204,39 @@ class EncoderDecoder(nn.Module):
                 f"source {list(source.shape)} and target {list(target.shape)} must be of one batch: "
                 "the same number of rows"
             )
-        memory, memory_mask = self.encode_masked(source, source_mask=source_mask, global_tokens=global_tokens)
+        memory, memory_mask = self.encode_masked(
+            source, source_mask=source_mask, global_tokens=global_tokens, source_positions=source_positions
+        )
         x, mask = self.target(target, mask=target_mask, types=None)
-        described = Mask(causal=True, keys=mask)
+        described = Mask(causal=True, keys=mask, positions=target_positions)
         return self.decoder(x, memory, mask=described, memory_mask=Mask(keys=memory_mask)), mask
 
     def encode(
-        self, source: Tensor, *, source_mask: Tensor | None = None, global_tokens: Tensor | None = None
+        self,
+        source: Tensor,
+        *,
+        source_mask: Tensor | None = None,
+        global_tokens: Tensor | None = None,
+        source_positions: Tensor | None = None,
     ) -> Tensor:
         """source [B, S] -> memory [B, S, D]."""
-        return self.encode_masked(source, source_mask=source_mask, global_tokens=global_tokens)[0]
+        return self.encode_masked(
+            source, source_mask=source_mask, global_tokens=global_tokens, source_positions=source_positions
+        )[0]
 
     def encode_masked(
-        self, source: Tensor, *, source_mask: Tensor | None = None, global_tokens: Tensor | None = None
+        self,
+        source: Tensor,
+        *,
+        source_mask: Tensor | None = None,
+        global_tokens: Tensor | None = None,
+        source_positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """source [B, N, ...] -> memory [B, S, D] and the mask of its places [B, S]; S is N for tokens."""
+        check_positions(source_positions, are_counted=self.source_counts_places)
         x, mask = self.source(source, mask=source_mask, types=None)
-        return self.encoder(x, mask=Mask(keys=mask, global_tokens=global_tokens)), mask
+        described = Mask(keys=mask, global_tokens=global_tokens, positions=source_positions)
+        return self.encoder(x, mask=described), mask
 
     def decode(
         self,
@@ -216,13 +245,15 @@ class EncoderDecoder(nn.Module):
         *,
         source_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
+        target_positions: Tensor | None = None,
         cache: StackCache | None = None,
     ) -> Tensor:
         """target [B, T], memory [B, S, D] -> hidden [B, T, D], for the head.
 
         With a cache, target holds only the tokens that are new since the last call; memory is read at the first call
         only and may be None later; and target may be [B·n, T], the n rows of a sentence side by side. source_mask
-        is the memory's, bool [B, S], target_mask bool [B, S'] over all tokens so far, the cached ones included.
+        is the memory's, bool [B, S], target_mask bool [B, S'] over all tokens so far, the cached ones included, and so
+        are target_positions int64 [B, S'].
         """
         offset = 0 if cache is None else cache.length
         x, own = self.target(
@@ -231,7 +262,12 @@ class EncoderDecoder(nn.Module):
         return self.decoder(
             x,
             memory,
-            mask=Mask(causal=True, keys=target_mask if offset else own, offset=offset),
+            mask=Mask(
+                causal=True,
+                keys=target_mask if offset else own,
+                positions=target_positions,
+                offset=offset,
+            ),
             memory_mask=Mask(keys=source_mask),
             cache=cache,
         )

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Problem, Spec
-from zoo.assembly.stack import Stack, StackSpec, inherited_positions, stack_context
+from zoo.assembly.stack import Stack, StackSpec, check_positions, inherited_positions, stack_context
 from zoo.assembly.usage import length_problems, model_position_problems
 from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
@@ -122,10 +122,7 @@ class EncoderOnly(nn.Module):
             raise ValueError(
                 "the embedding counts the places of a row and knows no documents: give each a row"
             )
-        if positions is not None and not self.knows_documents:
-            raise ValueError(
-                "the embedding counts the places of a row itself and takes no positions given to a call"
-            )
+        check_positions(positions, are_counted=not self.knows_documents)
         x, mask = self.inputs(inputs, mask=mask, types=types)
         described = Mask(keys=mask, global_tokens=global_tokens, documents=documents, positions=positions)
         return self.encoder(x, mask=described), mask

@@ -279,6 +279,17 @@ def inherited_positions(model: Any, **is_causal: bool) -> tuple[Within, ...]:
     )
 
 
+def check_positions(positions: Tensor | None, *, are_counted: bool) -> None:
+    """Refuses positions given to a call where the embedding counts places itself.
+
+    Raises: ValueError.
+    """
+    if positions is not None and are_counted:
+        raise ValueError(
+            "the embedding counts the places of a row itself and takes no positions given to a call"
+        )
+
+
 class Stack(nn.Module):
     """Layers in a row over embedded input: positions, norm and dropout of the input first, the final norm last.
 
