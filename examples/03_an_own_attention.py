@@ -53,8 +53,7 @@ class CosineAttention(nn.Module):
 
 
 if __name__ == "__main__":
-    part = part_of(ATTENTION, CosineAttentionSpec(n_heads=3))
-    for found in findings({"cosine": part}):  # the laws, as `zoo conform` prints them
-        print(f"{found.result}: {found.law}")
+    for found in findings({"cosine": part_of(ATTENTION, CosineAttentionSpec(n_heads=3))}):
+        print(f"{found.result}: {found.law}")  # as `zoo conform` does
     run = zoo.load("quickstart", "model.encoder.layer.self_attention.type=cosine")
     print(f"{sum(p.numel() for p in zoo.build(run.model).parameters()):,} parameters with cosine attention")

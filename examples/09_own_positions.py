@@ -55,6 +55,5 @@ class Spiral(Position):
 
 
 if __name__ == "__main__":
-    for spec in (RecencySpec(half_life=3.0), SpiralSpec()):
-        results = findings({spec.type: part_of(POSITION, spec)})
-        print(f"{spec.type}:", ", ".join(f"{each.law} {each.result}" for each in results))
+    for each in findings({spec.type: part_of(POSITION, spec) for spec in (RecencySpec(), SpiralSpec())}):
+        print(f"{each.part}: {each.law} {each.result}")

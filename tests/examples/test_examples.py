@@ -25,7 +25,7 @@ SCRIPTS = {
     "08_an_own_norm.py": ([], ["passed: its_size_is_what_is_built", "eps=1e-05", "share=0.7"]),
     "09_own_positions.py": (
         [],
-        ["recency: hooks_keep_their_shapes passed", "spiral: ", "scores_depend_on_distance_alone passed"],
+        ["recency: hooks_keep_their_shapes passed", "spiral: scores_depend_on_distance_alone passed"],
     ),
     "10_an_own_layout.py": ([], ["passed: in_a_decoder_cached_equals_full", "1,179,136 parameters"]),
     "11_an_own_mixer.py": (
@@ -51,7 +51,7 @@ NEEDS_A_BUILDER = {"13_a_plugin_package.py": "setuptools"}
 def test_each_script_is_listed_and_short():
     found = {path.name: path.read_text().count("\n") for path in EXAMPLES.glob("*.py")}
     assert set(found) == set(SCRIPTS)
-    assert {name: lines for name, lines in found.items() if lines > 60} == {}
+    assert {name: lines for name, lines in found.items() if lines >= 60} == {}
 
 
 @pytest.mark.parametrize(
