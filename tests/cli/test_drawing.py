@@ -95,6 +95,7 @@ def test_a_position_is_told_in_bars_and_as_json(zoo):
     lines = zoo(*words).stdout.splitlines()
     assert lines[0] == "position/sinusoidal: d_model 6, n_heads 4, 2 positions"
     assert lines[3] == "     0  ▁█▁█▁█"
+    assert zoo(*words[:-1], "64").stdout.endswith("█ 1; one row in 2\n")
     found = json.loads(zoo(*words, "--json").stdout)
     assert found["added"][0] == [0, 1, 0, 1, 0, 1]
     assert found["angles"] is None

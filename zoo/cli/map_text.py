@@ -65,9 +65,7 @@ def _bars(matrix: NDArray[np.float64], first: int = 0) -> Iterator[str]:
         bars = "".join(_BARS[min(int((matrix[i, j] - low) / step), len(_BARS) - 1)] for j in columns)
         yield f"{i + first:>6,}  {bars}"
     skipped = " and ".join(
-        f"every {each.step:,}th {name}"
-        for name, each in (("row", rows), ("column", columns))
-        if each.step > 1
+        f"one {name} in {each.step:,}" for name, each in (("row", rows), ("column", columns)) if each.step > 1
     )
     yield f"{_BARS[0]} {short(low)}  {_BARS[-1]} {short(high)}{f'; {skipped}' if skipped else ''}"
 
