@@ -56,6 +56,7 @@ def test_a_value_of_a_part_that_is_no_number_is_told_too(zoo: Any) -> None:
         ("hidden_size", "d_model", "key"),
         ("num_attention_heads", "n_heads", "key"),
         ("epochs", "max_steps", "key"),
+        ("pad_token_id", "padding_id", "key"),
         ("swiglu", "ffn/glu", "part"),
         ("rope", "position/rotary", "part"),
     ],
@@ -66,6 +67,12 @@ def test_the_name_of_another_library_leads_to_the_page_of_ours(
     page = explained(zoo, word)
     assert (page["called"], page["word"], page["what"]) == (word, name, what)
     assert zoo("explain", word).stdout.startswith(f"{word} is here called ")
+
+
+def test_a_name_that_is_a_part_s_and_a_key_s_leads_to_both(zoo: Any) -> None:
+    assert zoo("explain", "sliding_window").stdout.startswith(
+        "sliding_window is here called restricted, or radius.\n"
+    )
 
 
 def test_what_another_name_counts_differently_is_said(zoo: Any) -> None:
@@ -110,7 +117,9 @@ def test_it_starts_without_lightning() -> None:
 
 
 def test_check_tells_editors_where_each_mistake_stands(zoo: Any, tmp_path: Any) -> None:
-    (tmp_path / "my.yaml").write_text("extends: quickstart\nmodel:\n  n_embd: 64\ntraining: {seed: -1}\n")
+    (tmp_path / "my.yaml").write_text(
+        "extends: quickstart\nmodel:\n  n_embd: 64\ntraining: {seed: -1}\ngeneration: beem\n"
+    )
     (tmp_path / "cut.yaml").write_text("model: {\n")
     result = zoo("check", "my.yaml", "gpt2", "cut.yaml", "--json")
     assert (result.exit_code, result.stderr) == (2, "")
@@ -120,6 +129,10 @@ def test_check_tells_editors_where_each_mistake_stands(zoo: Any, tmp_path: Any) 
     assert [tuple(each[key] for key in keys) for each in mine["mistakes"]] == [
         ("my.yaml", 3, 3, "model.n_embd", 64, "unknown key", "did you mean 'model.d_model'?"),
         ("my.yaml", 4, 12, "training.seed", -1, "must be at least 0", None),
+        (
+            *("my.yaml", 5, 1, "generation", "beem", "no decoding is registered as 'beem'"),
+            "did you mean 'beam'? (known: beam, greedy, sampling)",
+        ),
     ]
     (broken,) = cut["mistakes"]
     assert (broken["file"], broken["line"], broken["path"]) == ("cut.yaml", 2, None)

@@ -52,7 +52,8 @@ def test_beside_a_guess_many_names_are_only_counted_and_the_near_ones_told() -> 
 OTHERS = {
     "transformers": "hidden_size num_attention_heads num_hidden_layers intermediate_size rope_theta hidden_act n_embd "
     "n_layer n_head n_inner max_position_embeddings layer_norm_eps attention_dropout num_beams max_new_tokens "
-    "gradient_accumulation_steps learning_rate num_train_epochs per_device_train_batch_size activation_function",
+    "gradient_accumulation_steps learning_rate num_train_epochs per_device_train_batch_size activation_function "
+    "pad_token_id bos_token_id eos_token_id decoder_start_token_id type_vocab_size no_repeat_ngram_size",
     "torch": "nhead dim_feedforward embed_dim num_encoder_layers num_decoder_layers norm_first lr batch_size epochs",
     "fairseq": "encoder_embed_dim encoder_ffn_embed_dim encoder_attention_heads encoder_layers max_tokens update_freq "
     "warmup_updates max_update encoder_normalize_before share_all_embeddings lenpen max_source_positions",

@@ -33,6 +33,7 @@ def _mistake(problem: Problem, data: Mapping[str, Any]) -> dict[str, Any]:
     where, message, suggestion = problem.where, problem.message, problem.suggestion
     if not where and not problem.path and (place := _PLACE.match(message) or _OVERRIDE.match(message)):
         where, message = place[0].removesuffix(": "), message[place.end() :]
+    if not suggestion:
         message, _, suggestion = message.partition("; ")
     from registry import value_at
 

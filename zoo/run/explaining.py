@@ -23,7 +23,6 @@ from registry import (
     kinds,
     page_of,
     spec_of_key,
-    suggest,
     value_at,
 )
 from registry.problems import Problem, did_you_mean
@@ -47,7 +46,11 @@ def explain(word: str, source: str | None = None) -> Page:
     for meaning in (_dotted, _spec, _kind, _key, _part, _law, _preset, _other_value, _other_key):
         if (page := meaning(word.strip(), source)) is not None:
             return page
-    raise SpecError([Problem("", f"nothing is called '{word}'; {suggest(word, _words())}")])
+    near = (
+        did_you_mean(word, _words())
+        or "zoo list and zoo list presets tell what there is, zoo describe KIND/NAME its keys"
+    )
+    raise SpecError([Problem("", f"nothing is called '{word}'; {near}")])
 
 
 def _dotted(word: str, source: str | None) -> Page | None:
@@ -157,7 +160,8 @@ def _other_value(word: str, source: str | None) -> Page | None:
                 if written in kind.names()
                 else written.partition("type: ")[2].partition(",")[0].strip("}")
             )
-            return {**_page_of_part(kind, name), "called": word, "written": written}
+            keys = [key for key in last_keys(word) if _specs_with(key)]
+            return {**_page_of_part(kind, name), "called": word, "written": written, "further": keys}
     return None
 
 
