@@ -72,6 +72,8 @@ def test_a_plugin_that_has_changed_or_gone_is_said_by_name(
     assert zoo("show", "run", "--plugin", "half.py").exit_code == 0
     assert caplog.messages == [f"{file}: changed since run was trained with it (norm/half)"]
     forgotten()
+    said = f"run: needs the plugin {file}, for norm/half, which has changed since; add --plugin {file}: "
+    assert zoo("show", "run").stderr.startswith(said)
     file.rename(run.parent / "moved.py")
     result = zoo("show", "run")
     assert result.stderr.startswith(

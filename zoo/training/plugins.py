@@ -57,15 +57,9 @@ def load_allowed(folder: Path) -> bool:
     """
     missing = [record for record in _recorded(folder).files if _loaded_as(record) is None]
     for record in missing:
-        path = Path(record["path"])
-        try:
-            path = path.resolve(strict=True)
-            if path.suffix != ".py" or not path.is_file():
-                return False
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError:
-            return False
-        if not CONSENT.get()(Asked(folder, path, sha256, record["sha256"])):
+        path = Path(record["path"]).resolve()
+        sha256 = _sha256(path)
+        if sha256 is None or not CONSENT.get()(Asked(folder, path, sha256, record["sha256"])):
             return False
         load_plugin(path, sha256=sha256)
     return bool(missing)
@@ -78,9 +72,10 @@ def missing_plugins(folder: Path) -> MissingPluginError | None:
     for record in recorded.files:
         if _loaded_as(record) is None:
             path, names = record["path"], ", ".join(record["names"])
-            gone = "" if Path(path).is_file() else ", which is not there any more: say where it is"
-            paths.append(path if not gone else "PATH")
-            lines.append(f"needs the plugin {path}, for {names}{gone}")
+            now = _sha256(Path(path))
+            paths.append(path if now else "PATH")
+            said = {None: ", which is not there any more: say where it is", record["sha256"]: ""}
+            lines.append(f"needs the plugin {path}, for {names}{said.get(now, ', which has changed since')}")
     absent = [each for each in recorded.packages if _version(each) is None]
     lines += [
         f"needs the package {each['distribution']} {each['version']}, for {', '.join(each['names'])}, which is not "
@@ -92,6 +87,15 @@ def missing_plugins(folder: Path) -> MissingPluginError | None:
     steps = [f"install {each['distribution']}=={each['version']}" for each in absent]
     steps += ["add " + " ".join(f"--plugin {path}" for path in paths)] if paths else []
     return MissingPluginError([Problem("", f"{folder}: {'; '.join([*lines, ' and '.join(steps)])}")], paths)
+
+
+def _sha256(path: Path) -> str | None:
+    """Of a Python file; None where there is none that can be read."""
+    try:
+        is_python = path.suffix == ".py" and path.is_file()  # a stranger's record may name an endless device
+        return hashlib.sha256(path.read_bytes()).hexdigest() if is_python else None
+    except OSError:
+        return None
 
 
 def warn_of_changes(folder: Path) -> None:
