@@ -100,7 +100,8 @@ class Kind:
 
         def decorate(builder: Builder) -> Builder:
             _compare(self, name, spec, builder)
-            if not builder.__module__.startswith(f"{self.package}."):
+            is_own = builder.__module__.startswith(f"{self.package}.")
+            if not is_own:
                 self._load(announced=False)  # their names are taken, though none was looked up so far
             first = self._entries.get(name)
             if first is not None and not _is_same(first, where, builder):
@@ -109,7 +110,8 @@ class Kind:
                 )
             summary = next(iter((inspect.getdoc(builder) or "").splitlines()), "")
             self._entries[name] = Entry(name, spec, builder, tuple(examples), where, summary)
-            note_registered(f"{self.name}/{name}")
+            if not is_own:
+                note_registered(f"{self.name}/{name}")
             return builder
 
         return decorate
