@@ -1,4 +1,4 @@
-"""Sentences per second of beam search: the zoo against transformers' `generate`, with equal weights.
+"""Sentences per second of beam or greedy search: the zoo against transformers' `generate`, with equal weights.
 
 A MarianMTModel of the sizes of `multi30k_small` gets the zoo's weights, so both sides search the same
 distribution, under the same length penalty n^α (transformers knows no other), maximum length and stopping
@@ -8,14 +8,15 @@ plain loop does.
 
     python examples/benchmarks/decoding.py --run RUN --source FILE
 
-Needs the extra `peers`. Without --run the weights are random, so every output runs to the maximum length;
-without --source the sentences come from the embedded grammar.
+Needs the extra `peers`. A beam of 1 is greedy search on both sides. Without --run the weights are random, so every
+output runs to the maximum length; without --source the sentences come from the embedded grammar.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import math
 import statistics
 import time
@@ -34,6 +35,7 @@ from zoo.data.bad_lines import BadLines
 from zoo.data.collate import length_batches
 from zoo.generation.penalties.power import PowerPenaltySpec
 from zoo.generation.strategies.beam import BeamSpec
+from zoo.generation.strategies.greedy import GreedySpec
 from zoo.kinds import CORPUS, DECODING
 from zoo.masks import Mask
 from zoo.run.spec import load
@@ -122,14 +124,13 @@ def copy_norm(copy: nn.LayerNorm, norm: nn.Module) -> None:
 
 
 def zoo_side(model: nn.Module, args: argparse.Namespace) -> Callable[[Batch], Outputs]:
-    search = DECODING.build(
-        BeamSpec(
-            beam_size=args.beam_size,
-            length_penalty=PowerPenaltySpec(alpha=args.alpha),
-            max_length=args.max_length,
-            stop=args.stop,
-        )
+    beam = BeamSpec(
+        beam_size=args.beam_size,
+        length_penalty=PowerPenaltySpec(alpha=args.alpha),
+        max_length=args.max_length,
+        stop=args.stop,
     )
+    search = DECODING.build(beam if args.beam_size > 1 else GreedySpec(max_length=args.max_length))
     return lambda batch: [hypotheses[0].tokens for hypotheses in search(model, *batch)]
 
 
@@ -210,6 +211,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", action="store_true", help="rows of figures in place of the table")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
@@ -238,6 +240,19 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - start)
 
     medians = {name: statistics.median(values) for name, values in seconds.items()}
+    n_equal = sum(a == b for a, b in zip(outputs["zoo"], outputs["transformers"], strict=True))
+    if args.json:
+        rows_of_json = [
+            {
+                "side": name,
+                "sentences_per_second": len(rows) / median,
+                "times_as_fast": medians["transformers"] / median,
+                "equal_outputs": n_equal / len(rows),
+            }
+            for name, median in medians.items()
+        ]
+        print(json.dumps(rows_of_json))
+        return
     table = Table(
         title=f"{len(rows)} sentences, beam {args.beam_size}, n^{args.alpha}, stop: {args.stop}, fp32"
     )
@@ -249,7 +264,6 @@ def main() -> None:
         table.add_row(name, f"{median:.2f}", f"{len(rows) / median:.0f}", f"{n_tokens}", f"{ratio:.2f}")
     console = Console()
     console.print(table)
-    n_equal = sum(a == b for a, b in zip(outputs["zoo"], outputs["transformers"], strict=True))
     console.print(f"equal outputs: {n_equal} of {len(rows)} ({100 * n_equal / len(rows):.1f} %)")
     device = torch.cuda.get_device_name() if args.device == "cuda" else f"{args.threads} CPU threads"
     console.print(f"medians of {args.rounds} rounds in turn, {device}, batches of {args.batch_tokens} tokens")

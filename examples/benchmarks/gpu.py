@@ -8,10 +8,10 @@ full attention; and the tests marked gpu.
     python examples/benchmarks/gpu.py --out gpu.json --wheels wheels       # on one that has torch, but not the rest
     python examples/benchmarks/gpu.py --out toy.json --toy                 # on a CPU, small: that it works
 
-A run that is cut off goes on with what is left when it is started again with the same file. --wheels installs what is
-missing from a folder of wheels, without a network: `pip download -d wheels` of what `pip install -e .[peers]` would
-fetch fills it. Model FLOPs utilisation: (6 · N + 12 · n_layers · D · T) operations a token, the second term halved
-under a causal mask, against --peak-tflops.
+A run that is cut off goes on with what is left, and tries again what has failed, when it is started again with the same
+file. --wheels installs what is missing from a folder of wheels, without a network: `pip download -d wheels` of what
+`pip install -e .[test,peers]` would fetch fills it. Model FLOPs utilisation: (6 · N + 12 · n_layers · D · T) operations
+a token, the second term halved under a causal mask, against --peak-tflops; a token of a translator meets half of N.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDED = ("pydantic", "yaml", "lightning", "sentencepiece", "sacrebleu", "rich", "typer", "transformers")
+NEEDED = (
+    "pydantic",
+    "yaml",
+    "lightning",
+    "sentencepiece",
+    "sacrebleu",
+    "rich",
+    "typer",
+    "transformers",
+    "pytest",
+    "hypothesis",
+)
 Row = dict[str, Any]
 
 
@@ -41,11 +53,24 @@ def install(wheels: Path) -> None:
         subprocess.run([*pip, *missing], check=True)
 
 
+def python(*words: str) -> subprocess.CompletedProcess[str]:
+    """A Python of its own, which finds this checkout though it be not installed."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
 # Training steps
 
 
-def pair_of_translators(preset: str, toy: bool) -> tuple[dict[str, Any], Any, int]:
-    """torch.nn.Transformer and the zoo's of the same sizes, each with its loss; a maker of batches; tokens of one."""
+def pair_of_translators(preset: str, toy: bool) -> tuple[dict[str, Any], Any, int, float]:
+    """torch.nn.Transformer and the zoo's of the same sizes, each with its loss; batches; tokens; FLOPs of a token."""
     import training_speed
 
     import zoo
@@ -73,11 +98,14 @@ def pair_of_translators(preset: str, toy: bool) -> tuple[dict[str, Any], Any, in
         target = source.flip(1)
         return training_speed.Batch(source, real, target, target.roll(-1, 1), real, rows * length)
 
-    return sides, make, 2 * rows * length
+    n_parameters = sum(p.numel() for p in sides["zoo"][0].parameters())
+    # Of each two tokens one goes through the encoder, one through the decoder and its two attentions.
+    attention = 12 * sizes["layers"] * sizes["d_model"] * length * (1 + 0.5 + 1) / 2
+    return sides, make, 2 * rows * length, 6 * n_parameters / 2 + attention
 
 
-def pair_of_models(name: str, toy: bool) -> tuple[dict[str, Any], Any, int, dict[str, float]]:
-    """transformers' model and the zoo's with its weights, each with its loss; batches; tokens; what FLOPs depend on."""
+def pair_of_models(name: str, toy: bool) -> tuple[dict[str, Any], Any, int, float]:
+    """transformers' model and the zoo's with its weights, each with its loss; batches; tokens; FLOPs of a token."""
     import torch
     import transformers
 
@@ -133,26 +161,18 @@ def pair_of_models(name: str, toy: bool) -> tuple[dict[str, Any], Any, int, dict
         sums = ours.head.loss(hidden.flatten(0, 1), x.flatten(), label_smoothing=0.0)
         return sums.loss / sums.count
 
-    shape = {
-        "n_parameters": sum(p.numel() for p in ours.parameters()),
-        "attention": 12
-        * config.num_hidden_layers
-        * config.hidden_size
-        * length
-        * (0.5 if is_causal else 1.0),
-    }
-    return {"transformers": (theirs, their_loss), "zoo": (ours, our_loss)}, make, rows * length, shape
+    n_parameters = sum(p.numel() for p in ours.parameters())
+    attention = 12 * config.num_hidden_layers * config.hidden_size * length * (0.5 if is_causal else 1.0)
+    sides = {"transformers": (theirs, their_loss), "zoo": (ours, our_loss)}
+    return sides, make, rows * length, 6 * n_parameters + attention
 
 
 def steps(name: str, args: argparse.Namespace) -> list[Row]:
     """Whole training steps of both sides: forward, backward, clipping, a fused Adam update."""
     import torch
 
-    shape: dict[str, float] = {}
-    if name.startswith("transformer_"):
-        sides, make, n_tokens = pair_of_translators(name, args.toy)
-    else:
-        sides, make, n_tokens, shape = pair_of_models(name, args.toy)
+    pair = pair_of_translators if name.startswith("transformer_") else pair_of_models
+    sides, make, n_tokens, flops = pair(name, args.toy)
     device, is_cuda = args.device, args.device == "cuda"
     optimizers = {}
     for side, (model, loss) in sides.items():
@@ -191,9 +211,7 @@ def steps(name: str, args: argparse.Namespace) -> list[Row]:
     for side, values in seconds.items():
         speed = n_tokens / statistics.median(values)
         row: Row = {"case": name, "side": side, "tokens_per_second": speed, "gib": peaks[side] / 2**30}
-        if shape:
-            flops = 6 * shape["n_parameters"] + shape["attention"]
-            row["utilisation"] = speed * flops / args.peak_tflops / 1e12
+        row["utilisation"] = speed * flops / args.peak_tflops / 1e12
         found.append({**row, "times_as_fast": ratio} if side == "zoo" else row)
     return found
 
@@ -206,15 +224,17 @@ def _to(x: Any, device: str) -> Any:
 
 
 def decoding(name: str, args: argparse.Namespace) -> list[Row]:
-    """Sentences a second of greedy and of beam search against transformers' generate with the same weights."""
-    script = ROOT / "examples" / "benchmarks" / "decoding.py"
+    """Sentences a second of a beam of 4 and of greedy search against transformers' generate with the same weights."""
+    script = str(ROOT / "examples" / "benchmarks" / "decoding.py")
     toy = ["--sentences", "2", "--max-length", "4", "--rounds", "1"]
     size = toy if args.toy else ["--sentences", "512"]
-    command = [sys.executable, str(script), "--device", args.device, *size]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    return [{"case": name, "printed": done.stdout}]
+    found = []
+    for search, beam_size in (("beam 4", "4"), ("greedy", "1")):
+        done = python(script, "--device", args.device, "--beam-size", beam_size, "--json", *size)
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        found += [{"case": f"{name}, {search}", **row} for row in json.loads(done.stdout)]
+    return found
 
 
 # Attention
@@ -248,10 +268,14 @@ def attention(name: str, args: argparse.Namespace) -> list[Row]:
 
 def marked_tests(name: str, args: argparse.Namespace) -> list[Row]:
     """What pytest says of the tests marked gpu."""
+    files = [
+        str(file) for file in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.gpu" in file.read_text()
+    ]
     one_by_one = "addopts=--import-mode=importlib --strict-markers"  # they share the device
-    command = [sys.executable, "-m", "pytest", "-q", "-o", one_by_one, "-m", "gpu"]
-    command += ["--collect-only"] if args.toy else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    toy = ["--collect-only"] if args.toy else []
+    done = python("-m", "pytest", "-q", "-o", one_by_one, "-m", "gpu", *toy, *files)
+    if done.returncode > 1:  # 1: some have failed, which the last line says
+        raise RuntimeError((done.stderr.strip() or done.stdout.strip()).splitlines()[-1])
     return [{"case": name, "printed": done.stdout.strip().splitlines()[-1]}]
 
 
@@ -266,14 +290,14 @@ CASES: dict[str, Callable[[str, argparse.Namespace], list[Row]]] = {
 
 
 def run(args: argparse.Namespace) -> Iterator[tuple[str, list[Row]]]:
-    """Each case that the file does not hold yet, as it is done; the file is written after each."""
+    """Each case; what the file does not hold yet, or holds as failed, is measured, and the file written after each."""
     import torch
 
     known = json.loads(args.out.read_text()) if args.out.exists() else {"device": "", "cases": {}}
     known["device"] = torch.cuda.get_device_name() if args.device == "cuda" else "cpu"
     started = time.monotonic()
     for name in args.cases or CASES:
-        if name not in known["cases"]:
+        if any("failed" in row for row in known["cases"].get(name, [{"failed": "not yet begun"}])):
             if time.monotonic() - started > 60 * args.minutes:
                 print(
                     f"{args.minutes} minutes are over: {name} and what follows is left; start again",
@@ -282,12 +306,23 @@ def run(args: argparse.Namespace) -> Iterator[tuple[str, list[Row]]]:
                 return
             try:
                 known["cases"][name] = CASES[name](name, args)
-            except (RuntimeError, ImportError, AssertionError) as error:  # the others are worth having
+            except Exception as error:  # the others are worth having
                 known["cases"][name] = [{"case": name, "failed": f"{type(error).__name__}: {error}"[:300]}]
             args.out.write_text(json.dumps(known, indent=1))
             if args.device == "cuda":
                 torch.cuda.empty_cache()
         yield name, known["cases"][name]
+
+
+def table(rows: list[Row]) -> str:
+    """The rows under one heading, each column as wide as what stands in it."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [columns] + [
+        [f"{value:,.4g}" if isinstance(value := row.get(key, ""), float) else str(value) for key in columns]
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def main() -> None:
@@ -309,12 +344,11 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
     args.device = "cpu" if args.toy else "cuda"
     args.steps = min(args.steps, 2) if args.toy else args.steps
-    for _, rows in run(args):
-        for row in rows:
-            facts = {
-                key: f"{value:,.3g}" if isinstance(value, float) else value for key, value in row.items()
-            }
-            print("  ".join(f"{key} {value}" for key, value in facts.items()), flush=True)
+    found: list[Row] = []
+    for name, rows in run(args):
+        print(f"{name}: {len(rows)} rows", file=sys.stderr, flush=True)
+        found += rows
+    print(table(found))
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+import argparse
+import importlib.util
 import json
 import random
 import subprocess
@@ -74,6 +76,43 @@ def test_it_runs_and_says_what_it_promises(script, tmp_path):
         assert text in done.stdout
 
 
+@pytest.fixture
+def gpu():
+    """The benchmark of a GPU as a module."""
+    spec = importlib.util.spec_from_file_location("gpu", EXAMPLES / "benchmarks" / "gpu.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_the_benchmark_of_a_gpu_starts_finds_the_checkout_where_nothing_is_installed(gpu):
+    bare = ("-S", "-P", "-c", "import importlib.util; print(importlib.util.find_spec('zoo').origin)")
+    assert gpu.python(*bare).stdout.strip() == str(EXAMPLES.parent / "zoo" / "__init__.py")
+
+
+def test_a_case_that_fails_on_a_gpu_hides_no_other_and_is_tried_again(gpu, tmp_path):
+    tried = []
+
+    def case(name, args):
+        tried.append(name)
+        if tried == ["first"]:
+            raise KeyError("a kernel")
+        return [{"case": name, "side": "zoo", "utilisation": 0.25}]
+
+    gpu.CASES = {"first": case, "second": case}
+    args = argparse.Namespace(out=tmp_path / "gpu.json", device="cpu", cases=None, minutes=1)
+    failed = dict(gpu.run(args))
+    assert failed["first"] == [{"case": "first", "failed": "KeyError: 'a kernel'"}]
+    done = [row for _, rows in gpu.run(args) for row in rows]
+    assert tried == ["first", "second", "first"]
+    assert [line.split() for line in gpu.table([*done, *failed["first"]]).splitlines()] == [
+        ["case", "side", "utilisation", "failed"],
+        ["first", "zoo", "0.25"],
+        ["second", "zoo", "0.25"],
+        ["first", "KeyError:", "'a", "kernel'"],
+    ]
+
+
 @pytest.mark.slow
 def test_the_benchmark_of_a_gpu_works_at_toy_size_and_resumes(tmp_path):
     script = EXAMPLES / "benchmarks" / "gpu.py"
@@ -94,6 +133,13 @@ def test_the_benchmark_of_a_gpu_works_at_toy_size_and_resumes(tmp_path):
     assert set(after) > set(before)
     assert {name: after[name] for name in before} == before
     assert not [row for rows in after.values() for row in rows if "failed" in row]
+    trained = [row for rows in after.values() for row in rows if "tokens_per_second" in row]
+    assert len(trained) == 12  # six models, two sides
+    assert all(row["utilisation"] > 0 for row in trained)
+    searches = [(row["case"], row["side"], row["equal_outputs"]) for row in after["decoding"]]
+    sides = ("zoo", "transformers")
+    assert searches == [(f"decoding, {how}", side, 1.0) for how in ("beam 4", "greedy") for side in sides]
+    assert after["tests"][0]["printed"].startswith("2/")
 
 
 @pytest.mark.slow

@@ -47,7 +47,6 @@ def by_formula(model):
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "specs"
 FAMILIES = [name for name in presets.names() if name not in COUNTS]
-TRAINED = [name for name in presets.names() if "task" in presets.read(name, scale="tiny").data]
 # Of our own, worked out by hand, where not in their files: V×D, per layer four D×D, two D×F with biases and two
 # norms, a norm, and the head.
 OWN = {
@@ -135,6 +134,13 @@ def test_a_tiny_scale_is_there_and_every_file_says_its_source(name):
     assert document.description
 
 
+@pytest.mark.parametrize("name", presets.names())
+def test_at_its_tiny_scale_it_has_a_task_and_warms_up_within_its_steps(name):
+    tiny = presets.read(name, scale="tiny").data
+    assert tiny["task"]["type"]
+    assert tiny["training"]["schedule"].get("warmup_steps", 0) < tiny["training"]["max_steps"]
+
+
 def test_papers_recipe_is_in_the_base_preset():
     run = zoo.load("transformer_base")
     assert run.training.optimizer.betas == (0.9, 0.98)
@@ -195,7 +201,9 @@ def test_a_family_takes_two_steps_and_generates_at_its_tiny_scale(name):
         assert all(len(hypotheses[0].tokens) <= 6 for hypotheses in found)
 
 
-@pytest.mark.parametrize("name", [*TRAINED, EXAMPLES / "modern_base.yaml"], ids=lambda name: Path(name).name)
+@pytest.mark.parametrize(
+    "name", [*presets.names(), EXAMPLES / "modern_base.yaml"], ids=lambda name: Path(name).name
+)
 def test_it_trains_two_steps_at_its_tiny_scale(name, folder, tmp_path):
     overrides = ["training.max_steps=2", "training.precision=fp32"]
     task = zoo.load(name, scale="tiny").task

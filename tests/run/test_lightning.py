@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
 from lightning.pytorch.loggers import CSVLogger
 
 import zoo
@@ -139,6 +145,28 @@ def test_stock_callbacks_and_loggers_find_what_they_watch() -> None:
     assert [float(row["val_loss"]) for row in rows if row["val_loss"]][-1] == pytest.approx(
         own.callback_metrics["val_loss"].item(), rel=1e-5
     )
+
+
+class Keeps(Callback):
+    """Keeps the weights after each step."""
+
+    def __init__(self) -> None:
+        self.weights: list[dict[str, torch.Tensor]] = []
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        self.weights.append(weights(pl_module))
+
+
+@pytest.mark.filterwarnings("ignore:You're using the WeightAveraging callback")
+def test_a_stock_moving_average_of_the_weights_is_what_is_left_at_the_end() -> None:
+    module, data = made()
+    kept = Keeps()
+    trainer(max_steps=4, callbacks=[kept, EMAWeightAveraging(decay=0.75)]).fit(module, data)
+    mean, *later = kept.weights
+    for after in later:
+        mean = {name: 0.75 * tensor + 0.25 * after[name] for name, tensor in mean.items()}
+    assert len(later) == 3
+    torch.testing.assert_close(weights(module), mean)
 
 
 @pytest.mark.parametrize("settings", [{"fast_dev_run": 2}, {"overfit_batches": 1, "max_epochs": 4}])

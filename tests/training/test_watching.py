@@ -143,3 +143,20 @@ def test_a_logger_that_is_not_installed_says_how_to_get_it(name: str, tmp_path: 
             LOGGER.build(LOGGER.examples(name)[0], folder=tmp_path)
     else:
         assert LOGGER.build(LOGGER.examples(name)[0], folder=tmp_path)
+
+
+def test_mlflow_without_a_server_keeps_a_database_in_the_runs_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Plain files are refused by MLflow 3."""
+    loggers = pytest.importorskip("lightning.pytorch.loggers")
+    monkeypatch.setattr(loggers, "MLFlowLogger", lambda **given: given)
+    build = LOGGER.entry("mlflow").spec
+    assert LOGGER.build(build(), folder=tmp_path) == {
+        "experiment_name": "zoo",
+        "tracking_uri": f"sqlite:///{tmp_path}/mlflow/mlflow.db",
+        "artifact_location": f"{tmp_path}/mlflow/artifacts",
+    }
+    assert (tmp_path / "mlflow").is_dir()  # the database makes none
+    there = LOGGER.build(build(tracking_uri="http://localhost:5000"), folder=tmp_path)
+    assert there == {"experiment_name": "zoo", "tracking_uri": "http://localhost:5000"}
