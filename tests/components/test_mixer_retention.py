@@ -21,21 +21,26 @@ def made(d_model=D, **keys):
     return MIXER.build(spec, d_model=d_model).double(), spec
 
 
-def by_formula(scan, x, base=50.0):
+def by_formula(scan, x, base=50.0, *, pairing="interleaved", norm="layer_norm"):
     """One row [T, D], token by token: pairs of features are complex numbers, which turn by a speed of their own."""
+    shape = (H, K // 2, 2) if pairing == "interleaved" else (H, 2, K // 2)
     speeds = torch.tensor([1.0, base**-0.5], dtype=torch.float64) if base else torch.zeros(K // 2).double()
     states, out = torch.zeros(H, K // 2, V, dtype=torch.complex128), []
     for n, token in enumerate(x):
-        q, k = (
-            torch.view_as_complex((part.weight @ token).view(H, K // 2, 2)) for part in (scan.query, scan.key)
-        )
+        pairs = ((part.weight @ token).view(shape) for part in (scan.query, scan.key))
+        pairs = (each if pairing == "interleaved" else each.mT for each in pairs)
+        q, k = (torch.complex(*each.unbind(-1)) for each in pairs)
         v, gate = (scan.value.weight @ token).view(H, V), scan.gate.weight @ token
         turn, o = torch.polar(torch.ones_like(speeds), n * speeds), []
         for h in range(H):
             gamma = 1 - 2.0 ** (-5 - h)
             states[h] = gamma * states[h] + (k[h] * turn).conj()[:, None] * v[h]
             y = ((q[h] * turn)[:, None] * states[h]).sum(0).real / K**0.5
-            o.append((y - y.mean()) / (y.var(correction=0) + scan.eps).sqrt())
+            if norm == "layer_norm":
+                y = (y - y.mean()) / (y.var(correction=0) + scan.eps).sqrt()
+            else:
+                y = y / (y.square().mean() + scan.eps).sqrt()
+            o.append(y if scan.gain is None else y * scan.gain)
         out.append(scan.output.weight @ (torch.cat(o) * gate * gate.sigmoid()))
     return torch.stack(out)
 
@@ -49,6 +54,20 @@ def test_the_output_is_that_of_the_recurrence(rotation):
     assert_close(run(module, x), wanted, rtol=1e-10, atol=1e-10)
     single = run(module.float(), x.float())
     assert_close(single.double(), wanted, rtol=0, atol=1e-5 * wanted.abs().max().item())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pairing", ["interleaved", "half"])
+@pytest.mark.parametrize("norm", ["layer_norm", "rms_norm"])
+def test_halves_turn_heads_have_a_root_mean_square_and_a_gain_where_asked_for(pairing, norm):
+    module, spec = made(**KEYS, pairing=pairing, norm=norm, gain=True)
+    scan = module.forwards
+    assert scan.gain.shape == (V,)
+    assert sum(p.numel() for p in module.parameters()) == spec.n_parameters(d_model=D)
+    scan.gain.copy_(torch.randn(V))
+    x = torch.randn(B, T, D, dtype=torch.float64)
+    wanted = torch.stack([by_formula(scan, row, pairing=pairing, norm=norm) for row in x])
+    assert_close(run(module, x), wanted, rtol=1e-10, atol=1e-10)
 
 
 @torch.no_grad()

@@ -16,10 +16,12 @@ from zoo.costs import Cost, Order, product, trained
 from zoo.kernels.cache import StateCache
 from zoo.kernels.decayed_sums import CHUNK, decayed_sums
 from zoo.kernels.linear import Linear
-from zoo.kernels.rotary import turns
+from zoo.kernels.rotary import Pairing, paired, turned, turns
 from zoo.kinds import MIXER, Position, Role
 from zoo.masks import Mask
 from zoo.sizes import Batch, dividing
+
+Norm = Literal["layer_norm", "rms_norm"]
 
 
 class RetentionSpec(DirectionsSpec):
@@ -34,8 +36,15 @@ class RetentionSpec(DirectionsSpec):
     """Whether pairs of features of queries and keys turn with the distance between tokens; d_k is even then."""
     base: float = Field(10000.0, ge=1, le=1e9)
     """How many times slower the slowest pair would turn than the fastest."""
+    pairing: Pairing = "interleaved"
+    """Which features turn together: 2i and 2i + 1 (the paper), or i and i + K/2 (flash-linear-attention)."""
+    norm: Norm = "layer_norm"
+    """How each head's output is normalised: by its deviation, its mean taken off (the paper's group norm), or by its
+    root mean square (torchscale 0.3, flash-linear-attention)."""
     eps: float = Field(1e-5, gt=0, le=1)
-    """Added to the variance in the norm of each head."""
+    """Added to the variance, or to the mean square, in the norm of each head."""
+    gain: bool = False
+    """Whether a learned gain, one for all heads, multiplies what is normalised (flash-linear-attention)."""
 
     def check(self, *, d_model: int, role: str, position: Spec | None) -> None:
         super().check(d_model=d_model, role=role, position=position)
@@ -55,11 +64,11 @@ class RetentionSpec(DirectionsSpec):
 
     def n_parameters(self, *, d_model: int) -> int:
         d_k, d_v = self.head_sizes(d_model)
-        return self.n_directions * d_model * self.n_heads * (2 * d_k + 3 * d_v)
+        return self.n_directions * (d_model * self.n_heads * (2 * d_k + 3 * d_v) + self.gain * d_v)
 
     def n_kept(self, *, d_model: int, role: str, position: Spec | None, batch: Batch) -> int:
         H, (d_k, d_v) = self.n_heads, self.head_sizes(d_model)
-        own = H * (4 * d_k + 5 * d_v) + n_kept_of_sums(
+        own = H * (4 * d_k + (5 + self.gain) * d_v) + n_kept_of_sums(
             batch, n_heads=H, n_groups=H, d_k=d_k, d_v=d_v, is_learned=False
         )
         return batch.n_tokens * (d_model + self.n_directions * own)
@@ -84,6 +93,7 @@ class RetentionSpec(DirectionsSpec):
         {"n_heads": 3},
         {"n_heads": 2, "d_k": 5, "d_v": 7, "rotation": False, "direction": "backwards"},
         {"n_heads": 2, "d_k": 4, "direction": "both", "base": 100.0},
+        {"n_heads": 2, "d_k": 4, "d_v": 7, "pairing": "half", "norm": "rms_norm", "gain": True},
     ],
 )
 class Retention(Directions):
@@ -93,9 +103,10 @@ class Retention(Directions):
     Computed in chunks, at a cost linear in the length.
 
     Source: Sun et al. 2023 (2307.08621), equations 6 to 8; sizes of values and a norm without a gain as in the authors'
-        torchscale.
-    Differs: no normalisation of q kᵀ, of the decays and of the scores, which the norm of each head undoes but for its
-        eps; two directions, added, are not the paper's.
+        torchscale, the other pairing, norm and gain as in flash-linear-attention, whose checkpoints are published.
+    Differs: no normalisation of the decays and of the scores, which the norm of each head undoes but for its eps; the
+        slowest pair turns as in rotary positions, by base^(2/K - 1), not torchscale's 1/base; two directions, added,
+        are not the paper's.
     Shapes: x [B, T, D] -> [B, T, D].
     """
 
@@ -109,7 +120,10 @@ class Retention(Directions):
         d_v: int | None,
         rotation: bool,
         base: float,
+        pairing: Pairing,
+        norm: Norm,
         eps: float,
+        gain: bool,
     ) -> None:
         K = d_k or d_model // n_heads
 
@@ -120,7 +134,10 @@ class Retention(Directions):
                 d_k=K,
                 d_v=d_v or 2 * K,
                 base=base if rotation else None,
+                pairing=pairing,
+                norm=norm,
                 eps=eps,
+                gain=gain,
             )
 
         super().__init__(make, direction=direction)
@@ -138,14 +155,27 @@ class Retention(Directions):
 
 class _Scan(Scan):
     def __init__(
-        self, *, d_model: int, n_heads: int, d_k: int, d_v: int, base: float | None, eps: float
+        self,
+        *,
+        d_model: int,
+        n_heads: int,
+        d_k: int,
+        d_v: int,
+        base: float | None,
+        pairing: Pairing,
+        norm: Norm,
+        eps: float,
+        gain: bool,
     ) -> None:
         super().__init__()
         self.n_heads, self.d_k, self.d_v, self.base, self.eps = n_heads, d_k, d_v, base, eps
+        self.pairing = pairing
+        self.norm = {"layer_norm": F.layer_norm, "rms_norm": F.rms_norm}[norm]
         self.query = Linear(d_model, n_heads * d_k, bias=False)
         self.key = Linear(d_model, n_heads * d_k, bias=False)
         self.value = Linear(d_model, n_heads * d_v, bias=False)
         self.gate = Linear(d_model, n_heads * d_v, bias=False)
+        self.gain = nn.Parameter(torch.ones(d_v)) if gain else None
         self.output = Linear(n_heads * d_v, d_model, bias=False)
 
     def roles(self) -> dict[nn.Module, Role]:
@@ -176,24 +206,21 @@ class _Scan(Scan):
         y, after = decayed_sums(
             q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)[:, :, None], decay, before
         )
-        y = F.layer_norm(y[:, :, 0].transpose(1, 2), (self.d_v,), eps=self.eps)  # [N, L, H, Kv]
+        y = self.norm(y[:, :, 0].transpose(1, 2), (self.d_v,), eps=self.eps)  # [N, L, H, Kv]
+        if self.gain is not None:
+            y = y * self.gain
         out = self.output((y.flatten(2) * F.silu(self.gate(rows).to(wide))).to(rows.dtype))
         if after is None or n_before is None:
             return out, ()
         return out, (after, n_before + (rows.shape[1] if valid is None else valid.sum(dim=1)))
 
     def _turned(self, q: Tensor, k: Tensor, n_before: Tensor | None) -> tuple[Tensor, Tensor]:
-        """q and k [N, L, H, K], their pairs of neighbours turned by the place times the speed of the pair."""
+        """q and k [N, L, H, K], their pairs turned by the place times the speed of the pair."""
         assert self.base is not None
         places = torch.arange(q.shape[1], device=q.device)[None]  # [1, L]
         if n_before is not None:
             places = places + n_before[:, None]
         angles = places[..., None, None] * turns(self.base, self.d_k, q.device)  # [N or 1, L, 1, K / 2]
         cos, sin = angles.cos().to(q.dtype), angles.sin().to(q.dtype)
-        return _turned(q, cos, sin), _turned(k, cos, sin)
-
-
-def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Pairs of neighbours of x [..., K] turned by angles whose cosines and sines are [..., K / 2]."""
-    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)
+        cos, sin = paired(cos, cos, self.pairing), paired(-sin, sin, self.pairing)
+        return turned(q, cos, sin, self.pairing), turned(k, cos, sin, self.pairing)

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from registry import Spec
 from zoo.costs import NO_PRODUCTS, Cost
-from zoo.kernels.rotary import turns
+from zoo.kernels.rotary import Pairing, paired, turned, turns
 from zoo.kinds import POSITION, ROTARY_SCALING, Position, PositionSpec
 from zoo.masks import Mask
 from zoo.sizes import Batch, n_parameters
 
-Pairing = Literal["half", "interleaved"]
 Tables = tuple[Tensor, Tensor]
 
 
@@ -112,17 +111,8 @@ class Rotary(Position):
 
         cos, sin = mask.once((make, T, K, x.dtype, x.device), tables)
         if size == K:
-            return self._turn(x, cos, sin)
-        return torch.cat([self._turn(x[..., :size], cos, sin), x[..., size:]], dim=-1)
-
-    def _turn(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """x cos(angle) ∓ partner(x) sin(angle), with the sign in `sin`: three passes over x."""
-        if self.pairing == "half":
-            a, b = x.chunk(2, dim=-1)
-            partner = torch.cat([b, a], dim=-1)
-        else:
-            partner = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
-        return torch.addcmul(x * cos, partner, sin)
+            return turned(x, cos, sin, self.pairing)
+        return torch.cat([turned(x[..., :size], cos, sin, self.pairing), x[..., size:]], dim=-1)
 
     def _tables(self, x: Tensor, size: int, mask: Mask) -> Tables:
         """Cosines and signed sines of every feature at every query: float64 [B or 1, 1, T, size] each."""
@@ -145,18 +135,12 @@ class Rotary(Position):
         speeds, growth = self._speeds(size, mask.offset + T, x.device)
         angles = self._positions(x, mask) * speeds  # [B or 1, 1, T, size/2]
         cos, sin = angles.cos() * growth, angles.sin() * growth
-        return self._paired(cos, cos), self._paired(-sin, sin)
+        return paired(cos, cos, self.pairing), paired(-sin, sin, self.pairing)
 
     def _positions(self, x: Tensor, mask: Mask) -> Tensor:
         """Of each query, float64 [B or 1, 1, T, 1]."""
         T = x.shape[2]
         return mask.query_positions(T, x.device).double().view(-1, 1, T, 1)
-
-    def _paired(self, first: Tensor, second: Tensor) -> Tensor:
-        """What belongs to the first and to the second feature of each pair, [..., T, size/2] each, in their order."""
-        if self.pairing == "half":
-            return torch.cat([first, second], dim=-1)
-        return torch.stack([first, second], dim=-1).flatten(-2)
 
     def _speeds(self, size: int, length: int, device: torch.device) -> tuple[Tensor, float]:
         if self.scaling is None:

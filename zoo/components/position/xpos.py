@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.components.position.rotary import Rotary, RotarySpec, Tables
 from zoo.costs import NO_PRODUCTS, Cost
+from zoo.kernels.rotary import paired
 from zoo.kinds import POSITION
 from zoo.masks import Mask
 from zoo.sizes import Batch
@@ -111,7 +112,7 @@ class Xpos(Rotary):
         zeta = (2 * pairs / size + self.gamma) / (1 + self.gamma)
         powers = (self._positions(x, mask) - self.middle) / self.scale_base
         scales = zeta**powers  # [B or 1, 1, T, size/2]
-        return self._paired(scales, scales)
+        return paired(scales, scales, self.pairing)
 
     def _check_range(self, first: int, last: int, dtype: torch.dtype) -> None:
         most = farthest(self.gamma, self.scale_base, dtype)
