@@ -83,3 +83,10 @@ def test_of_several_namings_the_one_that_is_there_is_chosen_and_else_the_first()
         ("old.bias",),
     ]
     assert [rule.theirs for rule in chosen(rules, {"other"})] == [("new.weight",), ("new.bias",)]
+
+
+def test_of_two_namings_of_which_as_much_is_there_the_whole_one_is_chosen() -> None:
+    rules = either(tensor(("a", "b"), ("gate", "up")), tensor(("a", "b"), "gate", Split(2)))
+    assert [rule.theirs for rule in chosen(rules, {"gate"})] == [("gate",)]
+    assert [rule.theirs for rule in chosen(rules, {"gate", "up"})] == [("gate", "up")]
+    assert [rule.theirs for rule in chosen(rules, ())] == [("gate", "up")]

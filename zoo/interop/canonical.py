@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from registry import Spec, differences, dump, parse
-from zoo.kinds import FFN, MODEL
+from zoo.kinds import FFN, MIXER, MODEL
 
 _WITHOUT_EFFECT = ("initialization", "kernel")
 """Keys that say how a model is begun or computed, not what it computes."""
@@ -70,6 +70,8 @@ def _with_widths(data: Any, d_model: int) -> Any:
                 0
             ]
         found |= {"d_ff": width, "multiple_of": 1}
+    if found.get("type") in MIXER.names() and hasattr(part := MIXER.entry(found["type"]).spec, "head_sizes"):
+        found["d_k"], found["d_v"] = part.model_validate(data).head_sizes(d_model)
     if "d_pooled" in found and found["activation"] is not None:
         found["d_pooled"] = found["d_pooled"] or d_model
     return found

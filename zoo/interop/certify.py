@@ -1,4 +1,4 @@
-"""Proof that a family's mapping is exact: random models of transformers against ours, number by number."""
+"""Proof that a family's mapping is exact: random models of its library against ours, number by number."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from zoo.interop.hugging_face import (
     export,
     from_hf,
     imported_transformers,
+    reference_class,
     reference_config,
     silenced,
     to_hf,
@@ -55,7 +56,7 @@ class Certificate:
 
     family: str
     reference: str
-    """Name and version of the library compared with."""
+    """Name and version of the library compared with; a module of ours where transformers has no such models."""
     n_configs: int = 0
     n_seeds: int = 0
     n_batches: int = 0
@@ -96,11 +97,10 @@ def certify(name: str, *, seeds: Sequence[int] = (0, 1, 2)) -> Certificate:
 
     Needs transformers. Random weights include every norm and bias; only real tokens are compared.
     """
-    transformers = imported_transformers()
     family = family_named(name)
     found = Certificate(
         family.name,
-        f"transformers {transformers.__version__}",
+        _reference_name(family),
         len(family.examples),
         len(seeds),
         paddings=family.paddings,
@@ -115,6 +115,11 @@ def certify(name: str, *, seeds: Sequence[int] = (0, 1, 2)) -> Certificate:
     return found
 
 
+def _reference_name(family: Family) -> str:
+    transformers = imported_transformers()
+    return f"transformers {transformers.__version__}" if family.library == "transformers" else family.library
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Models this small are several times faster without threads that wait for each other."""
@@ -127,11 +132,10 @@ def _one_thread() -> Iterator[None]:
 
 
 def random_reference(family: Family, example: Mapping[str, Any], *, seed: int) -> nn.Module:
-    """A model of transformers of an example's config, every weight random, in eval mode."""
-    transformers = imported_transformers()
+    """A model of the family's library of an example's config, every weight random, in eval mode."""
     name = (example.get("architectures") or family.architectures)[0]
     torch.manual_seed(seed)
-    model = getattr(transformers, name)._from_config(
+    model = reference_class(family, name)._from_config(
         reference_config(family, example), dtype=torch.float32, **_PLAIN
     )
     if family.prepare is not None:
@@ -391,13 +395,12 @@ def _unequal(one: nn.Module, other: nn.Module) -> str:
 
 def _compare_published(family: Family, published: Published, found: Certificate) -> None:
     """The published config has the reference's number of parameters, and the preset, where there is one, is it."""
-    transformers = imported_transformers()
     spec = spec_of(family, {"model_type": family.name, **published.config})
     if published.preset is not None:
         _compare_preset(family, published, published.preset, spec, found)
     architecture = (published.config.get("architectures") or family.architectures)[0]
     with torch.device("meta"):
-        reference = getattr(transformers, architecture)(reference_config(family, published.config))
+        reference = reference_class(family, architecture)(reference_config(family, published.config))
         if family.prepare is not None:
             family.prepare(reference, published.config)
     tables = _tables(family, spec)

@@ -44,7 +44,7 @@ class Family:
     name: str
     """config.json's model_type."""
     architectures: tuple[str, ...]
-    """transformers' classes there is a mapping for; the first is taken where a config names none."""
+    """The library's classes there is a mapping for; the first is taken where a config names none."""
     to_spec: Callable[[Config], dict[str, Any]]
     """A config -> the model's spec as plain data, as in YAML."""
     to_config: Callable[[Any], dict[str, Any]]
@@ -53,6 +53,8 @@ class Family:
     """The model's spec -> which tensors are which."""
     examples: tuple[Mapping[str, Any], ...]
     """Small configs for certification, all sizes different, each option of the mapping in at least one."""
+    library: str = "transformers"
+    """Where its classes are: a module of ours with a slow reference where transformers has none."""
     published: tuple[Published, ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
     """Fields that may stand in a config with this value only (a tuple: with these)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 import re
 import sys
@@ -145,12 +146,12 @@ def to_hf(
     not change the model, such as token ids and labels. Needs transformers.
     Raises: SpecError where no family writes this spec exactly, with every key in the way.
     """
-    transformers = imported_transformers()
+    imported_transformers()
     found, config, own = config_of(spec, family)
     config = _with_fields(found, config, fields)
     state = {name: tensor.make().clone() for name, tensor in promised(model, found.weights(own)).items()}
     dtypes = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
-    class_ = getattr(transformers, config["architectures"][0])
+    class_ = reference_class(found, config["architectures"][0])
     with silenced():
         result, report = class_.from_pretrained(
             None,
@@ -255,14 +256,18 @@ def silenced() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def reference_config(family: Family, config: Mapping[str, Any]) -> Any:
-    """transformers' config object of a family for the fields of a config.json."""
-    from transformers import AutoConfig
+def reference_class(family: Family, name: str) -> Any:
+    """The class of that name which a live model of a family is of."""
+    imported_transformers()
+    return getattr(importlib.import_module(family.library), name)
 
+
+def reference_config(family: Family, config: Mapping[str, Any]) -> Any:
+    """A family's config object of transformers' kind for the fields of a config.json."""
     fields = {
         name: copy.deepcopy(value) for name, value in config.items() if name != "model_type"
     }  # it changes them
-    return AutoConfig.for_model(family.name, **fields)
+    return reference_class(family, family.architectures[0]).config_class(**fields)
 
 
 @dataclass(frozen=True)

@@ -254,14 +254,15 @@ def for_each(place: str, n: int, *groups: Rules) -> Rules:
 
 
 def chosen(rules: Rules, present: Collection[str]) -> list[Rule]:
-    """The rules with each Either decided: the form of which most names are present, the first if none is."""
+    """The rules with each Either decided: the form of which most names are present, of equals one that is whole."""
     found: list[Rule] = []
     for rule in rules:
         if isinstance(rule, Rule):
             found.append(rule)
         else:
-            counts = [sum(name in present for each in form for name in each.theirs) for form in rule.forms]
-            found += rule.forms[counts.index(max(counts))]
+            there = [[name in present for each in form for name in each.theirs] for form in rule.forms]
+            ranks = [(sum(each), all(each)) for each in there]
+            found += rule.forms[ranks.index(max(ranks))]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -170,7 +171,7 @@ class _Scan(Scan):
         super().__init__()
         self.n_heads, self.d_k, self.d_v, self.base, self.eps = n_heads, d_k, d_v, base, eps
         self.pairing = pairing
-        self.norm = {"layer_norm": F.layer_norm, "rms_norm": F.rms_norm}[norm]
+        self.norm: Callable[..., Tensor] = F.layer_norm if norm == "layer_norm" else F.rms_norm
         self.query = Linear(d_model, n_heads * d_k, bias=False)
         self.key = Linear(d_model, n_heads * d_k, bias=False)
         self.value = Linear(d_model, n_heads * d_v, bias=False)
