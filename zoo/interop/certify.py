@@ -46,7 +46,6 @@ GRADIENT_FLOOR = 1e-3
 measured against its matrix as well: that of a key, which moves all scores of a query alike, has only rounding."""
 _STD = 0.3  # large enough that no part of a model can be left out unnoticed
 _NEW_TOKENS = 8
-_PLAIN = {"attn_implementation": "eager", "experts_implementation": "eager"}
 
 
 @dataclass
@@ -56,6 +55,8 @@ class Certificate:
     family: str
     reference: str
     """Name and version of the library compared with."""
+    attention: str = "eager"
+    """Its implementation of attention."""
     n_configs: int = 0
     n_seeds: int = 0
     n_batches: int = 0
@@ -75,7 +76,7 @@ class Certificate:
         search = f", beam search the same for {self.n_searches} outputs" if self.n_searches else ""
         padded = f"padding: {', '.join(self.paddings)}"
         lines = [
-            f"{self.family} against {self.reference}, float32, eager attention",
+            f"{self.family} against {self.reference}, float32, {self.attention} attention",
             f"{amount(self.n_configs, 'config')} x {amount(self.n_seeds, 'seed')}, {self.n_batches} batches, {padded}",
             f"largest error of the output    {self.logits_error:.1e}  (allowed {LOGITS_BAR:.0e})",
             f"largest error of a gradient    {self.gradient_error:.1e}  (allowed {GRADIENT_BAR:.0e})",
@@ -101,6 +102,7 @@ def certify(name: str, *, seeds: Sequence[int] = (0, 1, 2)) -> Certificate:
     found = Certificate(
         family.name,
         f"transformers {transformers.__version__}",
+        family.attention,
         len(family.examples),
         len(seeds),
         paddings=family.paddings,
@@ -113,6 +115,11 @@ def certify(name: str, *, seeds: Sequence[int] = (0, 1, 2)) -> Certificate:
         for published in family.published:
             _compare_published(family, published, found)
     return found
+
+
+def _implementations(family: Family) -> dict[str, str]:
+    """How transformers is to compute."""
+    return {"attn_implementation": family.attention, "experts_implementation": "eager"}
 
 
 @contextmanager
@@ -132,7 +139,7 @@ def random_reference(family: Family, example: Mapping[str, Any], *, seed: int) -
     name = (example.get("architectures") or family.architectures)[0]
     torch.manual_seed(seed)
     model = getattr(transformers, name)._from_config(
-        reference_config(family, example), dtype=torch.float32, **_PLAIN
+        reference_config(family, example), dtype=torch.float32, **_implementations(family)
     )
     if family.prepare is not None:
         family.prepare(model, example)
@@ -361,6 +368,7 @@ def _compare_export(
     where: str,
 ) -> None:
     """Through folders that we write and that transformers writes, read by both; and to a live model."""
+    plain = _implementations(family)
     with tempfile.TemporaryDirectory() as temporary:
         ours, theirs = Path(temporary) / "ours", Path(temporary) / "theirs"
         export(spec, model, ours, family=family.name)
@@ -371,9 +379,9 @@ def _compare_export(
                 found.failures.append(f"{where}: read from a folder written by {writer}, the spec is another")
             elif wrong := _unequal(model, twin):
                 found.failures.append(f"{where}: read from a folder written by {writer}, {wrong} is another")
-        read = type(reference).from_pretrained(ours, dtype=torch.float32, **_PLAIN).eval()  # type: ignore[attr-defined]
+        read = type(reference).from_pretrained(ours, dtype=torch.float32, **plain).eval()  # type: ignore[attr-defined]
     live = to_hf(spec, model, family=family.name)
-    for key, value in _PLAIN.items():
+    for key, value in plain.items():
         getattr(live, f"set_{key}")(value)
     with torch.no_grad():
         expected = _theirs(reference, trial)
