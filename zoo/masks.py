@@ -214,6 +214,15 @@ class Mask:
 
         return self.once(("tokens", n_queries, device), make)
 
+    def key_token_positions(self, n_keys: int, device: torch.device) -> Tensor:
+        """`token_positions` of the keys: int64 [S] or [B, S]."""
+        if self.offset == 0:
+            return self.token_positions(n_keys, device)
+        return self.once(
+            ("key tokens", n_keys, device),
+            lambda: replace(self, offset=0).token_positions(n_keys, device),
+        )
+
     def end(self, n_queries: int) -> int:
         """One more than the last position of the queries, padding counted; looks at positions that are given."""
         if self.positions is None:

@@ -16,6 +16,8 @@ from zoo.drawing.shapes import Cells, Path
 from zoo.kinds import POSITION, Position, PositionSpec
 
 SIZES = {"d_model": 24, "n_heads": 3, "length": 7}
+ONLY_CAUSAL = ("key_alibi", "xpos")
+"""What stands in no other stack."""
 
 
 def numbers(name: str, *, is_causal: bool = False, sizes=SIZES, **fields):
@@ -113,7 +115,7 @@ def test_every_position_is_drawn_by_its_examples(name: str) -> None:
             if getattr(spec, "d_k", None) == 4 or hasattr(getattr(spec, "scaling", None), "short")
             else {}
         )
-        found = position_numbers(spec, **sizes, is_causal=name == "xpos")  # which stands in no other stack
+        found = position_numbers(spec, **sizes, is_causal=name in ONLY_CAUSAL)
         assert position_drawing(found).shapes
         does = [found.added, found.angles, found.factors, found.bias, found.vectors]
         assert any(each is not None for each in does) == (name != "none")

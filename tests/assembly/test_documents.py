@@ -24,6 +24,7 @@ PLACED = [
     ("rotary", MULTI_HEAD),
     ({"type": "rotary", "scaling": {"type": "yarn", "factor": 2.0, "original_max_len": 5}}, MULTI_HEAD),
     ("alibi", MULTI_HEAD),
+    ("key_alibi", MULTI_HEAD),
     ({"type": "relative_buckets", "n_buckets": 6, "max_distance": 9}, MULTI_HEAD),
     ({"type": "shaw", "radius": 2}, MULTI_HEAD),
     ("learned", RESTRICTED),
@@ -74,7 +75,7 @@ CASES = [
     (name, *placed)
     for placed in PLACED
     for name in MODELS
-    if name == "encoder_only" or DISENTANGLED not in placed
+    if (DISENTANGLED if name == "decoder_only" else "key_alibi") not in placed
 ]
 
 

@@ -22,6 +22,8 @@ BY_DISTANCE = [
     ({"type": "shaw", "radius": 2}, MULTI_HEAD),
     ("none", {"type": "relative", "n_heads": H, "radius": 2}),
     ({"type": "xpos", "scale_base": 5.0, "max_len": 300}, MULTI_HEAD),
+    ("key_alibi", MULTI_HEAD),
+    ("key_alibi", {"type": "restricted", "n_heads": H, "radius": 2}),
 ]
 BY_PLACE = [
     ({"type": "learned", "max_len": 20}, MULTI_HEAD),
@@ -37,7 +39,8 @@ def cases(placed):
         pytest.param(name, *each, id=f"{name}-{each[1]['type']}-{each[0]}")
         for each in placed
         for name in SLOTS
-        if not ("xpos" in str(each[0]) and name == "encoder_only")
+        if name == "decoder_only"
+        or not any(only_causal in str(each[0]) for only_causal in ("xpos", "key_alibi"))
     ]
 
 

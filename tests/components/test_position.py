@@ -13,7 +13,7 @@ from zoo.masks import Mask
 B, T, S, D, H = 2, 5, 7, 12, 3
 ALL = [pytest.param(spec, id=f"{name}-{i}") for name in POSITION.names()
        for i, spec in enumerate(POSITION.examples(name))]  # fmt: skip
-BIASES = [name for name in POSITION.names() if name in ("alibi", "relative_buckets")]
+BIASES = [name for name in POSITION.names() if name in ("alibi", "key_alibi", "relative_buckets")]
 
 
 def hooks(position, x, q, k, *, step, whole):

@@ -37,8 +37,21 @@ def read(name: str, **config: Any) -> Any:
         ("gptj", {"rotary_dim": None}, "rotary_dim: must be an integer, got null"),
         ("gpt_neo", {"num_layers": 3}, "attention_types: it must say global or local for each of 3 layers"),
         ("gpt_neo", {"attention_layers": ["global"]}, "attention_layers: ['global'] cannot be represented"),
-        ("falcon", {"alibi": True}, "alibi: true cannot be represented; only false can"),
-        ("falcon", {"parallel_attn": False}, "parallel_attn: false cannot be represented"),
+        (
+            "falcon",
+            {"parallel_attn": False, "new_decoder_architecture": True},
+            "parallel_attn: false cannot be represented with new_decoder_architecture",
+        ),
+        (
+            "falcon",
+            {"hidden_dropout": 0.1},
+            "hidden_dropout: 0.1 cannot be represented where sublayers are parallel; only 0.0 can",
+        ),
+        (
+            "falcon",
+            {"parallel_attn": False, "attention_dropout": 0.1},
+            "hidden_dropout: 0.0 cannot be represented where attention_dropout is another; only 0.1 can",
+        ),
         ("falcon", {"num_ln_in_parallel_attn": 3}, "num_ln_in_parallel_attn: must be 1 or 2, got 3"),
         (
             "falcon",

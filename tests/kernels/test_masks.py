@@ -204,6 +204,8 @@ def test_token_positions_count_real_tokens_only():
     assert mask.token_positions(5, CPU).tolist() == [[0, 0, 0, 1, 2], [0, 0, 1, 1, 2], [0, 1, 2, 3, 4]]
     late = Mask(causal=True, keys=keys, offset=3)
     assert late.token_positions(2, CPU).tolist() == [[1, 2], [1, 2], [3, 4]]
+    assert late.key_token_positions(5, CPU).tolist() == [[0, 0, 0, 1, 2], [0, 0, 1, 1, 2], [0, 1, 2, 3, 4]]
+    assert Mask(offset=3).key_token_positions(5, CPU).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_token_positions_of_rows_padded_at_the_end_are_those_of_the_columns():

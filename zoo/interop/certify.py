@@ -47,7 +47,6 @@ GRADIENT_FLOOR = 1e-3
 measured against its matrix as well: that of a key, which moves all scores of a query alike, has only rounding."""
 _STD = 0.3  # large enough that no part of a model can be left out unnoticed
 _NEW_TOKENS = 8
-_PLAIN = {"attn_implementation": "eager", "experts_implementation": "eager"}
 
 
 @dataclass
@@ -57,6 +56,8 @@ class Certificate:
     family: str
     reference: str
     """Name and version of the library compared with; a module of ours where transformers has no such models."""
+    attention: str = "eager"
+    """Its implementation of attention."""
     n_configs: int = 0
     n_seeds: int = 0
     n_batches: int = 0
@@ -76,7 +77,7 @@ class Certificate:
         search = f", beam search the same for {self.n_searches} outputs" if self.n_searches else ""
         padded = f"padding: {', '.join(self.paddings)}"
         lines = [
-            f"{self.family} against {self.reference}, float32, eager attention",
+            f"{self.family} against {self.reference}, float32, {self.attention} attention",
             f"{amount(self.n_configs, 'config')} x {amount(self.n_seeds, 'seed')}, {self.n_batches} batches, {padded}",
             f"largest error of the output    {self.logits_error:.1e}  (allowed {LOGITS_BAR:.0e})",
             f"largest error of a gradient    {self.gradient_error:.1e}  (allowed {GRADIENT_BAR:.0e})",
@@ -101,6 +102,7 @@ def certify(name: str, *, seeds: Sequence[int] = (0, 1, 2)) -> Certificate:
     found = Certificate(
         family.name,
         _reference_name(family),
+        family.attention,
         len(family.examples),
         len(seeds),
         paddings=family.paddings,
@@ -120,6 +122,11 @@ def _reference_name(family: Family) -> str:
     return f"transformers {transformers.__version__}" if family.library == "transformers" else family.library
 
 
+def _implementations(family: Family) -> dict[str, str]:
+    """How transformers is to compute."""
+    return {"attn_implementation": family.attention, "experts_implementation": "eager"}
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Models this small are several times faster without threads that wait for each other."""
@@ -136,7 +143,7 @@ def random_reference(family: Family, example: Mapping[str, Any], *, seed: int) -
     name = (example.get("architectures") or family.architectures)[0]
     torch.manual_seed(seed)
     model = reference_class(family, name)._from_config(
-        reference_config(family, example), dtype=torch.float32, **_PLAIN
+        reference_config(family, example), dtype=torch.float32, **_implementations(family)
     )
     if family.prepare is not None:
         family.prepare(model, example)
@@ -365,6 +372,7 @@ def _compare_export(
     where: str,
 ) -> None:
     """Through folders that we write and that transformers writes, read by both; and to a live model."""
+    plain = _implementations(family)
     with tempfile.TemporaryDirectory() as temporary:
         ours, theirs = Path(temporary) / "ours", Path(temporary) / "theirs"
         export(spec, model, ours, family=family.name)
@@ -375,9 +383,9 @@ def _compare_export(
                 found.failures.append(f"{where}: read from a folder written by {writer}, the spec is another")
             elif wrong := _unequal(model, twin):
                 found.failures.append(f"{where}: read from a folder written by {writer}, {wrong} is another")
-        read = type(reference).from_pretrained(ours, dtype=torch.float32, **_PLAIN).eval()  # type: ignore[attr-defined]
+        read = type(reference).from_pretrained(ours, dtype=torch.float32, **plain).eval()  # type: ignore[attr-defined]
     live = to_hf(spec, model, family=family.name)
-    for key, value in _PLAIN.items():
+    for key, value in plain.items():
         getattr(live, f"set_{key}")(value)
     with torch.no_grad():
         expected = _theirs(reference, trial)

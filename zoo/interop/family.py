@@ -77,6 +77,8 @@ class Family:
     read_as: Mapping[str, str] = field(default_factory=dict)
     """Further classes of transformers, older names or with heads besides, and which of `architectures` is exactly the
     part of them that is read."""
+    attention: str = "eager"
+    """transformers' implementation of attention that certification compares with; another one where that one errs."""
     beam: int = 0
     """Width of the beam search that certification compares besides greedy search; 0: none."""
 
