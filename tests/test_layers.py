@@ -36,6 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "zoo.components.activations",
         "zoo.components.distances",
         "zoo.components.heads",
+        "zoo.components.levels",
         "zoo.components.norms",
     ),
     tuple(

@@ -41,6 +41,7 @@ def test_pooling_takes_real_tokens_only(hidden, mask):
         ("last", [hidden[0, 2], hidden[1, 4], hidden[2, 3], hidden[3, 4]]),
         ("mean", [row[real].mean(dim=0) for row, real in zip(hidden, mask, strict=True)]),
         ("mean_but_first", [row[real][1:].mean(dim=0) for row, real in zip(hidden, mask, strict=True)]),
+        ("max", [row[real].amax(dim=0) for row, real in zip(hidden, mask, strict=True)]),
     ):
         assert_close(pooled(hidden, mask, pool), torch.stack(expected))
         everything = torch.ones_like(mask)
@@ -62,7 +63,7 @@ def test_attention_pools_by_learned_weights_over_real_tokens(hidden, mask):
     assert_close(pooling(hidden, None), pooling(hidden, torch.ones_like(mask)))
 
 
-@pytest.mark.parametrize("pool", ["first", "mean", "mean_but_first", "last", "attention"])
+@pytest.mark.parametrize("pool", ["first", "mean", "mean_but_first", "max", "last", "attention"])
 def test_a_row_without_a_real_token_stays_finite(hidden, mask, pool):
     mask[2] = False
     assert head(pool=pool)(hidden, mask=mask).isfinite().all()

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from zoo.components.norm.batch_norm import BatchNorm
 from zoo.components.norm.dynamic_tanh import DynamicTanh
 from zoo.components.norm.layer_norm import LayerNorm
 from zoo.components.norm.none import NoNorm
@@ -143,6 +144,47 @@ def test_scale_norm_divides_by_no_less_than_eps():
     norm(x).sum().backward()
     assert_close(x.grad, torch.full((1, 1, D), D**0.5 / 0.5))
     assert_close(norm(torch.full((1, 1, D), 0.1)), torch.full((1, 1, D), 0.1 * D**0.5 / 0.5))
+
+
+def batch_norm(eps=1e-3, momentum=0.3):
+    torch.manual_seed(0)
+    return drawn(BatchNorm(d_model=D, eps=eps, momentum=momentum))
+
+
+def test_batch_norm_is_by_all_places_in_training_and_by_the_running_statistics_else():
+    norm = batch_norm()
+    batches = [torch.randn(3, 5, D) * 3 + 1, torch.randn(2, 4, D) - 2]
+    mean, var = torch.zeros(D), torch.ones(D)
+    for x in batches:
+        rows = x.reshape(-1, D)
+        own = ((rows - rows.mean(0)) ** 2).sum(0) / len(rows)
+        expected = (x - rows.mean(0)) / (own + 1e-3).sqrt() * norm.weight + norm.bias
+        assert_close(norm(x), expected)
+        mean = 0.7 * mean + 0.3 * rows.mean(0)
+        var = 0.7 * var + 0.3 * own * len(rows) / (len(rows) - 1)
+    x = torch.randn(2, 5, D)
+    assert_close(norm.eval()(x), (x - mean) / (var + 1e-3).sqrt() * norm.weight + norm.bias)
+    assert_close([norm.running_mean, norm.running_var], [mean, var])
+
+
+def test_batch_norm_is_that_of_torch_over_patches():
+    norm, theirs = batch_norm(), torch.nn.BatchNorm1d(D, eps=1e-3, momentum=0.3)
+    theirs.load_state_dict({**norm.state_dict(), "num_batches_tracked": torch.tensor(0)})
+    x = torch.randn(3, 5, D)
+    for _ in range(2):
+        assert_close(norm(x), theirs(x.transpose(1, 2)).transpose(1, 2))
+    assert_close(norm.eval()(x), theirs.eval()(x.transpose(1, 2)).transpose(1, 2))
+
+
+def test_batch_norm_has_no_variance_of_one_place_in_training():
+    with pytest.raises(ValueError, match="more than 1 value per channel when training"):
+        batch_norm()(torch.randn(1, 1, D))
+    assert batch_norm().eval()(torch.randn(1, 1, D)).isfinite().all()
+
+
+def test_batch_norm_takes_padding_for_tokens():
+    x, padded = torch.randn(2, 3, D), torch.randn(2, 1, D)
+    assert not torch.allclose(batch_norm()(x), batch_norm()(torch.cat([x, padded], 1))[:, :3], atol=1e-3)
 
 
 def test_dynamic_tanh_is_its_formula():

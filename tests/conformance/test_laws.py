@@ -116,6 +116,13 @@ def backwards(true, self, x, sublayers):
     return true(self, x, sublayers[::-1])
 
 
+def remembering(true, self, x):
+    """What training changes is out of the state."""
+    if self.training:
+        self.seen = x.mean()
+    return true(self, x) + getattr(self, "seen", 0.0)
+
+
 LANGUAGE_MODEL = {"type": "language_model", "predicts": "target"}
 TOKENS = {"type": "tokens", "vocab_size": 9}
 CLASSIFIER = {"type": "pooled_classifier", "n_classes": 3}
@@ -125,6 +132,7 @@ BROKEN = [
     ("every_parameter_gets_a_gradient", ATTENTION, MULTI_HEAD, MultiHeadAttention, no_gradient),
     ("every_parameter_gets_a_gradient", FFN, {"type": "mlp", "d_ff": 5}, MLP, no_gradient),
     ("state_round_trips", ATTENTION, MULTI_HEAD, MultiHeadAttention, stateful),
+    ("state_round_trips", NORM, {"type": "layer_norm"}, LayerNorm, remembering),
     ("evaluation_is_deterministic", FFN, {"type": "mlp", "d_ff": 5}, MLP, noisy),
     ("future_tokens_have_no_influence", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("causal")),
     ("padded_tokens_have_no_influence", ATTENTION, MULTI_HEAD, MultiHeadAttention, without("keys")),

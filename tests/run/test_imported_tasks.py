@@ -321,6 +321,42 @@ def test_classes_of_images_are_those_of_transformers(n_channels: int, tmp_path: 
     assert result["accuracy"] == pytest.approx(100 * right / 3)
 
 
+def test_series_are_forecast_and_scored_as_transformers_does(tmp_path: Path) -> None:
+    T, look_back, horizon, n_test = 100, 24, 6, 30
+    config = hf.PatchTSTConfig(
+        num_input_channels=2, context_length=look_back, patch_length=5, patch_stride=3, prediction_length=horizon,
+        d_model=12, num_attention_heads=3, ffn_dim=19, num_hidden_layers=2, pooling_type=None,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    reference = hf.PatchTSTForPrediction(config).train()
+    reference(past_values=torch.randn(5, look_back, 2) * 3 + 1)  # moves its running statistics
+    reference.eval().save_pretrained(tmp_path / "theirs")
+    values = (np.random.default_rng(0).normal(size=(T, 2)) * [3, 0.2] + [10, -1]).round(3)
+    lines = ["date,a,b", *(f"{i},{a},{b}" for i, (a, b) in enumerate(values))]
+    (tmp_path / "series.csv").write_text("\n".join(lines) + "\n")
+    assert call("import", tmp_path / "theirs", tmp_path / "mine").exit_code == 0
+    given = torch.tensor(values, dtype=torch.float32)
+    starts = range(T - n_test, T - horizon + 1)
+    pasts = torch.stack([given[i - look_back : i] for i in starts])
+    futures = torch.stack([given[i : i + horizon] for i in starts])
+    with torch.no_grad():
+        forecasts = reference(past_values=pasts, future_values=futures)
+        last = reference(past_values=given[None, -look_back:]).prediction_outputs[0]
+    data = f"task.data={{type: series_csv, path: {tmp_path}/series.csv, n_train: 50, n_dev: 20, n_test: 30}}"
+    scores = zoo.evaluate(tmp_path / "mine", data)
+    assert scores["mse"] == pytest.approx(forecasts.loss.item(), rel=1e-4)
+    assert scores["mae"] == pytest.approx(
+        (forecasts.prediction_outputs - futures).abs().mean().item(), rel=1e-4
+    )
+    (line,) = call("predict", tmp_path / "mine", tmp_path / "series.csv").stdout.splitlines()
+    np.testing.assert_allclose(json.loads(line)["forecast"], last, rtol=1e-4, atol=1e-4)
+    exported = call("export", tmp_path / "mine", tmp_path / "back")
+    assert (exported.exit_code, exported.stderr) == (0, "")
+    again = hf.PatchTSTForPrediction.from_pretrained(tmp_path / "back").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(again(past_values=pasts).prediction_outputs, forecasts.prediction_outputs)
+
+
 def test_images_without_their_settings_and_settings_that_no_task_has_are_told(tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     config = hf.ViTConfig(hidden_size=12, num_hidden_layers=1, num_attention_heads=3, intermediate_size=19,

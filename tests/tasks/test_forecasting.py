@@ -124,6 +124,43 @@ def test_each_variable_is_forecast_by_itself() -> None:
     np.testing.assert_allclose(first[:, 1] + 1, second[:, 1], rtol=1e-3, atol=1e-4)  # by instance_norm
 
 
+SCALED = (
+    "model.inputs={type: series_patches, series_length: 12, patch_len: 4, stride: 4, pad_end: false, "
+    "scaling: standard}",
+    "task.instance_norm=false",
+)
+
+
+def test_a_model_that_scales_each_series_itself_learns_and_forecasts_as_by_instance_norm() -> None:
+    by_task, by_model, learner = task(), task(*SCALED), model()
+    scaled = zoo.build(spec(*SCALED).model).eval()
+    scaled.load_state_dict(learner.state_dict())
+    examples = windows(by_task, 4)
+    batch = by_task.collate(examples)
+    losses = [
+        each.loss(one, batch, is_training=False).loss
+        for each, one in ((by_task, learner), (by_model, scaled))
+    ]
+    assert torch.equal(*losses)
+    np.testing.assert_array_equal(
+        by_model.predict(scaled, batch, decoding=None), by_task.predict(learner, batch, decoding=None)
+    )
+    torch.testing.assert_close(by_model.hidden(scaled, batch)[0], by_task.hidden(learner, batch)[0])
+
+
+def test_a_model_that_scales_itself_forecasts_in_the_units_it_was_given() -> None:
+    scaled = zoo.build(spec(*SCALED).model).eval()
+    past = torch.randn(2, LOOK_BACK)
+    torch.testing.assert_close(scaled(past * 3 - 7), scaled(past) * 3 - 7, rtol=1e-4, atol=1e-4)
+
+
+def test_a_series_is_scaled_by_the_model_or_by_the_task_and_not_by_both() -> None:
+    with pytest.raises(
+        SpecError, match=r"the model scales each series itself \(scaling: standard of its inp"
+    ):
+        spec(SCALED[0])
+
+
 def test_without_it_a_level_is_no_shift() -> None:
     ours, learner = task("task.instance_norm=false"), model()
     (example,) = windows(ours, 1)

@@ -13,12 +13,14 @@ from comparison import differences, final
 from cutting import resumed
 from lightning.pytorch import Callback
 
-from registry import Spec, SpecError
+from registry import Spec, SpecError, parse
+from zoo.assembly.build import build
 from zoo.errors import RunError
-from zoo.kinds import CALLBACK, LOGGER
+from zoo.kinds import CALLBACK, LOGGER, MODEL
 from zoo.storage.checkpoints import Checkpoints
 from zoo.storage.metrics import read
 from zoo.storage.selection import load_weights
+from zoo.training.devices import recompute_layers
 from zoo.training.fit import fit
 
 
@@ -118,6 +120,26 @@ def test_layers_computed_again_learn_the_same(toy: ModuleType, tmp_path: Path) -
     fit(toy.toy_run(activation_checkpointing=True), tmp_path / "again", resume=False, progress=False)
     plain, again = (load_weights(tmp_path / name, 10) for name in ("plain", "again"))
     assert all(torch.equal(again[name], tensor) for name, tensor in plain.items())
+
+
+def test_layers_computed_again_change_running_statistics_once() -> None:
+    layer = {"self_attention": {"type": "multi_head", "n_heads": 3}, "ffn": {"type": "mlp", "d_ff": 11}}
+    stack = {"n_layers": 2, "layer": {**layer, "norm": "batch_norm", "dropout": 0.0}}
+    inputs = {"type": "series_patches", "series_length": 12, "patch_len": 4, "stride": 4}
+    data = {"type": "encoder_only", "d_model": 6, "inputs": inputs, "encoder": stack, "head": "none"}
+    spec = parse(MODEL.entry("encoder_only").spec, data)
+    torch.manual_seed(0)
+    plain, again = build(spec).train(), build(spec).train()
+    again.load_state_dict(plain.state_dict())
+    recompute_layers(again)
+    for series in torch.randn(3, 2, 12):
+        for model in (plain, again):
+            model(series).square().sum().backward()
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    assert plain.get_buffer("encoder.layers.1.layout.norms.0.running_mean").any()
+    for (name, one), other in zip(plain.named_parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, msg=name)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -61,6 +61,7 @@ class EncoderOnly(nn.Module):
         everywhere, for attentions that are local otherwise; documents int [B, S], an id for each of several documents
         that a row holds one after the other: none learns of another, and positions begin anew; positions int64 [B, S],
         0 or more, what positional encodings count instead of places (a model without such has no use for them).
+        Numbers that a head gives of a series are in the series' units, where the embedding scales it.
     """
 
     writes: ClassVar[None] = None
@@ -80,6 +81,9 @@ class EncoderOnly(nn.Module):
         self.knows_documents = not getattr(inputs, "reads_whole", False)
         self.encoder = Stack(encoder, d_model=d_model, position=position, is_causal=False)
         self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=self.slots)
+        self.gives_back = (
+            getattr(head, "learns", None) == "numbers" and getattr(inputs, "scaling", "none") != "none"
+        )
         self.initialize = INITIALIZATION.build(initialization)
 
     @property
@@ -105,7 +109,11 @@ class EncoderOnly(nn.Module):
             documents=documents,
             positions=positions,
         )
-        return self.head(hidden, mask=mask)
+        output: Tensor = self.head(hidden, mask=mask)
+        if not self.gives_back:
+            return output
+        mean, scale = cast(Any, self.inputs).level(inputs)
+        return output * scale + mean
 
     def hidden(
         self,

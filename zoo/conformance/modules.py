@@ -43,10 +43,13 @@ def every_parameter_gets_a_gradient(part: Part) -> None:
 
 
 def state_round_trips(part: Part) -> None:
-    """The state dict carries all that the output depends on."""
+    """The state dict carries all that the output depends on, and what a forward pass in training changes."""
     seeded()
     module, other = randomised(part.make()), randomised(part.make())
     given = part.data()
+    with torch.no_grad():
+        part.run(module.train(), given)
+    module.eval()
     expected = part.run(module, given)
     other.load_state_dict(copy.deepcopy(module.state_dict()))
     same(part.run(other, given), expected, "the state dict does not carry the whole state")

@@ -219,9 +219,17 @@ def _theirs(reference: nn.Module, trial: Trial) -> Tensor:
     if "use_cache" in known:
         given["use_cache"] = False
     result = reference(**given)
-    names = ("logits", "text_embeds", "image_embeds", "pooler_output", "last_hidden_state")
+    names = (
+        "logits",
+        "text_embeds",
+        "image_embeds",
+        "pooler_output",
+        "prediction_outputs",
+        "last_hidden_state",
+    )
     found = (getattr(result, name, None) for name in names)
     output: Tensor = next(tensor for tensor in found if tensor is not None)
+    output = output if trial.as_ours is None else trial.as_ours(output)
     return output if trial.real is None else output[trial.real]
 
 
@@ -375,7 +383,7 @@ def _compare_export(
     plain = _implementations(family)
     with tempfile.TemporaryDirectory() as temporary:
         ours, theirs = Path(temporary) / "ours", Path(temporary) / "theirs"
-        export(spec, model, ours, family=family.name)
+        export(spec, model, ours, family=family.name, fields=trial.fields)
         reference.save_pretrained(theirs)  # type: ignore[operator]
         for folder, writer in ((ours, "us"), (theirs, "transformers")):
             again, twin = from_hf(folder)
@@ -384,7 +392,7 @@ def _compare_export(
             elif wrong := _unequal(model, twin):
                 found.failures.append(f"{where}: read from a folder written by {writer}, {wrong} is another")
         read = type(reference).from_pretrained(ours, dtype=torch.float32, **plain).eval()  # type: ignore[attr-defined]
-    live = to_hf(spec, model, family=family.name)
+    live = to_hf(spec, model, family=family.name, fields=trial.fields)
     for key, value in plain.items():
         getattr(live, f"set_{key}")(value)
     with torch.no_grad():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -175,6 +176,8 @@ class Rule:
     """Further names of their one tensor: any of them may hold it, and all that are there must be equal."""
     table: Callable[[], Tensor] | None = None
     """A rule without tensors of ours: what their tensor must be. It is computed here, and written there."""
+    is_free: bool = False
+    """Whether their table may hold anything, for it changes nothing."""
     anew: Anew | None = None
     """How their one tensor is made where a checkpoint has none; None: it must be there."""
 
@@ -239,6 +242,22 @@ def module(ours: Names, theirs: Names, *operations: Operation) -> Rules:
 def table(theirs: str, make: Callable[[], Tensor]) -> Rules:
     """A tensor of theirs that is a fixed table, which our model computes."""
     return [Rule((), (theirs,), table=make)]
+
+
+def batch_norm(ours: str, theirs: str) -> Rules:
+    """A batch normalisation with its running statistics; of how many batches these are changes nothing: 0 here."""
+    n_batches = Rule(
+        (),
+        (f"{theirs}.num_batches_tracked",),
+        table=partial(torch.zeros, (), dtype=torch.int64),
+        is_free=True,
+    )
+    statistics = (f"running_{name}" for name in ("mean", "var"))
+    return [
+        *module(ours, theirs),
+        *(rule for name in statistics for rule in tensor(f"{ours}.{name}", f"{theirs}.{name}")),
+        n_batches,
+    ]
 
 
 def either(*forms: Rules) -> Rules:

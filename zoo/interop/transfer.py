@@ -71,7 +71,8 @@ def fill(
         if step.is_copy:
             reader.check_copy(step, [values[first[name]] for name in step.rule.ours])
         elif step.rule.table is not None:
-            reader.check_table(step.rule.theirs[0], step.rule.table())
+            if not step.rule.is_free:
+                reader.check_table(step.rule.theirs[0], step.rule.table())
         else:
             if step.rule.anew is not None and step.rule.theirs[0] not in given:
                 remarks.append(

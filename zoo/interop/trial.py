@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +26,10 @@ class Trial:
     """What our model takes by name."""
     real: Tensor | None = None
     """Where the output stands for real input: bool [B, T]; None: everywhere."""
+    as_ours: Callable[[Tensor], Tensor] | None = None
+    """The reference's output -> the same in the shape of ours; None: it has that shape."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of a config that say what data the reference takes, and that a spec of ours has not."""
 
 
 TrialMaker = Callable[[Any, Padding, torch.Generator], Trial]

@@ -15,7 +15,9 @@ class Embedding(Protocol):
     `weight` [V, D] where a head may be tied to it; values_per_place of the spec, of numbers [B, N]: how many of them a
     place stands for, where no other place is told of them, so that a decoder may write them; reads_whole of the spec,
     if true: it counts places, so no decoder may write by it, nor may documents share a row; place_names(), where its
-    places are always the same: what each stands for, for a reader.
+    places are always the same: what each stands for, for a reader; scaling of the spec, if there and not "none": it
+    standardises each row by the mean and scale [B, 1] that its level(inputs) gives, and a head's numbers are of those
+    units.
     """
 
     def __call__(

@@ -115,6 +115,7 @@ def _checkpoint(
     loaded: TrainedRun, inner: Path, target: Path, family: str | None, fields: Mapping[str, Any], say: Say
 ) -> tuple[str, float]:
     run, model = loaded.run, loaded.model
+    fields = {**_of_series(loaded, say), **fields}
     name = hugging_face.export(
         run.model,
         model,
@@ -126,6 +127,24 @@ def _checkpoint(
     )
     again = hugging_face.from_hf(inner, ignore=tuple(fields), say=lambda text: None)[1]
     return name, _difference_read(loaded, again)
+
+
+def _of_series(loaded: TrainedRun, say: Say) -> dict[str, Any]:
+    """What config.json says of a forecaster's data; say is given what it cannot say."""
+    scaling, is_by_task = loaded.coders.get("scaling"), getattr(loaded.run.task, "instance_norm", None)
+    if is_by_task is None or not isinstance(scaling, Scaling):
+        return {}
+    if scaling.mean.any() or (scaling.deviation != 1).any():
+        say(
+            "the model reads and forecasts standardised variables, (x - mean) / deviation by the run's "
+            f"scaling{scaling.suffix}, which config.json cannot say"
+        )
+    if is_by_task:
+        say(
+            "each series was given by its own mean and deviation (task.instance_norm), which config.json cannot say; "
+            "that of a model with model.inputs.scaling=standard does"
+        )
+    return {"num_input_channels": len(scaling.mean)}
 
 
 def _safetensors(loaded: TrainedRun, inner: Path) -> float:

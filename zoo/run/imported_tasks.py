@@ -31,6 +31,8 @@ _TASKS = {
     ("images", "pooled_classifier", 1): "image_classification",
     ("waveform", "ctc", 1): "speech_recognition",
     ("spectrogram", "language_model", 2): "transcription",
+    ("series", "flattened_regression", 1): "forecasting",
+    ("series", "pooled_regression", 1): "forecasting",
 }
 """The task of a model by what it reads, its head, and how many inputs it has. An encoder-decoder's is translation,
 whatever text it writes for a text: which one, its weights do not tell."""
@@ -116,6 +118,8 @@ def _read_by(spec: Any) -> str:
         return "tokens"
     if hasattr(slots[0], "sides"):
         return "images"
+    if hasattr(slots[0], "series_length"):
+        return "series"
     return str(getattr(slots[0], "hears", ""))
 
 
@@ -255,6 +259,12 @@ def _spectrograms(folder: Folder) -> Found:
     return {"sound": sound, "ids": dump(ids)}, {}
 
 
+def _series(folder: Folder) -> Found:
+    """Variables as they come, so many as the config says: a model that scales each series does it itself."""
+    n = folder.config.get("num_input_channels", 1)
+    return {"instance_norm": False}, {"scaling": Scaling(np.zeros(n), np.ones(n))}
+
+
 def _names(folder: Folder) -> Labels:
     """The classes by id2label; transformers' names for them where it has not as many.
 
@@ -281,4 +291,5 @@ _MAKERS: dict[str, Callable[[Folder], Found]] = {
     "image_classification": _images,
     "speech_recognition": _waveforms,
     "transcription": _spectrograms,
+    "forecasting": _series,
 }

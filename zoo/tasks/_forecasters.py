@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec, inner
+from zoo.components.levels import level_of
 from zoo.losses import Sums
 
 EPS = 1e-5
@@ -44,7 +45,8 @@ class Forecaster(ABC):
 class AtOnce(Forecaster):
     """The whole horizon from the whole past.
 
-    Each past is standardised by its own mean and deviation, which its forecast is given back.
+    Each past is standardised by its own mean and deviation, which its forecast is given back; a model that does so
+    itself, by its inputs' scaling, is given it as it is.
     Source: Nie et al. 2023 (PatchTST), section 3.1; Kim et al. 2022 (RevIN), without learned weights.
     """
 
@@ -54,30 +56,32 @@ class AtOnce(Forecaster):
         self.horizon = model.head.n_outputs
         self.n_places = getattr(inputs, "length", self.look_back)
         self.instance_norm = instance_norm
+        self.scales_itself = getattr(inputs, "scaling", "none") != "none"
 
     def loss(self, model: nn.Module, past: Tensor, future: Tensor) -> Sums:
         """Of every value of the future."""
-        learner, (mean, scale) = cast(Any, model), self._level(past)
-        hidden, mask = learner.hidden((past - mean) / scale)
+        learner: Any = model
+        given, mean, scale = self._read(learner, past)
+        hidden, mask = learner.hidden(given)
         sums: Sums = learner.head.loss(hidden, (future - mean) / scale, mask=mask, scale=scale.squeeze(1))
         return sums
 
     def hidden(self, model: nn.Module, past: Tensor) -> Tensor:
-        mean, scale = self._level(past)
-        found: Tensor = cast(Any, model).hidden((past - mean) / scale)[0]
+        learner: Any = model
+        found: Tensor = learner.hidden(self._read(learner, past)[0])[0]
         return found
 
     def forecast(self, model: nn.Module, past: Tensor) -> Tensor:
-        mean, scale = self._level(past)
-        found: Tensor = model((past - mean) / scale).float() * scale + mean
-        return found
+        given, mean, scale = self._read(model, past)
+        found: Tensor = model(given).float()
+        return found if self.scales_itself else found * scale + mean
 
-    def _level(self, series: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation [N, 1] by which series [N, T] are standardised."""
-        if not self.instance_norm:
-            return series.new_zeros(len(series), 1), series.new_ones(len(series), 1)
-        mean, variance = series.mean(1, keepdim=True), series.var(1, correction=0, keepdim=True)
-        return mean, (variance + EPS).sqrt()
+    def _read(self, learner: Any, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The past [N, T] as the model reads it; mean and scale [N, 1] of the units in which its head forecasts."""
+        if self.scales_itself:
+            return past, *learner.inputs.level(past)
+        mean, scale = level_of(past, "standard" if self.instance_norm else "none", EPS)
+        return (past - mean) / scale, mean, scale
 
 
 class StepByStep(Forecaster):

@@ -44,7 +44,7 @@ class ForecastingSpec(TaskSpec):
     instance_norm: bool = True
     """Whether each variable of a window is standardised by its own mean and deviation, which its forecast is given
     back (RevIN without learned weights), besides the standardisation by the training part. In a model that writes,
-    each step by those of the values up to it."""
+    each step by those of the values up to it. A model whose inputs scale a series does it itself."""
     metric: Annotated[Spec, METRIC] = Field(cast(Any, "forecast"))
     """How forecasts are scored, and which score chooses the best checkpoint."""
 
@@ -56,6 +56,11 @@ class ForecastingSpec(TaskSpec):
             wanted = "series_steps" if writes else "series_patches"
             raise ValueError(
                 f"forecasting needs a model that reads series, such as {wanted}; this one reads {inputs.type}"
+            )
+        scaling = getattr(inputs, "scaling", "none")
+        if self.instance_norm and scaling != "none":
+            raise ValueError(
+                f"the model scales each series itself (scaling: {scaling} of its inputs); set instance_norm to false"
             )
         given = {"look_back": self.look_back, "horizon": self.horizon}
         if not writes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,8 @@ def compile_layers(model: nn.Module) -> None:
 def recompute_layers(model: nn.Module) -> None:
     """Has each layer of a model keep only its input for the backward pass, which computes it again.
 
-    In place, so names in the state dict stay. Dropout draws the same again.
+    In place, so names in the state dict stay. Dropout draws the same again; buffers, such as the running statistics of
+    a batch normalisation, are changed by the first computation alone.
     """
     for module in model.modules():
         if isinstance(module, Layer):
@@ -50,5 +51,24 @@ def recompute_layers(model: nn.Module) -> None:
 
 def _recomputed(layer: nn.Module, forward: Any, *inputs: Any, **more: Any) -> Any:
     if layer.training and torch.is_grad_enabled():
-        return checkpoint(forward, *inputs, use_reentrant=False, **more)
+        contexts = partial(_contexts, layer)
+        return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts, **more)
     return forward(*inputs, **more)
+
+
+def _contexts(layer: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Within which a layer is computed, and computed again."""
+    return nullcontext(), _with_copied_buffers(layer)
+
+
+@contextmanager
+def _with_copied_buffers(module: nn.Module) -> Iterator[None]:
+    """Within the block a module has copies for its buffers, so that nothing changes them."""
+    found = [(part, *named) for part in module.modules() for named in part.named_buffers(recurse=False)]
+    for part, name, buffer in found:
+        setattr(part, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for part, name, buffer in found:
+            setattr(part, name, buffer)

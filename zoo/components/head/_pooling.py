@@ -11,7 +11,7 @@ from zoo.costs import product
 from zoo.kernels.linear import Linear
 from zoo.sizes import Batch
 
-Pool = Literal["first", "mean", "mean_but_first", "last", "attention"]
+Pool = Literal["first", "mean", "mean_but_first", "max", "last", "attention"]
 
 
 class Pooling(nn.Module):
@@ -50,6 +50,11 @@ def pooled(hidden: Tensor, mask: Tensor | None, pool: str) -> Tensor:
             return hidden.mean(dim=1)
         n_real = mask.sum(dim=1, keepdim=True).clamp(min=1)
         return hidden.masked_fill(~mask[:, :, None], 0.0).sum(dim=1) / n_real.to(hidden.dtype)
+    if pool == "max":
+        if mask is None:
+            return hidden.max(dim=1).values
+        hidden = hidden.masked_fill(~mask[:, :, None], torch.finfo(hidden.dtype).min)
+        return hidden.max(dim=1).values.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
     if mask is None:
         return hidden[:, 0 if pool == "first" else -1]
     places = mask.to(torch.int32)

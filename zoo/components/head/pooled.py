@@ -22,7 +22,8 @@ class PooledSpec(Spec):
     learns: ClassVar[None] = None
     pool: Pool = "first"
     """Which vector stands for the sequence: that of its first real token, of its last, the real tokens' mean, that of
-    all but the first (BEiT: of the patches without class token), or a mean whose weights are learned (attention)."""
+    all but the first (BEiT: of the patches without class token), the largest values of the real tokens (max), or a mean
+    whose weights are learned (attention)."""
     activation: Activation | None = "tanh"
     """Function after the dense layer (BERT: tanh); None: there is no such layer (DINOv2)."""
     d_pooled: int | None = Field(None, ge=1, le=1_000_000)

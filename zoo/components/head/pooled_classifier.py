@@ -26,7 +26,8 @@ class PooledClassifierSpec(Spec):
     """Numbers given for a sequence: a logit a class, or 1 for a regression."""
     pool: Pool = "first"
     """Which vector stands for the sequence: that of its first real token, of its last, the real tokens' mean, that of
-    all but the first (BEiT: of the patches without class token), or a mean whose weights are learned (attention)."""
+    all but the first (BEiT: of the patches without class token), the largest values of the real tokens (max), or a mean
+    whose weights are learned (attention)."""
     activation: Activation | None = None
     """Function after a dense layer between pooling and classes (BERT: tanh); None: there is no such layer."""
     dense_bias: bool = True
