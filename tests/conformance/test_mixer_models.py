@@ -66,7 +66,12 @@ def models():
 @pytest.mark.parametrize(
     ("law", "part"),
     [
-        pytest.param(law, part, id=f"{name}-{law.name}")
+        pytest.param(
+            law,
+            part,
+            id=f"{name}-{law.name}",
+            marks=[] if name.startswith("decoder_only") or name.endswith("-0") else [pytest.mark.slow],
+        )
         for name, spec in models()
         for part in [part_of(MODEL, spec)]
         for law in laws(part)

@@ -26,8 +26,11 @@ def cases():
     for name, source in SOURCES.items():
         spec = zoo.load(source, scale="tiny").model
         part = part_of(MODEL, spec)
+        marks = (
+            [pytest.mark.slow] if "/" in name else []
+        )  # a row of the paper's tables: another preset's form
         for law in laws(part):
-            yield pytest.param(law, part, id=f"{name}-{law.name}")
+            yield pytest.param(law, part, id=f"{name}-{law.name}", marks=marks)
 
 
 @pytest.mark.parametrize(("law", "part"), list(cases()))

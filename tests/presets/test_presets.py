@@ -202,7 +202,14 @@ def test_a_family_takes_two_steps_and_generates_at_its_tiny_scale(name):
 
 
 @pytest.mark.parametrize(
-    "name", [*presets.names(), EXAMPLES / "modern_base.yaml"], ids=lambda name: Path(name).name
+    "name",
+    [
+        *(
+            pytest.param(name, marks=[pytest.mark.slow] if "/" in name else [], id=name)
+            for name in presets.names()
+        ),
+        pytest.param(EXAMPLES / "modern_base.yaml", id="modern_base.yaml"),
+    ],
 )
 def test_it_trains_two_steps_at_its_tiny_scale(name, folder, tmp_path):
     overrides = ["training.max_steps=2", "training.precision=fp32"]
