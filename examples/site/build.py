@@ -65,7 +65,7 @@ def write_pages(out: Path, *, is_run: bool) -> int:
 def _pages(docs: Path, is_run: bool) -> Iterator[tuple[str, str]]:
     for file in sorted((FOLDER / "pages").glob("*.md")):
         yield file.name, file.read_text(encoding="utf-8")
-    yield from part_pages()
+    yield from part_pages(docs)
     yield from preset_pages(docs, users())
     yield from tutorial_pages(is_run=is_run)
     yield "laws.md", law_page()

@@ -18,12 +18,28 @@ SITE = ROOT / "examples" / "site"
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
 
 
-@pytest.fixture(scope="module")
-def texts():
-    spec = importlib.util.spec_from_file_location("texts_of_the_site", SITE / "texts.py")
+def _module(name):
+    spec = importlib.util.spec_from_file_location(f"{name}_of_the_site", SITE / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return _module("texts")
+
+
+@pytest.fixture
+def picture(monkeypatch):
+    monkeypatch.syspath_prepend(str(SITE))  # a script's modules find each other beside it
+    draw = _module("part_pictures").picture
+
+    def picture_of(component, folder):
+        kind, _, name = component.partition("/")
+        return draw(our_kinds()[kind], name, folder)
+
+    return picture_of
 
 
 @pytest.mark.parametrize("page", sorted((SITE / "pages").glob("*.md")), ids=lambda page: page.name)
@@ -66,6 +82,35 @@ def test_a_section_ends_where_the_next_begins(texts, tmp_path):
         texts.section(file, "E")
 
 
+@pytest.mark.parametrize("kind", ["position", "attention", "layout"])
+def test_every_part_that_can_be_seen_has_its_picture(kind, picture, tmp_path):
+    for name in our_parts(our_kinds()[kind]):
+        shown = picture(f"{kind}/{name}", tmp_path)
+        is_seen = (kind, name) not in {("attention", "linear"), ("attention", "none")}
+        assert (tmp_path / f"{name}.svg").is_file() == bool(shown) == is_seen, name
+        said = rf"!\[[^]]*\b{name}\b[^]]*\]\({name}\.svg\)\n\nDrawn of `{{type: {name}\b"
+        assert not is_seen or re.match(said, shown), shown
+
+
+@pytest.mark.parametrize("component", ["ffn/mlp", "norm/rms_norm", "mixer/lstm", "metric/accuracy"])
+def test_a_part_of_which_only_the_name_could_be_drawn_has_none(component, picture, tmp_path):
+    assert picture(component, tmp_path / "none") == ""
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_picture_is_of_the_first_example(picture, tmp_path):
+    shown = picture("attention/restricted", tmp_path)
+    assert shown.endswith("Drawn of `{type: restricted, n_heads: 3, radius: 2}` at d_model 48.")
+    svg = (tmp_path / "restricted.svg").read_text()
+    assert "54 of 144 pairs are seen" in svg  # 12 · 5 - 2 · (2 + 1)
+    assert "33 of 144 pairs are seen" in svg  # 12 · 3 - (2 + 1)
+
+
+def test_an_attention_that_reads_positions_is_drawn_in_a_model_that_has_them(picture, tmp_path):
+    picture("attention/disentangled", tmp_path)
+    assert "encoder.layer.self_attention" in (tmp_path / "disentangled.svg").read_text()
+
+
 def test_the_citation_agrees_with_the_package():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -95,6 +140,7 @@ def test_the_site_is_built_strictly_with_a_page_each_and_fetches_nothing(tmp_pat
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     site = tmp_path / "out" / "site"
+    assert (site / "parts" / "layout" / "pre_norm.svg").is_file()
     pages = [f"parts/{kind.name}/{name}" for kind in our_kinds().values() for name in our_parts(kind)]
     pages += [f"presets/{name}" for name in presets.names()]
     pages += [f"tutorials/{script.stem}" for script in (ROOT / "examples").glob("*.py")]
