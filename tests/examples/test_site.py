@@ -12,6 +12,8 @@ import yaml
 
 import presets
 from tests.our_kinds import our_kinds, our_parts
+from zoo.interop.certify import GRADIENT_BAR, LOGITS_BAR
+from zoo.interop.family import families, family_named, family_names
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "examples" / "site"
@@ -28,6 +30,11 @@ def _module(name):
 @pytest.fixture(scope="module")
 def texts():
     return _module("texts")
+
+
+@pytest.fixture
+def certificates():
+    return _module("certificates")
 
 
 @pytest.fixture
@@ -80,6 +87,55 @@ def test_a_section_ends_where_the_next_begins(texts, tmp_path):
     assert texts.section(file, "B") == "b\n\n```\n## code\n```\n### C\n\nc"
     with pytest.raises(texts.BrokenLinkError, match=r"README\.md has no section 'E'"):
         texts.section(file, "E")
+
+
+def test_a_family_without_a_record_or_with_other_configs_names_the_command(
+    certificates, tmp_path, monkeypatch
+):
+    record = certificates.record_of(family_named("fnet"))
+    monkeypatch.setattr(certificates, "FILE", tmp_path / "certificates.jsonl")
+    with pytest.raises(certificates.NoRecordError, match=r"no record of fnet; .*certificates\.py fnet$"):
+        certificates.record_of(family_named("fnet"))
+    certificates.FILE.write_text(json.dumps({**record, "n_configs": record["n_configs"] + 1}))
+    with pytest.raises(certificates.NoRecordError, match=r"other configs of fnet; .*certificates\.py fnet$"):
+        certificates.record_of(family_named("fnet"))
+
+
+def test_a_family_that_is_not_there_is_refused_before_anything_is_certified(certificates, capsys):
+    assert certificates.main(["fnet", "gtp2"]) == 2
+    assert "did you mean 'gpt2'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_every_family_has_a_record_within_the_bars_of_its_certificate(name, certificates):
+    family = family_named(name)
+    record = certificates.record_of(family)
+    assert record["logits_error"] <= LOGITS_BAR
+    assert record["gradient_error"] <= GRADIENT_BAR
+    assert record["n_seeds"] == 3
+    assert record["n_batches"] == record["n_configs"] * record["n_seeds"] * len(family.paddings)
+    assert record["paddings"] == list(family.paddings)
+    assert (record["n_generations"] > 0, record["n_searches"] > 0) == (
+        family.writing is not None,
+        family.beam > 0,
+    )
+
+
+def test_there_is_no_record_of_a_family_that_is_no_more(certificates):
+    assert certificates.records().keys() == {family.name for family in families()}
+
+
+@pytest.mark.slow
+def test_a_family_is_certified_and_recorded_alone(certificates, tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+    before = certificates.records()
+    monkeypatch.setattr(certificates, "FILE", tmp_path / "certificates.jsonl")
+    kept = {**before["gpt2"], "logits_error": 0.5}
+    certificates.FILE.write_text(json.dumps(kept) + "\n")
+    assert certificates.main(["fnet"]) == 0
+    assert list(certificates.records()) == ["fnet", "gpt2"]
+    assert certificates.records()["gpt2"] == kept
+    assert certificates.records()["fnet"].keys() == before["fnet"].keys()
 
 
 @pytest.mark.parametrize("kind", ["position", "attention", "layout"])
