@@ -1,9 +1,9 @@
-"""What `zoo certify` found of each family of transformers: kept in certificates.jsonl, a line a family.
+"""What `zoo certify` found of each published family: kept in certificates.jsonl, a line a family.
 
 python examples/site/certificates.py [FAMILY...]
 
 Certifies the families named, or those that have no record yet, with three seeds each: seconds a family. A record is
-written as soon as its family is done; of a family that differs from transformers the certificate is printed, none is
+written as soon as its family is done; of a family that differs from its reference the certificate is printed, none is
 written, and the exit code is 1.
 """
 

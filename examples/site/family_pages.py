@@ -12,7 +12,7 @@ from zoo.interop.family import Family, families
 _MEASURED = (
     "family", "small configs", "error of outputs", "of gradients", "equal in greedy search", "in beam search", "lines"
 )  # fmt: skip
-_COVERED = ("family", "classes of transformers", "padded", "published, and its parameters")
+_COVERED = ("family", "classes", "padded", "published, and its parameters")
 
 
 def family_page() -> str:
@@ -38,7 +38,7 @@ def family_page() -> str:
     return (
         f"# Published families\n\n{section(ROOT / 'README.md', 'Published families')}\n\n"
         f"## Certificates\n\n{told[0]}\n\n{told[1]}\n\n{table(_MEASURED, measured)}\n\n"
-        "## What is covered\n\nEvery published model has as many parameters here as in transformers.\n\n"
+        "## What is covered\n\nEvery published model has as many parameters as the reference has.\n\n"
         f"{table(_COVERED, covered)}\n"
     )
 
