@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from certificates import NoRecordError
 from family_pages import family_page
 from part_pages import law_page, part_pages, users
 from preset_pages import preset_pages, printed
@@ -36,7 +37,7 @@ def main(words: list[str]) -> int:
         return 5
     try:
         n_pages = write_pages(out, is_run="--run" in words)
-    except BrokenLinkError as error:
+    except (BrokenLinkError, NoRecordError) as error:
         print(error, file=sys.stderr)
         return 2
     print(f"written: {n_pages} pages in {out / 'docs'}")
@@ -65,7 +66,7 @@ def write_pages(out: Path, *, is_run: bool) -> int:
 def _pages(docs: Path, is_run: bool) -> Iterator[tuple[str, str]]:
     for file in sorted((FOLDER / "pages").glob("*.md")):
         yield file.name, file.read_text(encoding="utf-8")
-    yield from part_pages()
+    yield from part_pages(docs)
     yield from preset_pages(docs, users())
     yield from tutorial_pages(is_run=is_run)
     yield "laws.md", law_page()

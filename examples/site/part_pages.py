@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from part_pictures import picture
 from texts import ROOT, code_url, escaped, fenced, prose, table
 
 import presets
@@ -20,8 +21,8 @@ Pages = Iterator[tuple[str, str]]
 """Paths under docs/, and what the pages there say."""
 
 
-def part_pages() -> Pages:
-    """`parts/index.md`, `parts/KIND/index.md` and `parts/KIND/NAME.md`."""
+def part_pages(docs: Path) -> Pages:
+    """`parts/index.md`, `parts/KIND/index.md` and `parts/KIND/NAME.md`; the drawings are written beside them."""
     rows = [
         [f"[{kind.name}]({kind.name}/index.md)", escaped(kind.contract), str(len(kind.names()))]
         for kind in kinds()
@@ -33,7 +34,7 @@ def part_pages() -> Pages:
         text = f"# Parts of kind {kind.name}\n\n{escaped(kind.contract)}\n\n{table(['part', 'what it is'], rows)}\n"
         yield f"parts/{kind.name}/index.md", text
         for name in kind.names():
-            yield f"parts/{kind.name}/{name}.md", _part_page(kind, name)
+            yield f"parts/{kind.name}/{name}.md", _part_page(kind, name, docs)
 
 
 def users() -> dict[str, list[str]]:
@@ -57,13 +58,14 @@ def law_page() -> str:
     return text
 
 
-def _part_page(kind: Kind, name: str) -> str:
+def _part_page(kind: Kind, name: str, docs: Path) -> str:
     page = explain(f"{kind.name}/{name}")
     about = page["about"]
     parts = [
         f"# {escaped(name)}",
         f"A part of kind [{kind.name}](index.md), defined in {_source(about['where'])}.",
         prose(about["doc"]),
+        *([shown] if (shown := picture(kind, name, docs / "parts" / kind.name)) else []),
         f"## Keys\n\n{_keys(about['fields'])}",
         *([f"## Examples\n\n{_examples(name, about['examples'])}"] if about["examples"] else []),
         f"## Presets that have it\n\n{_presets(page['used_by'])}",
