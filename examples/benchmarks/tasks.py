@@ -26,14 +26,14 @@ SENTENCES = "task.data={type: columns, train: DATA/SET/train.tsv.gz, dev: DATA/S
 TRAININGS: dict[str, tuple[str, ...]] = {
     "characters": ("char_gpt", "task.data.train=DATA/lm-tinyshakespeare/input.txt.gz"),
     "tags": (
-        *("tagger_small", "model.head.n_classes=17"),
+        *("tagger_small", "model.head.n_classes=17", "task.metric={type: tagging}"),
         "task.data={type: conll, train: DATA/tag-ud-english-ewt/train.conll8.gz, "
         "dev: DATA/tag-ud-english-ewt/dev.conll8.gz, columns: {tokens: 2, tags: 4}}",
     ),
     "reviews": ("text_classifier_small", "model.head.n_classes=2", SENTENCES.replace("SET", "cls-mr")),
     "subjectivity": ("text_classifier_small", "model.head.n_classes=2", SENTENCES.replace("SET", "cls-subj")),
     "digits": (
-        *("spoken_digits", "task.sound.sample_rate=8000"),
+        *("spoken_digits", "model.head.n_classes=10", "task.sound.sample_rate=8000"),
         "task.data={type: wav_folder, train: DATA/audio-fsdd/train.tar.gz, dev: DATA/audio-fsdd/dev.tar.gz, "
         "pattern: '{label}_{speaker}_{index}.wav'}",
     ),

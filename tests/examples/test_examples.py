@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from zoo.cli.main import app
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = {
@@ -76,13 +79,40 @@ def test_it_runs_and_says_what_it_promises(script, tmp_path):
         assert text in done.stdout
 
 
-@pytest.fixture
-def gpu():
-    """The benchmark of a GPU as a module."""
-    spec = importlib.util.spec_from_file_location("gpu", EXAMPLES / "benchmarks" / "gpu.py")
+def benchmark(name):
+    """A benchmark as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / "benchmarks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def gpu():
+    return benchmark("gpu")
+
+
+TASKS = benchmark("tasks")
+
+
+@pytest.mark.parametrize("name", TASKS.TRAININGS)
+def test_a_training_on_real_data_is_a_valid_command(name, tmp_path):
+    program, train, *words = TASKS.command(name, tmp_path, tmp_path / "out", 7)
+    assert (program, train, words[-2]) == ("zoo", "train", "--out")
+    done = CliRunner().invoke(app, ["check", *words[:-2]])
+    assert done.exit_code == 0, done.output
+
+
+def test_a_training_on_real_data_is_told_by_its_steps_speed_and_scores(tmp_path):
+    lines = [
+        {"kind": "train", "step": 1, "tokens_per_second": 10.4},
+        {"kind": "train", "step": 2, "tokens_per_second": 90.6},
+        {"kind": "validation", "step": 2, "epoch": 0.5, "accuracy": 97.12344, "seconds": 3.0},
+        {"kind": "train", "step": 3, "tokens_per_second": 20.0},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    expected = {"steps": 3, "tokens_per_second": 20, "minutes": 1.5, "dev": {2: {"accuracy": 97.1234}}}
+    assert TASKS.row_of(tmp_path, 1.52) == expected
 
 
 def test_what_the_benchmark_of_a_gpu_starts_finds_the_checkout_where_nothing_is_installed(gpu):
