@@ -181,6 +181,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "padtokenid": ("padding_id",), "padid": ("padding_id",), "padidx": ("padding_id",), "paddingidx": ("padding_id",),
     "bostokenid": ("ids.start",), "decoderstarttokenid": ("ids.start",), "eostokenid": ("ids.end",),
     "typevocabsize": ("n_types",), "norepeatngramsize": ("generation.no_repeat_ngram",),
+    "weightema": ("training.ema",), "emadecay": ("training.ema",), "emaweightaveraging": ("training.ema",),
+    "movingaverage": ("training.ema",), "weightaveraging": ("training.ema",),
     "numlabels": ("head.n_classes",), "numclasses": ("head.n_classes",), "nlabels": ("head.n_classes",),
     "classifierdropout": ("head.dropout",), "finallogitsoftcapping": ("head.soft_cap",),
     "numexperts": ("ffn.n_experts",), "numlocalexperts": ("ffn.n_experts",),

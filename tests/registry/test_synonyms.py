@@ -61,6 +61,7 @@ OTHERS = {
     "nanoGPT": "block_size max_iters warmup_iters beta1 grad_clip eval_interval log_interval decay_lr",
     "T5X": "emb_dim head_dim mlp_dim mlp_activations dropout_rate logits_via_embedding train_steps",
     "OpenNMT": "rnn_size word_vec_size enc_layers dec_layers transformer_ff accum_count decay_method valid_steps",
+    "Lightning": "gradient_clip_val accumulate_grad_batches max_epochs weight_averaging ema_decay",
     "JoeyNMT": "ff_size tied_softmax tied_embeddings validation_freq batch_multiplier beam_alpha scheduling",
 }
 

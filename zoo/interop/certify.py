@@ -411,9 +411,11 @@ def _unequal(one: nn.Module, other: nn.Module) -> str:
 
 def _compare_published(family: Family, published: Published, found: Certificate) -> None:
     """The published config has the reference's number of parameters, and the preset, where there is one, is it."""
-    spec = spec_of(family, {"model_type": family.name, **published.config})
+    config = {"model_type": family.name, **published.config}
+    spec = spec_of(family, config)
     if published.preset is not None:
-        _compare_preset(family, published, published.preset, spec, found)
+        own = spec if published.preset_as is None else spec_of(family, config, architecture=published.preset_as)
+        _compare_preset(family, published, published.preset, own, found)
     architecture = (published.config.get("architectures") or family.architectures)[0]
     with torch.device("meta"):
         reference = reference_class(family, architecture)(reference_config(family, published.config))

@@ -26,6 +26,8 @@ class Published:
     """Its config.json, `model_type` left out."""
     preset: str | None = None
     """Name of the preset that is this model; None: there is none."""
+    preset_as: str | None = None
+    """The class of the preset, where that has a head which the published model has not; None: the config's."""
 
     @property
     def name(self) -> str:

@@ -302,6 +302,7 @@ FAMILY = Family(
     published=(
         Published(
             preset="deberta_v3_base",
+            preset_as="DebertaV2ForMaskedLM",
             source="huggingface.co/microsoft/deberta-v3-base",
             config={
                 "attention_probs_dropout_prob": 0.1,
