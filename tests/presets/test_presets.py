@@ -6,6 +6,9 @@ reference's own configuration.
 
 import itertools
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -227,3 +230,24 @@ def test_it_trains_two_steps_at_its_tiny_scale(name, folder, tmp_path):
     steps = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert steps
     assert list(out.glob("checkpoints/step-2*/model.safetensors"))
+
+
+def one_of_each_task():
+    """The first preset of each task."""
+    found = {}
+    for name in presets.names():
+        found.setdefault(presets.read(name, scale="tiny").data["task"]["type"], name)
+    return sorted(found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", one_of_each_task())
+def test_at_its_tiny_scale_it_is_trained_and_evaluated_in_less_than_a_minute_of_a_processor(name, tmp_path):
+    words = ["train", name, "--scale", "tiny", "--quiet", "--out", str(tmp_path / "run")]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "zoo.cli.main", *words], capture_output=True, text=True, check=False
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60
