@@ -201,8 +201,7 @@ class Kind:
             return self._known(value, (), value).spec.model_validate({"type": value}, context=info.context)
         if not isinstance(value, Mapping):
             wanted = f"a component of kind {self.name} (its name, or a mapping with 'type')"
-            nearby = f"for example {self.names()[0]}" if self.names() else f"zoo list {self.name}"
-            raise _failure(f"must be {wanted}, got {show(value)}; {nearby}", (), value)
+            raise _failure(f"must be {wanted}, got {show(value)}; zoo list {self.name}", (), value)
         if "type" not in value:
             known = ", ".join(self.names())
             raise _failure(f"missing key; give the name of a component (known: {known})", ("type",), value)

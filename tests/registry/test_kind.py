@@ -244,7 +244,7 @@ def test_a_field_of_a_kind_takes_a_bare_name() -> None:
 def test_null_is_taken_only_where_the_field_says_so(kind: Kind) -> None:
     assert dump(parse(_holder(kind, none=True), {"part": None})) == {"part": None}
     with pytest.raises(
-        SpecError, match=r"^part: must be a component of kind attention .*, got null; for example window$"
+        SpecError, match=r"^part: must be a component of kind attention .*, got null; zoo list attention$"
     ):
         parse(_holder(kind), {"part": None})
 
@@ -265,7 +265,7 @@ def test_null_is_taken_only_where_the_field_says_so(kind: Kind) -> None:
         (
             [],
             "part: must be a component of kind attention (its name, or a mapping with 'type'), got []; "
-            "for example window",
+            "zoo list attention",
         ),
     ],
 )

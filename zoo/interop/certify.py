@@ -414,7 +414,9 @@ def _compare_published(family: Family, published: Published, found: Certificate)
     config = {"model_type": family.name, **published.config}
     spec = spec_of(family, config)
     if published.preset is not None:
-        own = spec if published.preset_as is None else spec_of(family, config, architecture=published.preset_as)
+        own = (
+            spec if published.preset_as is None else spec_of(family, config, architecture=published.preset_as)
+        )
         _compare_preset(family, published, published.preset, own, found)
     architecture = (published.config.get("architectures") or family.architectures)[0]
     with torch.device("meta"):
