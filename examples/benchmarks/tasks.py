@@ -2,7 +2,7 @@
 
     python examples/benchmarks/tasks.py --data FOLDER                      # all of them, one after the other
     python examples/benchmarks/tasks.py --data FOLDER --only tags digits   # some
-    python examples/benchmarks/tasks.py --data FOLDER --list               # the commands alone
+    python examples/benchmarks/tasks.py --list                             # the commands alone
     python examples/benchmarks/tasks.py --data FOLDER --steps 60           # cut short: how fast they are here
 
 FOLDER holds a folder for each set, by the names below: files as their publishers have them, or cut to what trains in
@@ -42,7 +42,7 @@ TRAININGS: dict[str, tuple[str, ...]] = {
         "task.data={type: idx, folder: DATA/vision-fashion-mnist, dev: val, test: null}",
     ),
     "series": ("patch_tst", "task.data.path=DATA/series-etth1/ETTh1.csv.gz"),
-    "series, written": (
+    "written_series": (
         *("series_decoder", "task.data.path=DATA/series-etth1/ETTh1.csv.gz", "training.precision=fp32"),
     ),
     "trees": (
@@ -98,14 +98,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path("DATA"))
     parser.add_argument("--out", type=Path, default=Path("runs/tasks"))
     parser.add_argument("--only", nargs="+", choices=TRAININGS, default=list(TRAININGS))
     parser.add_argument("--steps", type=int, help="so many in place of each training's own")
     parser.add_argument("--list", action="store_true")
     args = parser.parse_args()
+    if not args.list and not args.data.is_dir():
+        parser.error(f"--data {args.data}: there is no such folder; --list tells what lies in it")
     for name in args.only:
-        run = args.out / name.replace(", ", "_")
+        run = args.out / name
         words = command(name, args.data, run, args.steps)
         print(f"{name}: {shlex.join(words)}", flush=True)
         if args.list:

@@ -177,9 +177,17 @@ def test_batch_norm_is_that_of_torch_over_patches():
 
 
 def test_batch_norm_has_no_variance_of_one_place_in_training():
-    with pytest.raises(ValueError, match="more than 1 value per channel when training"):
+    with pytest.raises(ValueError, match="batch_norm in training needs two places or more"):
         batch_norm()(torch.randn(1, 1, D))
     assert batch_norm().eval()(torch.randn(1, 1, D)).isfinite().all()
+
+
+def test_batch_norm_sees_later_places_in_training_alone():
+    x = torch.randn(2, 4, D)
+    changed = torch.cat([x[:, :3], x[:, 3:] + 5], 1)
+    for is_training, sees in ((True, True), (False, False)):
+        one, other = (batch_norm().train(is_training)(each)[:, :3] for each in (x, changed))
+        assert torch.allclose(one, other, atol=1e-3) is not sees
 
 
 def test_batch_norm_takes_padding_for_tokens():

@@ -244,6 +244,16 @@ def test_a_series_that_is_too_short_is_named(tmp_path: Path) -> None:
         ready(tmp_path, "task.data.n_dev=3")
 
 
+def test_a_series_that_cannot_be_evaluated_is_told_with_the_reason() -> None:
+    strict = task("task.bad_lines=error")
+    with pytest.raises(DataError, match=r"task\.data: 15 values, but a window takes 12 to look back at"):
+        list(strict.questions({"series": series(15)}))
+    n = strict.scaling.mean.size
+    with pytest.raises(DataError, match=rf"a series of {n + 1} variables, but {n} were learnt"):
+        list(task().questions({"series": np.zeros((40, n + 1))}))
+    assert list(task("task.bad_lines=skip").questions({"series": series(15)})) == []
+
+
 def test_where_bad_ones_are_left_out_it_is_counted() -> None:
     (found,) = task().encode([{"series": series(16)}], is_scored=True)
     assert isinstance(found, Rejected)

@@ -73,7 +73,8 @@ def evaluate(
     ]
     rows = [row for row, _ in numbered]
     if not rows:
-        raise DataError(f"{given.where}: no row to evaluate; left out: {dict(bad_lines.counts)}")
+        left = f"; left out: {dict(bad_lines.counts)}" if bad_lines.counts else ""
+        raise DataError(f"{given.where}: no row to evaluate{left}")
     started = time.monotonic()
     with Bar(is_shown=progress) as bar:
         scores, answers, left_out, n_cut = _scored(trained, rows, bar)

@@ -157,16 +157,17 @@ class Forecasting(Task):
         begin = max(0, n_before - self.look_back)
         first = n_before - begin
         if not len(self._places(first, len(series) - begin)):
-            detail = (
-                f"{len(series) - begin} values, but a window takes {self.look_back} to look back at "
-                f"(series_length of the model's inputs, or task.look_back) and {self.horizon} to forecast (n_outputs "
-                "of its head, or task.horizon)"
-            )
-            return Rejected("too short", detail)
+            return Rejected("too short", self._too_short(len(series) - begin))
         return {"series": self.scaling.scaled(series[begin:]), "first": np.array([first], np.int64)}
 
     def _places(self, first: int, length: int) -> NDArray[np.integer]:
         return window_places(first, length, self.look_back, self.horizon, self.stride)
+
+    def _too_short(self, length: int) -> str:
+        return (
+            f"{length} values, but a window takes {self.look_back} to look back at (series_length of the model's "
+            f"inputs, or task.look_back) and {self.horizon} to forecast (n_outputs of its head, or task.horizon)"
+        )
 
     def _unusable(self, series: NDArray[Any]) -> str:
         """Why a series cannot be read; "" if it can."""
@@ -178,9 +179,15 @@ class Forecasting(Task):
         return "" if np.isfinite(series).all() else "a value that is no finite number"
 
     def questions(self, row: Row) -> Iterator[Row]:
-        """The windows of a series."""
+        """The windows of a series. Raises: DataError for other variables, and, if strict, where there is none."""
         series = np.asarray(row["series"])
-        for place in self._places(row.get("n_before", 0), len(series)):
+        V, found = len(self.scaling.mean), series.shape[-1]
+        if found != V:
+            raise DataError(f"task.data: a series of {found} variables, but {V} were learnt")
+        places = self._places(row.get("n_before", 0), len(series))
+        if self.is_strict and not len(places):
+            raise DataError(f"task.data: {self._too_short(len(series))}")
+        for place in places:
             past, future = series[place - self.look_back : place], series[place : place + self.horizon]
             yield {"series": past, "future": future}
 

@@ -41,7 +41,8 @@ class BatchNorm(nn.Module):
     """(x - mean) / √(variance + eps) · gain + bias, each component by the mean and variance of its values.
 
     In training these are of all places of the batch, and the running ones, which are buffers, move towards them (the
-    unbiased variance); in evaluation these are the running ones, so that each place is worked out by itself.
+    unbiased variance); in evaluation these are the running ones, so that each place is worked out by itself. A causal
+    stack in training thus sees a little of the future: the mean and variance of tokens that come later.
     Source: Ioffe and Szegedy 2015; over all places of all rows Zerveas et al. 2021 and Nie et al. 2023 (PatchTST).
     Differs: padding is not told from tokens, so that in training it counts in the statistics: for rows of one length.
         On several devices each batch is one device's, and the first device's running statistics are kept.
@@ -62,6 +63,10 @@ class BatchNorm(nn.Module):
         self.momentum = momentum
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.shape[:-1].numel() == 1:
+            raise ValueError(
+                "batch_norm in training needs two places or more, for one has no variance; give the batch further rows"
+            )
         normed = F.batch_norm(
             x.flatten(0, -2),  # [B·T, D]
             self.running_mean,
