@@ -169,7 +169,9 @@ def test_the_benchmark_of_a_gpu_works_at_toy_size_and_resumes(tmp_path):
     searches = [(row["case"], row["side"], row["equal_outputs"]) for row in after["decoding"]]
     sides = ("zoo", "transformers")
     assert searches == [(f"decoding, {how}", side, 1.0) for how in ("beam 4", "greedy") for side in sides]
-    assert after["tests"][0]["printed"].startswith("2/")
+    n_marked, *rest = after["tests"][0]["printed"].split("/")
+    assert int(n_marked) > 100
+    assert "tests collected" in rest[0]
 
 
 @pytest.mark.slow
