@@ -73,7 +73,10 @@ def _lines(data: Any, **options: Any) -> list[str]:
         ({"n_head": 3}, "layer.n_head: unknown key; did you mean 'model.layer.n_heads'?"),
         ({"n_heads": True}, "layer.n_heads: must be an integer, got true; for example n_heads: 3"),
         ({"n_heads": "8"}, "layer.n_heads: must be an integer, got the string '8'; write 8, without quotes"),
-        ({"n_heads": "nan"}, "layer.n_heads: must be an integer, got the string 'nan'; for example n_heads: 3"),
+        (
+            {"n_heads": "nan"},
+            "layer.n_heads: must be an integer, got the string 'nan'; for example n_heads: 3",
+        ),
         ({"n_heads": 8.0}, "layer.n_heads: must be an integer, got 8.0; did you mean 8?"),
         ({"n_heads": None}, "layer.n_heads: must be an integer, got null; for example n_heads: 3"),
         ({"n_heads": float("nan")}, "layer.n_heads: must be an integer, got .nan; for example n_heads: 3"),
