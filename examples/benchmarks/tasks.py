@@ -7,7 +7,8 @@
 
 FOLDER holds a folder for each set, by the names below: files as their publishers have them, or cut to what trains in
 minutes. Each is trained by `zoo train` in a process of its own, on as many threads as OMP_NUM_THREADS says; its row
-gives steps, tokens a second (the median), minutes and the scores of each validation, on dev.
+gives steps, tokens a second (the median), minutes and the scores of each validation, on dev. The exit code is 1 where
+one has failed.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def row_of(run: Path, minutes: float) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -106,6 +107,7 @@ def main() -> None:
     args = parser.parse_args()
     if not args.list and not args.data.is_dir():
         parser.error(f"--data {args.data}: there is no such folder; --list tells what lies in it")
+    n_failed = 0
     for name in args.only:
         run = args.out / name
         words = command(name, args.data, run, args.steps)
@@ -117,9 +119,11 @@ def main() -> None:
         done = subprocess.run(main_module, capture_output=True, text=True, check=False)
         if done.returncode:
             print(done.stderr.strip() or done.stdout.strip(), file=sys.stderr)
-            continue
-        print(json.dumps(row_of(run, (time.monotonic() - started) / 60)), flush=True)
+            n_failed += 1
+        else:
+            print(json.dumps(row_of(run, (time.monotonic() - started) / 60)), flush=True)
+    return min(n_failed, 1)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

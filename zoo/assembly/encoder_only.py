@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from registry import Problem, Spec
 from zoo.assembly.stack import Stack, StackSpec, check_positions, inherited_positions, stack_context
 from zoo.assembly.usage import length_problems, model_position_problems
+from zoo.components.levels import brings_to_level
 from zoo.kinds import EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
 
@@ -81,9 +82,7 @@ class EncoderOnly(nn.Module):
         self.knows_documents = not getattr(inputs, "reads_whole", False)
         self.encoder = Stack(encoder, d_model=d_model, position=position, is_causal=False)
         self.head: nn.Module = HEAD.build(head, d_model=d_model, embeddings=self.slots)
-        self.gives_back = (
-            getattr(head, "learns", None) == "numbers" and getattr(inputs, "scaling", "none") != "none"
-        )
+        self.gives_back = getattr(head, "learns", None) == "numbers" and brings_to_level(inputs)
         self.initialize = INITIALIZATION.build(initialization)
 
     @property

@@ -7,7 +7,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from registry import Spec
+
 Scaling = Literal["none", "standard", "mean_size"]
+
+
+def brings_to_level(inputs: Spec) -> bool:
+    """Whether an embedding of this spec brings each series to a level itself, see zoo.kinds.embedding."""
+    return getattr(inputs, "scaling", "none") != "none"
 
 
 def level_of(series: Tensor, scaling: Scaling, eps: float) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from registry import Spec, inner
-from zoo.components.levels import level_of
+from zoo.components.levels import brings_to_level, level_of
 from zoo.losses import Sums
 
 EPS = 1e-5
@@ -56,7 +56,7 @@ class AtOnce(Forecaster):
         self.horizon = model.head.n_outputs
         self.n_places = getattr(inputs, "length", self.look_back)
         self.instance_norm = instance_norm
-        self.scales_itself = getattr(inputs, "scaling", "none") != "none"
+        self.scales_itself = brings_to_level(inputs)
 
     def loss(self, model: nn.Module, past: Tensor, future: Tensor) -> Sums:
         """Of every value of the future."""

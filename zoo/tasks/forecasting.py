@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
+from zoo.components.levels import brings_to_level
 from zoo.data.arrangement import Arrangement
 from zoo.data.bad_lines import BadLines, Policy
 from zoo.data.cache import Rejected
@@ -57,10 +58,10 @@ class ForecastingSpec(TaskSpec):
             raise ValueError(
                 f"forecasting needs a model that reads series, such as {wanted}; this one reads {inputs.type}"
             )
-        scaling = getattr(inputs, "scaling", "none")
-        if self.instance_norm and scaling != "none":
+        if self.instance_norm and brings_to_level(inputs):
             raise ValueError(
-                f"the model scales each series itself (scaling: {scaling} of its inputs); set instance_norm to false"
+                f"the model scales each series itself (scaling: {inputs.scaling} of its inputs); set instance_norm "
+                "to false"
             )
         given = {"look_back": self.look_back, "horizon": self.horizon}
         if not writes:

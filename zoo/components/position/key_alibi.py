@@ -8,17 +8,18 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from zoo.components.position.alibi import Alibi, AlibiSpec
+from zoo.components.position.alibi import Alibi
 from zoo.costs import NO_PRODUCTS, Cost
-from zoo.kinds import POSITION
+from zoo.kinds import POSITION, PositionSpec
 from zoo.masks import Mask
 from zoo.sizes import Batch
 
 _POWERS = [2.0**i for i in range(-16, 40)]
 
 
-class KeyAlibiSpec(AlibiSpec):
-    type: Literal["key_alibi"] = "key_alibi"  # type: ignore[assignment]
+class KeyAlibiSpec(PositionSpec):
+    type: Literal["key_alibi"] = "key_alibi"
+    is_per_head: ClassVar[bool] = True
     expected_failures: ClassVar[Mapping[str, str]] = {
         "scores_depend_on_distance_alone": "scores grow with the place of the key, by as much for every query; the "
         "weights are those of distances, as far as eight bits tell places apart",
