@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
@@ -108,11 +110,90 @@ def test_the_moving_average_is_the_result(toy: ModuleType, tmp_path: Path) -> No
     assert losses[0] != losses[1]  # the mean is what is validated
 
 
-def test_a_run_with_a_moving_average_is_resumed_bit_for_bit(toy: ModuleType, tmp_path: Path) -> None:
-    run = toy.toy_run(ema=0.75)
+def test_the_key_ema_is_short_for_the_callback(toy: ModuleType, tmp_path: Path) -> None:
+    fit(toy.toy_run(ema=0.75), tmp_path / "key", resume=False, progress=False)
+    callback = {"type": "weight_ema", "decay": 0.75}
+    fit(toy.toy_run(callbacks=[callback]), tmp_path / "callback", resume=False, progress=False)
+    key, other = (load_weights(tmp_path / name, 10) for name in ("key", "callback"))
+    assert all(torch.equal(other[name], tensor) for name, tensor in key.items())
+
+
+def test_a_moving_average_that_warms_up_begins_late_and_forgets_the_first_weights(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    settings = {"checkpoint_every": 1, "keep_checkpoints": 20}
+    callback = {"type": "weight_ema", "decay": 0.35, "warm_up": True, "from_step": 4}
+    fit(toy.toy_run(**settings), tmp_path / "plain", resume=False, progress=False)
+    fit(toy.toy_run(**settings, callbacks=[callback]), tmp_path / "ema", resume=False, progress=False)
+    live = [load_weights(tmp_path / "plain", step) for step in range(4, 11)]
+    means = [load_weights(tmp_path / "ema", step) for step in range(4, 11)]
+    assert all(torch.equal(means[0][name], tensor) for name, tensor in live[0].items())
+    decays = [2 / 11, 3 / 12, 4 / 13, 0.35, 0.35, 0.35]  # 5 / 14 is above it
+    for decay, before, after, weights in zip(decays, means[:-1], means[1:], live[1:], strict=True):
+        for name, mean in after.items():
+            expected = decay * before[name] + (1 - decay) * weights[name]
+            torch.testing.assert_close(mean, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "average",
+    [{"ema": 0.75}, {"callbacks": [{"type": "weight_ema", "decay": 0.9, "warm_up": True, "from_step": 3}]}],
+)
+def test_a_run_with_a_moving_average_is_resumed_bit_for_bit(
+    toy: ModuleType, tmp_path: Path, average: dict[str, Any]
+) -> None:
+    run = toy.toy_run(**average)
     fit(run, tmp_path / "alone", resume=False, progress=False)
     resumed(run, tmp_path / "cut", at=5)
     assert list(differences(final(tmp_path / "alone"), final(tmp_path / "cut"))) == []
+
+
+def test_an_average_of_a_plugin_is_the_result(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain mean of the weights of all steps, which has to remember how many it has seen."""
+    monkeypatch.setattr(CALLBACK, "_entries", dict(CALLBACK._entries))
+
+    class MeanSpec(Spec):
+        type: Literal["mean"] = "mean"
+        averages_weights: ClassVar[bool] = True
+
+    @CALLBACK.register("mean", spec=MeanSpec)
+    class Mean(Callback):
+        """Averages."""
+
+        n = 0
+
+        def on_fit_start(self, trainer: Any, module: Any) -> None:
+            self.model = module.model
+            self.means = {name: tensor.clone() for name, tensor in module.model.state_dict().items()}
+
+        def update(self, step: int) -> None:
+            self.n += 1
+            for name, tensor in self.model.state_dict().items():
+                self.means[name].lerp_(tensor, 1 / self.n)
+
+        @contextmanager
+        def in_place(self) -> Iterator[None]:
+            own = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self.model.load_state_dict(self.means)
+            yield
+            self.model.load_state_dict(own)
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"n": self.n}
+
+        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            self.n = state_dict["n"]
+
+    fit(
+        toy.toy_run(checkpoint_every=1, keep_checkpoints=20), tmp_path / "plain", resume=False, progress=False
+    )
+    resumed(toy.toy_run(callbacks=["mean"]), tmp_path / "mean", at=5)
+    live = [load_weights(tmp_path / "plain", step) for step in range(1, 11)]
+    for name, tensor in load_weights(tmp_path / "mean", 10).items():
+        expected = torch.stack([weights[name] for weights in live]).mean(0)
+        torch.testing.assert_close(tensor, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_layers_computed_again_learn_the_same(toy: ModuleType, tmp_path: Path) -> None:
@@ -146,6 +227,9 @@ def test_layers_computed_again_change_running_statistics_once() -> None:
     ("settings", "message"),
     [
         ({"ema": 0.9, "average_last": 2}, "ema .0.9. and average_last .2. both average"),
+        ({"callbacks": ["weight_ema"], "average_last": 2}, "callback weight_ema and average_last .2. both"),
+        ({"callbacks": ["weight_ema", "weight_ema"]}, "callback weight_ema and callback weight_ema both"),
+        ({"callbacks": ["weight_ema"], "ema": 0.9}, "ema .0.9. and callback weight_ema both"),
         ({"compile": True, "activation_checkpointing": True}, "do not go together"),
         ({"callbacks": ["learning_rate_monitor"]}, "nowhere to write to"),
     ],

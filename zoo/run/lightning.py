@@ -39,7 +39,7 @@ def lightning(
 
     Both go by the spec's model, task, optimizer, schedule, seed, clip_norm, out_of_memory, max_skipped_steps, compile,
     sizes of batches and data_workers. Devices, strategy, precision, accumulation, steps, validations, checkpoints,
-    loggers, callbacks and averages of the weights (Lightning's EMAWeightAveraging for `ema`) are the Trainer's,
+    loggers, callbacks and averages of the weights (Lightning's EMAWeightAveraging) are the Trainer's,
     whatever the spec says. A schedule that ends, but does not say where, ends at training.max_steps: give the Trainer
     as many. An epoch is a pass over the data; with more than one batch to a step, Lightning steps at its end with what
     there is, where `train` goes on into the next.

@@ -22,6 +22,7 @@ from zoo.assembly.parts import Part
 from zoo.run.spec import RunSpec
 from zoo.sizes import Batch
 from zoo.training.settling import settle_precision
+from zoo.training.spec import averages_weights
 
 MOST_PARAMETERS = 10**13
 """More than any model has had: a spec beyond is a slip of the pen."""
@@ -223,7 +224,8 @@ def _rates(run: RunSpec) -> _Rates:
         is_half=training.precision.startswith("bf16"),
         is_on_cpu=is_on_cpu,
     )
-    n_state = getattr(training.optimizer, "n_state", _ADAMS_STATE) + (training.ema is not None)
+    n_averages = sum(map(averages_weights, training.all_callbacks))
+    n_state = getattr(training.optimizer, "n_state", _ADAMS_STATE) + n_averages
     return _Rates(
         batch,
         n_state,

@@ -6,24 +6,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from zoo.training.module import TrainingModule
 
 
-class MovingAverage:
-    """mean = decay · mean + (1 - decay) · weight after each step, from the first weights on, for all parameters.
+class WeightEma(Callback):
+    """mean = d · mean + (1 - d) · weight after each step, from the first weights on, for all parameters.
 
-    Buffers are not averaged.
+    d is decay; in the n-th step after from_step, with warm_up, min(decay, (1 + n) / (10 + n)). Up to from_step the
+    means are the weights. Buffers are not averaged.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self._weights: list[Tensor] = list(model.parameters())
+    def __init__(self, *, decay: float, warm_up: bool, from_step: int) -> None:
+        self.decay = decay
+        self.warm_up = warm_up
+        self.from_step = from_step
+        self._weights: list[Tensor] = []
+        self._means: list[Tensor] = []
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A run that goes on has its means for weights here."""
+        assert isinstance(pl_module, TrainingModule)
+        self._weights = list(pl_module.model.parameters())
         self._means = [weight.detach().clone() for weight in self._weights]
-        self._decay = decay
 
     @torch.no_grad()
-    def update(self) -> None:
-        """After a step."""
-        torch._foreach_lerp_(self._means, self._weights, 1 - self._decay)
+    def update(self, step: int) -> None:
+        """After a step that was taken."""
+        torch._foreach_lerp_(self._means, self._weights, 1 - self.decay_at(step))
+
+    def decay_at(self, step: int) -> float:
+        """d of the formula, at a step; the first is 1."""
+        n = step - self.from_step
+        if n <= 0:
+            return 0.0
+        return min(self.decay, (1 + n) / (10 + n)) if self.warm_up else self.decay
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

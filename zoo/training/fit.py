@@ -16,6 +16,7 @@ from zoo import hardware
 from zoo.amounts import amount
 from zoo.errors import RunError
 from zoo.kinds import CALLBACK, LOGGER, TASK
+from zoo.kinds.callback import WeightAverage
 from zoo.progress import Bar, Report
 from zoo.storage import files
 from zoo.storage.averaging import average
@@ -50,7 +51,7 @@ from zoo.training.settling import (
     settle_precision,
 )
 from zoo.training.signals import StopRequest
-from zoo.training.spec import TrainingSpec
+from zoo.training.spec import TrainingSpec, averages_weights
 from zoo.training.starting import take_coders
 from zoo.training.trainer import make_trainer, run_trainer
 
@@ -184,6 +185,7 @@ class _Session:
             data.n = max(self.spec.last_step - self.progress.step, 0) * self.spec.accumulate
             display.n_steps = self.spec.last_step
             journal = self._open_journal() if self.is_first else None
+            callbacks, averaging = self._callbacks()
             try:
                 keeper = Keeper(
                     task=self.task,
@@ -197,11 +199,12 @@ class _Session:
                     journal=journal,
                     stop=stop,
                     display=display,
+                    average=averaging,
                 )
                 trainer = make_trainer(
                     self.spec,
                     self.folder,
-                    callbacks=[*self._callbacks(), keeper],  # last: it saves what the others remember
+                    callbacks=[*callbacks, keeper],  # last: it saves what the others remember
                     loggers=self._loggers(),
                     is_done=keeper.is_done,
                 )
@@ -284,11 +287,14 @@ class _Session:
 
     # Lightning's pieces
 
-    def _callbacks(self) -> list[Any]:
-        callbacks = [CALLBACK.build(spec) for spec in self.spec.callbacks]
+    def _callbacks(self) -> tuple[list[Any], WeightAverage | None]:
+        """All of them, and which of them averages the weights."""
+        specs = self.spec.all_callbacks
+        callbacks = [CALLBACK.build(spec) for spec in specs]
         for callback, state in zip(callbacks, self.state["callbacks"] if self.state else (), strict=False):
             callback.load_state_dict(state)
-        return callbacks
+        averages = [each for each, spec in zip(callbacks, specs, strict=True) if averages_weights(spec)]
+        return callbacks, next(iter(averages), None)
 
     def _loggers(self) -> list[Any]:
         """In a folder for each session, for some begin theirs anew."""

@@ -15,12 +15,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoo.amounts import amount
 from zoo.errors import DivergedError, RunError
+from zoo.kinds.callback import WeightAverage
 from zoo.storage.checkpoints import Checkpoints
 from zoo.storage.metrics import Value
 from zoo.tasks.prepared import Prepared, Validation
 from zoo.training.data import TrainingData
 from zoo.training.display import Display
-from zoo.training.ema import MovingAverage
 from zoo.training.journal import Journal
 from zoo.training.module import TrainingModule
 from zoo.training.order import Position
@@ -54,7 +54,9 @@ class Keeper(Callback):
         journal: Journal | None,
         stop: StopRequest,
         display: Display,
+        average: WeightAverage | None,
     ) -> None:
+        """average is one of the callbacks before this."""
         self.task = task
         self.spec = spec
         self.data = data
@@ -67,7 +69,7 @@ class Keeper(Callback):
         self.journal = journal
         self.stop = stop
         self.display = display
-        self.ema: MovingAverage | None = None
+        self.average = average
         self.others: list[Any] = []
         self._started = time.monotonic() - progress.seconds  # as if all sessions were one
         self._stepping_since = 0.0
@@ -84,9 +86,7 @@ class Keeper(Callback):
             scheduler = trainer.lr_scheduler_configs[0].scheduler
             for group, rate in zip(trainer.optimizers[0].param_groups, scheduler.get_last_lr(), strict=True):
                 group["lr"] = rate  # that of the next step; what was saved is that of the last
-        if self.spec.ema is not None:
-            self.ema = MovingAverage(module.model, self.spec.ema)
-            if self.resumed is not None:  # what was loaded are the means
+            if self.average is not None:  # what was loaded are the averages
                 set_weights(module.model, self.resumed["weights"])
         self.others = [each for each in trainer.callbacks if each is not self]  # type: ignore[attr-defined]
         if self._is_validation_due(is_last=self.is_done):
@@ -143,8 +143,8 @@ class Keeper(Callback):
     def _count(self, trainer: Trainer) -> None:
         progress = self.progress
         progress.step += 1
-        if self.ema is not None and not progress.n_skipped_in_a_row:
-            self.ema.update()
+        if self.average is not None and not progress.n_skipped_in_a_row:
+            self.average.update(progress.step)
         n_batches = self.spec.accumulate * trainer.world_size
         here = Position(progress.epoch, progress.batch)
         progress.epoch, progress.batch = self.order.after(here, n_batches)
@@ -262,7 +262,7 @@ class Keeper(Callback):
         # Devices that share the weights have to give theirs, all of them.
         is_first = self.journal is not None
         state = {"optimizer": whole_state(trainer.optimizers[0].state_dict(), is_wanted=is_first)}
-        if self.ema is not None:
+        if self.average is not None:
             own = whole_weights(module.model, is_wanted=is_first)
             state["weights"] = {name: tensor.clone() for name, tensor in own.items()} if is_first else {}
         refusal: RunError | None = None
@@ -302,8 +302,8 @@ class Keeper(Callback):
     # Helpers
 
     def _result_weights(self) -> AbstractContextManager[None]:
-        """Within it the model has the weights that count: those of the moving average, where there is one."""
-        return nullcontext() if self.ema is None else self.ema.in_place()
+        """Within it the model has the weights that count: the averages, where there are any."""
+        return nullcontext() if self.average is None else self.average.in_place()
 
     def _log(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
         for logger in trainer.loggers:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from registry import Spec
+from registry import Spec, parse
 from zoo.kinds import CALLBACK, LOGGER, OPTIMIZER, SCHEDULE, ScheduleSpec
 
 
@@ -78,8 +78,8 @@ class TrainingSpec(Spec):
     average_last: int = Field(1, ge=1, le=10**6)
     """Checkpoints whose mean weights are the result; 1 for no averaging. The paper: 5, for big 20."""
     ema: float | None = Field(None, gt=0, lt=1)
-    """Decay of a moving average of the weights, such as 0.999, which then is what is validated, kept and used; training
-    itself goes on from the last weights. null for none."""
+    """Short for the callback weight_ema of this decay, such as 0.999: a moving average of the weights, which then is
+    what is validated, kept and used. null for none."""
     log_every: int = Field(50, ge=1, le=10**9)
     """Steps between two records of the training loss."""
     loggers: tuple[Annotated[Spec, LOGGER], ...] = ()
@@ -93,10 +93,11 @@ class TrainingSpec(Spec):
                 f"average_last ({self.average_last}) must be at most "
                 f"keep_checkpoints ({self.keep_checkpoints})"
             )
-        if self.ema is not None and self.average_last > 1:
-            raise ValueError(
-                f"ema ({self.ema}) and average_last ({self.average_last}) both average the weights; take one of them"
-            )
+        averages = [f"ema ({self.ema})"] if self.ema is not None else []
+        averages += [f"callback {each.type}" for each in self.callbacks if averages_weights(each)]
+        averages += [f"average_last ({self.average_last})"] if self.average_last > 1 else []
+        if len(averages) > 1:
+            raise ValueError(f"{averages[0]} and {averages[1]} both average the weights; take one of them")
         if self.compile and self.activation_checkpointing:
             raise ValueError("compile and activation_checkpointing do not go together yet; take one of them")
         watching = [each.type for each in self.callbacks if getattr(each, "needs_logger", False)]
@@ -117,6 +118,13 @@ class TrainingSpec(Spec):
             )
 
     @property
+    def all_callbacks(self) -> tuple[Spec, ...]:
+        """With the one that `ema` is short for."""
+        if self.ema is None:
+            return self.callbacks
+        return (*self.callbacks, parse(CALLBACK.entry("weight_ema").spec, {"decay": self.ema}))
+
+    @property
     def n_ranks(self) -> int:
         """Processes of all machines."""
         return self.devices * self.num_nodes
@@ -126,3 +134,8 @@ class TrainingSpec(Spec):
         """The step after which training ends, time permitting."""
         end = self.schedule.last_step if isinstance(self.schedule, ScheduleSpec) else None
         return self.max_steps if end is None else min(self.max_steps, end)
+
+
+def averages_weights(callback: Spec) -> bool:
+    """Whether the averages of this callback are the run's result."""
+    return bool(getattr(callback, "averages_weights", False))
