@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
@@ -13,8 +13,6 @@ from pydantic import Field
 from torch import nn
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
-from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore
 from zoo.generation.output import Output, outputs
 from zoo.kinds import METRIC, Row
@@ -62,31 +60,13 @@ class DenoisingTask(TextTask):
     def __init__(
         self,
         *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
-        tokenizer: Spec,
-        max_length: int,
-        rate: float,
-        n_reserved: int,
         mean_span: float,
         label_smoothing: float,
         validation_texts: int,
         metric: Spec,
+        **inherited: Any,
     ) -> None:
-        super().__init__(
-            model=model,
-            coders=coders,
-            data=data,
-            bad_lines=bad_lines,
-            cache=cache,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            rate=rate,
-            n_reserved=n_reserved,
-        )
+        super().__init__(**inherited)
         self.mean_span = mean_span
         self.label_smoothing = label_smoothing
         self.validation_texts = validation_texts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -13,7 +13,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
 from zoo.data.coder import Coder
 from zoo.data.labels import Labels
 from zoo.data.store import Example, ExampleStore
@@ -59,25 +58,21 @@ class Labelled(Task):
     def __init__(
         self,
         *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
         tokenizer: Spec,
         max_length: int,
         label_smoothing: float,
         metric: Spec,
+        **inherited: Any,
     ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
+        super().__init__(**inherited)
         self.tokenizer_spec = tokenizer
         self.max_length = max_length
         self.label_smoothing = label_smoothing
         self.metric_spec = metric
-        self.n_classes: int = model.head.n_classes  # type: ignore[attr-defined]
-        self.slot, embedding = next(iter(model.slots.items()))  # type: ignore[attr-defined]
+        self.n_classes: int = self.model.head.n_classes  # type: ignore[attr-defined]
+        self.slot, embedding = next(iter(self.model.slots.items()))  # type: ignore[attr-defined]
         self.vocab_size: int = embedding.vocab_size
-        self.mask_name = mask_name(cast(Any, model), self.slot)
+        self.mask_name = mask_name(cast(Any, self.model), self.slot)
 
     # What is learnt from the data before training
 

@@ -18,7 +18,6 @@ from pydantic import Field
 from torch import nn
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore
@@ -80,26 +79,15 @@ class TextTask(Task):
     size_keys: ClassVar = ("training.tokens_per_batch", "task.max_length")
     n_least: ClassVar[int] = 1
     """The fewest tokens that an example can be made of."""
+    n_reserved: int = 1
+    """Ids at the end of the vocabulary that the task needs for itself."""
 
-    def __init__(
-        self,
-        *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
-        tokenizer: Spec,
-        max_length: int,
-        rate: float,
-        n_reserved: int,
-    ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
+    def __init__(self, *, tokenizer: Spec, max_length: int, rate: float, **inherited: Any) -> None:
+        super().__init__(**inherited)
         self.tokenizer_spec = tokenizer
         self.max_length = max_length
         self.rate = rate
-        self.vocab_size: int = next(iter(model.slots.values())).vocab_size  # type: ignore[attr-defined]
-        self.n_reserved = n_reserved
+        self.vocab_size: int = next(iter(self.model.slots.values())).vocab_size  # type: ignore[attr-defined]
 
     @property
     def n_added(self) -> int:

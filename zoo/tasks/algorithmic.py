@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -12,7 +12,6 @@ from pydantic import Field
 from torch import nn
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.collate import padded
@@ -93,19 +92,10 @@ class Algorithmic(Task):
     coder_names: ClassVar = ()
     size_keys: ClassVar = ("training.tokens_per_batch", "task.data.lengths")
 
-    def __init__(
-        self,
-        *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
-        metric: Spec,
-    ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
+    def __init__(self, *, metric: Spec, **inherited: Any) -> None:
+        super().__init__(**inherited)
         self.metric_spec = metric
-        self.slot, embedding = next(iter(model.slots.items()))  # type: ignore[attr-defined]
+        self.slot, embedding = next(iter(self.model.slots.items()))  # type: ignore[attr-defined]
         self.vocab_size: int = embedding.vocab_size
 
     def learn(self, rows: Rows, *, n_rows: int, report: Report | None) -> dict[str, Coder]:

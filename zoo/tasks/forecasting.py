@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from registry import Spec
 from zoo.components.levels import brings_to_level
 from zoo.data.arrangement import Arrangement
-from zoo.data.bad_lines import BadLines, Policy
+from zoo.data.bad_lines import BadLines
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.corpora.series_csv import SeriesCsv, SeriesCsvSpec
@@ -100,22 +100,18 @@ class Forecasting(Task):
     def __init__(
         self,
         *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
         stride: int,
         look_back: int | None,
         horizon: int | None,
         instance_norm: bool,
         metric: Spec,
+        **inherited: Any,
     ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
+        super().__init__(**inherited)
         self.forecaster: Forecaster = (
-            AtOnce(model, instance_norm=instance_norm)
-            if look_back is None or horizon is None or cast(Any, model).writes is None
-            else StepByStep(model, look_back=look_back, horizon=horizon, instance_norm=instance_norm)
+            AtOnce(self.model, instance_norm=instance_norm)
+            if look_back is None or horizon is None or cast(Any, self.model).writes is None
+            else StepByStep(self.model, look_back=look_back, horizon=horizon, instance_norm=instance_norm)
         )
         self.look_back = self.forecaster.look_back
         self.horizon = self.forecaster.horizon

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.amounts import amount
-from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.images import SUFFIXES, Colours, fitted
@@ -108,22 +107,18 @@ class ImageClassification(Task):
     def __init__(
         self,
         *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
         normalisation: NormalisationSpec | None,
         crop_padding: int,
         flip: bool,
         label_smoothing: float,
         metric: Spec,
+        **inherited: Any,
     ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
-        inputs = _inputs(model)
+        super().__init__(**inherited)
+        inputs = _inputs(self.model)
         self.shape: tuple[int, int, int] = (*inputs.sides, inputs.n_channels)
         self.n_tokens: int = getattr(inputs, "length", 1)
-        self.n_classes: int = cast(Any, model).head.n_classes
+        self.n_classes: int = cast(Any, self.model).head.n_classes
         self.normalisation = normalisation
         self.crop_padding = crop_padding
         self.flip = flip

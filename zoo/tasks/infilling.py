@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from registry import Spec
-from zoo.data.bad_lines import Policy
-from zoo.data.coder import Coder
 from zoo.kinds import TASK
 from zoo.tasks._denoising import IDS, DenoisingSpec, DenoisingTask, placed
 
@@ -46,38 +43,8 @@ class Infilling(DenoisingTask):
         the text.
     """
 
-    def __init__(
-        self,
-        *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
-        tokenizer: Spec,
-        max_length: int,
-        rate: float,
-        mean_span: float,
-        permute_sentences: bool,
-        label_smoothing: float,
-        validation_texts: int,
-        metric: Spec,
-    ) -> None:
-        super().__init__(
-            model=model,
-            coders=coders,
-            data=data,
-            bad_lines=bad_lines,
-            cache=cache,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            rate=rate,
-            n_reserved=1,
-            mean_span=mean_span,
-            label_smoothing=label_smoothing,
-            validation_texts=validation_texts,
-            metric=metric,
-        )
+    def __init__(self, *, permute_sentences: bool, **inherited: Any) -> None:
+        super().__init__(**inherited)
         self.permute_sentences = permute_sentences
 
     @property

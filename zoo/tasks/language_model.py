@@ -15,7 +15,6 @@ from torch import nn
 
 from registry import Spec
 from zoo.data.arrangement import Arrangement
-from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.collate import padded
@@ -111,19 +110,15 @@ class LanguageModelling(Task):
     def __init__(
         self,
         *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
         tokenizer: Spec,
         length: int,
         documents: Literal["packed", "joined"],
         sampling: Sampling,
         stride: int | None,
         label_smoothing: float,
+        **inherited: Any,
     ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
+        super().__init__(**inherited)
         self.tokenizer_spec = tokenizer
         self.block_length = length
         self.is_packed = documents == "packed"

@@ -14,8 +14,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
-from zoo.data.coder import Coder
 from zoo.data.collate import padded
 from zoo.data.store import Example, ExampleStore
 from zoo.kinds import METRIC, TASK, Metric, Row
@@ -84,32 +82,15 @@ class MaskedLanguageModelling(TextTask):
     def __init__(
         self,
         *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
-        tokenizer: Spec,
-        max_length: int,
-        rate: float,
         masked: float,
         replaced: float,
         whole_words: bool,
         pseudo_perplexity: bool,
         validation_texts: int,
         metric: Spec,
+        **inherited: Any,
     ) -> None:
-        super().__init__(
-            model=model,
-            coders=coders,
-            data=data,
-            bad_lines=bad_lines,
-            cache=cache,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            rate=rate,
-            n_reserved=1,
-        )
+        super().__init__(**inherited)
         self.masked = masked
         self.replaced = replaced
         self.whole_words = whole_words

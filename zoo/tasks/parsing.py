@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from registry import Spec
 from zoo.data import brackets
-from zoo.data.bad_lines import Policy
 from zoo.data.brackets import Leaf
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
@@ -98,11 +97,6 @@ class Parsing(WritingTask):
     def __init__(
         self,
         *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
         max_length: int,
         too_long: Literal["drop", "error"],
         label_smoothing: float,
@@ -111,8 +105,9 @@ class Parsing(WritingTask):
         metric: Spec,
         leaves: str,
         only_trees: bool,
+        **inherited: Any,
     ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
+        super().__init__(**inherited)
         self.special = SpecialIds()
         self.max_length = max_length
         self.too_long = too_long

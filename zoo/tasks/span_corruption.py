@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
-from zoo.data.coder import Coder
 from zoo.data.store import ExampleStore
 from zoo.kinds import TASK
 from zoo.tasks._denoising import IDS, DenoisingSpec, DenoisingTask, placed
@@ -57,38 +55,9 @@ class SpanCorruption(DenoisingTask):
 
     n_least = 2
 
-    def __init__(
-        self,
-        *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
-        tokenizer: Spec,
-        max_length: int,
-        rate: float,
-        mean_span: float,
-        n_sentinels: int,
-        label_smoothing: float,
-        validation_texts: int,
-        metric: Spec,
-    ) -> None:
-        super().__init__(
-            model=model,
-            coders=coders,
-            data=data,
-            bad_lines=bad_lines,
-            cache=cache,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            rate=rate,
-            n_reserved=n_sentinels,
-            mean_span=mean_span,
-            label_smoothing=label_smoothing,
-            validation_texts=validation_texts,
-            metric=metric,
-        )
+    def __init__(self, *, n_sentinels: int, **inherited: Any) -> None:
+        super().__init__(**inherited)
+        self.n_reserved = n_sentinels
 
     @cached_property
     def sentinels(self) -> list[int]:

@@ -13,7 +13,6 @@ from pydantic import Field
 from torch import nn
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.labels import Labels
@@ -69,23 +68,12 @@ class SpeechClassification(HearingTask):
     size_keys: ClassVar = ("training.tokens_per_batch", "task.sound.max_seconds")
     coder_names: ClassVar = ("labels",)
 
-    def __init__(
-        self,
-        *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
-        sound: SoundSpec,
-        label_smoothing: float,
-        metric: Spec,
-    ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
-        self.sound = Sound(sound, model)
+    def __init__(self, *, sound: SoundSpec, label_smoothing: float, metric: Spec, **inherited: Any) -> None:
+        super().__init__(**inherited)
+        self.sound = Sound(sound, self.model)
         self.label_smoothing = label_smoothing
         self.metric_spec = metric
-        self.n_classes: int = model.head.n_classes  # type: ignore[attr-defined]
+        self.n_classes: int = self.model.head.n_classes  # type: ignore[attr-defined]
 
     @property
     def labels(self) -> Labels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
@@ -12,7 +12,6 @@ from pydantic import Field
 from torch import nn
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.collate import padded
@@ -67,23 +66,12 @@ class SpeechRecognition(HearingTask):
     size_keys: ClassVar = ("training.tokens_per_batch", "task.sound.max_seconds")
     coder_names: ClassVar = ("tokenizer",)
 
-    def __init__(
-        self,
-        *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
-        sound: SoundSpec,
-        tokenizer: Spec,
-        metric: Spec,
-    ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
-        self.sound = Sound(sound, model)
+    def __init__(self, *, sound: SoundSpec, tokenizer: Spec, metric: Spec, **inherited: Any) -> None:
+        super().__init__(**inherited)
+        self.sound = Sound(sound, self.model)
         self.tokenizer_spec = tokenizer
         self.metric_spec = metric
-        head: Any = model.head  # type: ignore[attr-defined]
+        head: Any = self.model.head  # type: ignore[attr-defined]
         self.blank: int = head.blank
         self._vocab_size: int = head.vocab_size - (head.blank == head.vocab_size - 1)
 

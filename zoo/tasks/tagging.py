@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -12,9 +12,7 @@ from pydantic import Field
 from torch import nn
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
-from zoo.data.coder import Coder
 from zoo.data.collate import padded
 from zoo.data.store import Example, text_array
 from zoo.errors import DataError
@@ -66,31 +64,8 @@ class Tagging(Labelled):
         [B, T], and labels int64 [N].
     """
 
-    def __init__(
-        self,
-        *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
-        tokenizer: Spec,
-        max_length: int,
-        label_smoothing: float,
-        too_long: Literal["drop", "error"],
-        metric: Spec,
-    ) -> None:
-        super().__init__(
-            model=model,
-            coders=coders,
-            data=data,
-            bad_lines=bad_lines,
-            cache=cache,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            label_smoothing=label_smoothing,
-            metric=metric,
-        )
+    def __init__(self, *, too_long: Literal["drop", "error"], **inherited: Any) -> None:
+        super().__init__(**inherited)
         self.too_long = too_long
 
     def texts_of(self, row: Row) -> Sequence[str]:

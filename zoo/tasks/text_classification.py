@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
-from zoo.data.coder import Coder
 from zoo.data.collate import padded
 from zoo.data.store import Example, ExampleStore
 from zoo.errors import DataError
@@ -94,33 +92,10 @@ class TextClassification(Labelled):
         a regression float32 [B].
     """
 
-    def __init__(
-        self,
-        *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
-        tokenizer: Spec,
-        max_length: int,
-        label_smoothing: float,
-        truncation: Truncation,
-        metric: Spec | None,
-    ) -> None:
+    def __init__(self, *, model: Spec, truncation: Truncation, metric: Spec | None, **inherited: Any) -> None:
         self.is_regression = model.head.n_classes == 1  # type: ignore[attr-defined]
         usual = METRIC.entry("regression" if self.is_regression else "classification").spec
-        super().__init__(
-            model=model,
-            coders=coders,
-            data=data,
-            bad_lines=bad_lines,
-            cache=cache,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            label_smoothing=label_smoothing,
-            metric=metric or usual(),
-        )
+        super().__init__(model=model, metric=metric or usual(), **inherited)
         self.truncation = truncation
         self.has_types: bool = getattr(model.slots[self.slot], "n_types", 0) > 1  # type: ignore[attr-defined]
 

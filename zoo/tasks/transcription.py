@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -12,7 +12,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from registry import Spec
-from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore, text_array
@@ -71,11 +70,6 @@ class Transcription(HearingTask, WritingTask):
     def __init__(
         self,
         *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
         max_length: int,
         too_long: Literal["drop", "error"],
         label_smoothing: float,
@@ -84,9 +78,10 @@ class Transcription(HearingTask, WritingTask):
         tokenizer: Spec,
         ids: SpecialIds,
         metric: Spec,
+        **inherited: Any,
     ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
-        self.sound = Sound(sound, model)
+        super().__init__(**inherited)
+        self.sound = Sound(sound, self.model)
         self.special = ids
         self.max_length = max_length
         self.too_long = too_long

@@ -14,7 +14,6 @@ from pydantic import Field
 from torch import nn
 
 from registry import Problem, Spec, SpecError
-from zoo.data.bad_lines import Policy
 from zoo.data.cache import Rejected
 from zoo.data.coder import Coder
 from zoo.data.store import Example, ExampleStore, text_array
@@ -97,11 +96,6 @@ class Translation(Task):
     def __init__(
         self,
         *,
-        model: Spec,
-        coders: Mapping[str, Coder],
-        data: Spec,
-        bad_lines: Policy,
-        cache: str | None,
         tokenizer: Spec,
         max_length: int,
         too_long: Literal["drop", "error"],
@@ -109,8 +103,9 @@ class Translation(Task):
         word_vectors: WordVectorsSpec | None,
         validation_sentences: int,
         metric: Spec,
+        **inherited: Any,
     ) -> None:
-        super().__init__(model=model, coders=coders, data=data, bad_lines=bad_lines, cache=cache)
+        super().__init__(**inherited)
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.too_long = too_long

@@ -9,7 +9,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,27 +157,8 @@ class CopiedSpec(SequencesSpec):
 class Copied(Sequences):
     """Some symbols, and blanks, then each symbol is asked for, in their order."""
 
-    def __init__(
-        self,
-        *,
-        vocab_size: int,
-        lengths: tuple[int, ...],
-        test_lengths: tuple[int, ...],
-        n_train: int,
-        n_dev: int,
-        n_test: int,
-        seed: int,
-        n_symbols: int,
-    ) -> None:
-        super().__init__(
-            vocab_size=vocab_size,
-            lengths=lengths,
-            test_lengths=test_lengths,
-            n_train=n_train,
-            n_dev=n_dev,
-            n_test=n_test,
-            seed=seed,
-        )
+    def __init__(self, *, n_symbols: int, **inherited: Any) -> None:
+        super().__init__(**inherited)
         self._n_symbols = n_symbols
 
 

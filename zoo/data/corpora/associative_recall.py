@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -46,27 +46,8 @@ class AssociativeRecall(Sequences):
     the pairs; there most are near.
     """
 
-    def __init__(
-        self,
-        *,
-        vocab_size: int,
-        lengths: tuple[int, ...],
-        test_lengths: tuple[int, ...],
-        n_train: int,
-        n_dev: int,
-        n_test: int,
-        seed: int,
-        n_pairs: int,
-    ) -> None:
-        super().__init__(
-            vocab_size=vocab_size,
-            lengths=lengths,
-            test_lengths=test_lengths,
-            n_train=n_train,
-            n_dev=n_dev,
-            n_test=n_test,
-            seed=seed,
-        )
+    def __init__(self, *, n_pairs: int, **inherited: Any) -> None:
+        super().__init__(**inherited)
         self._n_pairs = n_pairs
 
     def draw(self, random: np.random.Generator, length: int) -> tuple[Ids, Ids]:
