@@ -2,7 +2,7 @@
 
 from registry.describe import describe, describe_fields, describe_spec, inner_specs
 from registry.differences import Difference, differences, with_differences
-from registry.keys import dotted_keys, field_kind, page_of, spec_of_key, specs_at, suggest_key, value_at
+from registry.keys import dotted_keys, field_kind, flat, page_of, spec_of_key, specs_at, suggest_key, value_at
 from registry.kind import Entry, Kind, kinds, made_kinds
 from registry.parsing import dump, parse
 from registry.plugins import Package, Plugin, PluginError, load_plugin, loaded_packages, loaded_plugins
@@ -32,6 +32,7 @@ __all__ = [
     "dotted_keys",
     "dump",
     "field_kind",
+    "flat",
     "inner",
     "inner_specs",
     "json_schema",

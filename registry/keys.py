@@ -72,6 +72,19 @@ def value_at(data: Any, path: str) -> Any:
     return data
 
 
+def flat(data: Any, path: str = "") -> dict[str, Any]:
+    """The values of a document's data by their dotted paths; a list of parts has its places in them, one of values is a
+    value."""
+    if isinstance(data, Mapping) and data:
+        inside = data.items()
+    elif isinstance(data, list | tuple) and any(isinstance(item, Mapping) for item in data):
+        inside = dict(enumerate(data)).items()
+    else:
+        return {path: data}
+    found = [flat(value, f"{path}.{key}" if path else str(key)) for key, value in inside]
+    return {key: value for each in found for key, value in each.items()}
+
+
 def suggest_key(
     path: str, siblings: Iterable[str], everywhere: Sequence[str], holders: Sequence[type[Spec]] = ()
 ) -> str:

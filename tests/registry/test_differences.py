@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from registry import Difference, Kind, Spec, differences, with_differences
+from registry import Difference, Kind, Spec, differences, flat, with_differences
 
 
 def test_values_parts_and_lists_are_compared_each_by_its_path() -> None:
@@ -62,3 +62,8 @@ def test_differences_made_to_the_first_give_the_second(before: Any, after: Any) 
     kept = copy.deepcopy(before)
     assert with_differences(before, differences(before, after)) == after
     assert before == kept
+
+
+def test_values_lie_flat_under_their_dotted_keys() -> None:
+    data = {"a": 3, "b": {"c": None, "d": [2, 5]}, "e": [{"f": 1}, {"g": {"h": "i"}}], "j": [], "k": {}}
+    assert flat(data) == {"a": 3, "b.c": None, "b.d": [2, 5], "e.0.f": 1, "e.1.g.h": "i", "j": [], "k": {}}

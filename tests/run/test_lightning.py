@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import (
     Callback,
@@ -19,6 +20,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger
 
 import zoo
+from registry import dump, flat
 from zoo.storage.checkpoints import Checkpoints
 from zoo.storage.metrics import read
 from zoo.storage.selection import load_weights
@@ -137,6 +139,8 @@ def test_stock_callbacks_and_loggers_find_what_they_watch() -> None:
     assert own.global_step == 3 * n
     saved = torch.load(checkpoints.best_model_path, weights_only=True)
     assert saved["random"][0]["torch"].dtype == torch.uint8
+    told = yaml.safe_load((Path(logger.log_dir) / "hparams.yaml").read_text())
+    assert told == saved["hyper_parameters"] == flat(dump(tiny()))
     with (Path(logger.log_dir) / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     rates = [float(row["lr-Adam"]) for row in rows if row["lr-Adam"]]

@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
+import yaml
 from comparison import differences, final
 from cutting import resumed
 from lightning.pytorch import Callback
 
-from registry import Spec, SpecError, parse
+from registry import Spec, SpecError, flat, parse
 from zoo.assembly.build import build
 from zoo.errors import RunError
 from zoo.kinds import CALLBACK, LOGGER, MODEL
@@ -40,6 +41,18 @@ def test_a_logger_gets_the_figures_of_the_runs_own_record(toy: ModuleType, tmp_p
         assert found == {r["step"]: pytest.approx(r[key]) for r in records if r["kind"] == kind}
     assert any(row["lr-Adam"] for row in rows(tmp_path))
     assert list((tmp_path / "logs" / "from-step-0" / "tensorboard").glob("events*"))
+
+
+def test_a_logger_is_told_the_runs_spec(toy: ModuleType, tmp_path: Path) -> None:
+    schedule = {"type": "linear", "peak_lr": 1e-3, "warmup_steps": 2}
+    run = toy.toy_run(loggers=["csv"], schedule=schedule, max_steps=4)
+    fit(run, tmp_path, resume=False, progress=False)
+    text = (tmp_path / "logs" / "from-step-0" / "csv" / "hparams.yaml").read_text()
+    told = yaml.safe_load(text)
+    assert told["model.encoder.layer.self_attention.type"] == "multi_head"
+    assert told["training.loggers.0.type"] == "csv"
+    assert told["training.schedule.total_steps"] == 4  # as it is settled, not as it was given
+    assert told == flat(yaml.safe_load((tmp_path / "spec.yaml").read_text()))
 
 
 def test_a_resumed_run_logs_into_a_folder_of_its_own(toy: ModuleType, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ class Logger(Protocol):
         ...
 
     def log_hyperparams(self, params: dict[str, Any]) -> None:
-        """The run's spec, flat."""
+        """The run's spec, its values by their dotted keys."""
         ...
 
     def finalize(self, status: str) -> None:

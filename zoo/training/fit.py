@@ -33,7 +33,7 @@ from zoo.training.folder import enter, refuse_used_folder, settled_in, write_spe
 from zoo.training.identity import check_identity, identity
 from zoo.training.journal import Journal
 from zoo.training.keeper import Keeper
-from zoo.training.making import Run, make_module, make_schedule
+from zoo.training.making import Run, make_module, make_schedule, tell_loggers
 from zoo.training.memory import is_out_of_memory
 from zoo.training.module import TrainingModule
 from zoo.training.order import Position
@@ -247,6 +247,7 @@ class _Session:
             self.run = settle_end(self.run, n_steps)
             self._write_spec()
             module.spec, module.schedule = self.spec, make_schedule(self.run)
+            tell_loggers(module, self.run)
 
     def _measured(self, module: TrainingModule, data: TrainingData) -> Plan | None:
         """What steps take; None where the memory does not hold a batch, which the first step then has to say."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor
 
-from registry import Spec
+from registry import Spec, dump, flat
 from zoo.assembly.build import build
 from zoo.kinds import SCHEDULE
 from zoo.tasks.prepared import Prepared
@@ -62,7 +62,7 @@ def make_module(
         compile_layers(model)
     if run.training.activation_checkpointing:
         recompute_layers(model)
-    return TrainingModule(
+    module = TrainingModule(
         model=model,
         task=task,
         spec=run.training,
@@ -71,6 +71,13 @@ def make_module(
         progress=progress,
         logs=logs,
     )
+    tell_loggers(module, run)
+    return module
+
+
+def tell_loggers(module: TrainingModule, run: Run) -> None:
+    """The run's spec, as the module's hyperparameters: any Trainer gives them to its loggers and checkpoints."""
+    module.save_hyperparameters(flat(dump(cast(Spec, run))))
 
 
 def make_schedule(run: Run) -> Callable[[int], float]:

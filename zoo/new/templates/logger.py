@@ -50,7 +50,7 @@ class MyPart(Logger):
         self._write(f"step {step}: {', '.join(told)}")
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """The run's spec, flat."""
+        """The run's spec, its values by their dotted keys."""
         self._write(f"a run of {len(params)} settings")
 
     def finalize(self, status: str) -> None:
