@@ -24,6 +24,10 @@ from zoo.interop.matching import spec_of
 from zoo.run.spec import load
 
 NO_TOKENIZER = "no tokenizer of a known form lies there, so that no task is written"
+NO_LENGTH = (
+    "config.json: it does not say how long an output may become; transformers stops after 20 tokens, "
+    "this search after 16"
+)
 SIZES = {"vocab_size": 31, "n_positions": 17, "n_embd": 12, "n_head": 3, "n_layer": 2, "n_inner": 29}
 
 Zoo = Callable[..., Any]
@@ -143,6 +147,7 @@ def test_tensors_are_left_out_by_patterns_that_may_be_repeated(zoo: Zoo, folder:
     assert (result.exit_code, result.stderr) == (
         0,
         f"{folder}: left out, as asked for: mc_head.summary.weight, score.bias, score.weight\n"
+        f"{folder}/{NO_LENGTH}\n"
         f"{folder}: {NO_TOKENIZER}\n",
     )
     result = zoo("import", folder, "other", "--ignore-tensor", "scores.*")
@@ -172,7 +177,7 @@ def test_a_class_may_be_named_where_the_config_names_nothing(zoo: Zoo, folder: P
         in result.stderr
     )
     result = zoo("import", folder, "mine", "--architecture", "GPT2LMHeadModel")
-    assert (result.exit_code, result.stderr) == (0, f"{folder}: {NO_TOKENIZER}\n")
+    assert (result.exit_code, result.stderr) == (0, f"{folder}/{NO_LENGTH}\n{folder}: {NO_TOKENIZER}\n")
 
 
 def test_the_dtype_can_be_chosen(zoo: Zoo, folder: Path) -> None:

@@ -208,21 +208,35 @@ def test_a_llama_folder_with_two_ends_stops_at_either_where_transformers_stops(t
     assert written(folder, prompts)[:2] == expected
 
 
-def test_t5_is_searched_as_in_its_paper_only_where_no_search_is_said(tmp_path: Path) -> None:
+NO_LENGTH = "it does not say how long an output may become; transformers stops after 20 tokens, this search after"
+
+
+@pytest.mark.filterwarnings("ignore:Using the model-agnostic default")
+def test_a_folder_that_says_no_search_is_searched_as_transformers_does_and_its_length_is_told(
+    tmp_path: Path,
+) -> None:
     sizes = {"vocab_size": 31, "d_model": 12, "d_kv": 5, "d_ff": 29, "num_layers": 1, "num_heads": 3}
-    T5ForConditionalGeneration(T5Config(**sizes)).save_pretrained(tmp_path)
+    torch.manual_seed(1)
+    reference = T5ForConditionalGeneration(T5Config(**sizes, decoder_start_token_id=0)).eval()
+    for parameter in reference.parameters():
+        torch.nn.init.normal_(parameter, std=0.7)
+    reference.save_pretrained(tmp_path)
     lines, search = said_and_found(tmp_path)
-    assert (search.type, search.length_penalty.type, search.ids.start, search.ids.end) == (
-        "beam",
-        "gnmt",
-        0,
-        1,
-    )
-    said = "it says no search, where transformers' is greedy; ours is the paper's, beam"
-    assert lines == [f"{tmp_path / SETTINGS}: {said}"]
-    change(tmp_path / SETTINGS, num_beams=1)
-    lines, search = said_and_found(tmp_path)
-    assert (search.type, lines) == ("greedy", [])
+    assert (search.type, search.ids.start, search.ids.end) == ("greedy", 0, 1)
+    assert lines == [f"{tmp_path / SETTINGS}: {NO_LENGTH} source + 50"]
+    source = torch.randint(2, 31, (9, 7), generator=torch.Generator().manual_seed(0))
+    theirs = reference.generate(source)[:, 1:].tolist()
+    assert len({tuple(row) for row in theirs}) > 3
+    assert [row[:20] for row in written(tmp_path, source)] == theirs  # none of which ends
+    change(tmp_path / SETTINGS, max_new_tokens=9)
+    assert said_and_found(tmp_path)[0] == []
+
+
+@pytest.mark.parametrize("family", [each for each in families() if each.writing], ids=lambda each: each.name)
+def test_no_family_has_a_search_of_its_own_where_nothing_is_said(family: Any) -> None:
+    spec = spec_of(family, {"model_type": family.name, **family.examples[0]})
+    data, left_out = search_of(family.writing, Config({"eos_token_id": 1, "bos_token_id": 2}), None, spec)
+    assert (data["type"], left_out) == ("greedy", [])
 
 
 WHISPER = {

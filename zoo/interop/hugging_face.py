@@ -36,7 +36,7 @@ from zoo.interop.pickles import read_pickles
 from zoo.interop.search_fields import FIELDS, IDS
 from zoo.interop.transfer import by_rules_names, fill, promised
 from zoo.interop.variants import variant_of
-from zoo.interop.writing import ids_of, passed_over, says_search, search_of, settings_of
+from zoo.interop.writing import ids_of, passed_over, says_length, search_of, settings_of
 from zoo.kinds import DECODING
 from zoo.storage.records import read_json
 from zoo.storage.tensors import Held, Readable
@@ -129,9 +129,9 @@ def generation_of(
     if noted := [*config.noted, *([] if settings is None else settings.noted)]:
         raise SpecError(noted)
     where = opened.where_config if settings is None else opened.where_settings
-    is_ours = not says_search(config if settings is None else settings) and data["type"] != "sampling"
-    if is_ours and data["type"] != "greedy":
-        say(f"{where}: it says no search, where transformers' is greedy; ours is the paper's, {data['type']}")
+    if not says_length(config if settings is None else settings):
+        text = "it does not say how long an output may become; transformers stops after 20 tokens, this search after"
+        say(f"{where}: {text} {data['max_length']}")
     if left_out:
         say(f"{where}: a search of ours cannot express {', '.join(left_out)}; it is searched without")
     return parse(DECODING.entry(data["type"]).spec, data, path="generation")

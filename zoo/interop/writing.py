@@ -7,7 +7,7 @@ Token ids that generation_config.json leaves out are taken from config.json all 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from zoo.interop.config import Config, shown
@@ -29,8 +29,6 @@ class Writing:
     """pad_token_id; None: what ends an output."""
     max_length: int | str = f"source + {_NEW_TOKENS}"
     """As in our specs."""
-    search: Mapping[str, Any] = field(default_factory=lambda: {"type": "greedy"})
-    """The search, where no setting says which: transformers' own is greedy."""
     forbidding: str = "bad_words_ids"
     """The setting in which its folders say what is never written: this or suppress_tokens."""
 
@@ -53,7 +51,7 @@ def search_of(
     max_length, also = _max_length(writing, said, spec, ends, n_more=n_given)
     constraints = _constraints(said, n_begun=1 + len(ids["first"]) if is_pair else None, n_given=n_given)
     drawn = _drawing(said)
-    strategy, more = _strategy(writing, said, constraints, drawn)
+    strategy, more = _strategy(said, constraints, drawn)
     if n_given and strategy["type"] == "beam" and (alpha := strategy["length_penalty"]["alpha"]):
         more.append(
             f"{_named('length_penalty', alpha)} (the ids that begin the output are not counted in it)"
@@ -64,10 +62,9 @@ def search_of(
     return {**strategy, "max_length": max_length, "ids": ids}, left_out
 
 
-def says_search(said: Config) -> bool:
-    """Whether settings say which search is meant."""
-    names = ("num_beams", "length_penalty", "early_stopping", *_WEIGHING, "min_length", "min_new_tokens")
-    return any(said.value(name, None) not in (None, NEUTRAL.get(name)) for name in names)
+def says_length(said: Config) -> bool:
+    """Whether settings say how long an output may become."""
+    return any(said.value(name, None) is not None for name in ("max_new_tokens", "max_length"))
 
 
 def passed_over(config: Config, settings: Config) -> list[str]:
@@ -219,7 +216,6 @@ def _n_beams(said: Config) -> int:
 
 
 def _strategy(
-    writing: Writing,
     said: Config,
     constraints: Mapping[str, Mapping[str, Any]],
     drawn: Mapping[str, Mapping[str, Any]],
@@ -229,8 +225,6 @@ def _strategy(
     left_out = []
     if drawn:
         strategy: dict[str, Any] = {"type": "sampling"}
-    elif not says_search(said):
-        strategy = dict(writing.search)
     elif _n_beams(said) == 1:
         strategy = {"type": "greedy"}
     else:

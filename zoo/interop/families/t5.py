@@ -199,12 +199,7 @@ _PUBLISHED = {
     "vocab_size": 32128,
 }
 
-WRITING = Writing(
-    end=1,
-    pad=0,
-    max_length="source + 50",
-    search={"type": "beam", "beam_size": 4, "length_penalty": {"type": "gnmt", "alpha": 0.6}},
-)
+WRITING = Writing(end=1, pad=0, max_length="source + 50")
 """How the models of this code write where their folders say nothing."""
 
 FAMILY = Family(
