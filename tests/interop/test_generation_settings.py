@@ -208,7 +208,9 @@ def test_a_llama_folder_with_two_ends_stops_at_either_where_transformers_stops(t
     assert written(folder, prompts)[:2] == expected
 
 
-NO_LENGTH = "it does not say how long an output may become; transformers stops after 20 tokens, this search after"
+NO_LENGTH = (
+    "it does not say how long an output may become; transformers stops after 20 tokens, this search after"
+)
 
 
 @pytest.mark.filterwarnings("ignore:Using the model-agnostic default")
