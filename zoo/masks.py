@@ -6,7 +6,7 @@ are given. Masks are bool and True means "may attend" or "a real token".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -43,6 +43,8 @@ class Mask:
     """Place of the first query: the number of tokens that the cache already holds."""
     positions: Tensor | None = None
     """What positional encodings count instead of places, padding and documents; the rules above know places alone."""
+    called: Mapping[str, str] = field(default_factory=dict)
+    """What the call that gave them has other names for, by their names here: errors say those."""
     _made: dict[Hashable, object] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -52,27 +54,31 @@ class Mask:
             raise ValueError(f"offset ({self.offset}) must be 0 or more")
         shapes = {}
         for name in _TENSORS:
-            tensor = getattr(self, name)
+            tensor, said = getattr(self, name), self.name_of(name)
             if tensor is None:
                 continue
             if not isinstance(tensor, Tensor):
-                raise ValueError(f"{name} must be a tensor, not a {type(tensor).__name__}")
+                raise ValueError(f"{said} must be a tensor, not a {type(tensor).__name__}")
             if name == "documents":
                 if tensor.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
-                    raise ValueError(f"documents must be integer ids, not {tensor.dtype}")
+                    raise ValueError(f"{said} must be integer ids, not {tensor.dtype}")
             elif name == "positions":
                 if tensor.dtype != torch.int64:
-                    raise ValueError(f"positions must be int64, not {tensor.dtype}")
+                    raise ValueError(f"{said} must be int64, not {tensor.dtype}")
             elif tensor.dtype != torch.bool:
-                raise ValueError(f"{name} must be bool with True for the tokens meant, not {tensor.dtype}")
+                raise ValueError(f"{said} must be bool with True for the tokens meant, not {tensor.dtype}")
             if tensor.dim() != 2:
-                raise ValueError(f"{name} must have the shape [B, S], not {list(tensor.shape)}")
-            shapes[name] = tuple(tensor.shape)
+                raise ValueError(f"{said} must have the shape [B, S], not {list(tensor.shape)}")
+            shapes[said] = tuple(tensor.shape)
         first = next(iter(shapes.values()), None)
         if any(
             shape != first for shape in shapes.values()
         ):  # no set: a length that an export leaves open has no hash
             raise ValueError(f"the tensors of a mask must share one shape [B, S], not {shapes}")
+
+    def name_of(self, tensor: str) -> str:
+        """What whoever gave a tensor calls it."""
+        return self.called.get(tensor, tensor)
 
     def within(self, radius: int) -> Mask:
         """This mask narrowed to a radius; the same object at each call, so that layers share its tensors."""
@@ -112,9 +118,8 @@ class Mask:
         for name in _TENSORS:
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape[1] != n_keys:
-                raise ValueError(
-                    f"{name} must have the shape [B, {n_keys}] for {n_keys} keys, not {list(tensor.shape)}"
-                )
+                said, given = self.name_of(name), list(tensor.shape)
+                raise ValueError(f"{said} must have the shape [B, {n_keys}] for {n_keys} keys, not {given}")
         on_one_axis = self.causal or self.radius is not None or self.documents is not None
         if on_one_axis and self.offset + n_queries > n_keys:
             raise ValueError(
@@ -127,16 +132,15 @@ class Mask:
         or are below 0.
         """
         assert self.positions is not None
+        said = self.name_of("positions")
         if self.positions.device != device:
-            raise ValueError(f"positions are on {self.positions.device}, and the tokens on {device}")
+            raise ValueError(f"{said} are on {self.positions.device}, and the tokens on {device}")
         wanted, given = [n_rows, self.offset + n_queries], list(self.positions.shape)
         if given != wanted:
-            raise ValueError(
-                f"positions must have the shape {wanted}, one for each token so far, not {given}"
-            )
+            raise ValueError(f"{said} must have the shape {wanted}, one for each token so far, not {given}")
         known = self.positions.device.type == "cpu" and not torch.compiler.is_compiling()
         if known and bool((self.positions < 0).any()):
-            raise ValueError(f"positions must be 0 or more, and the least is {int(self.positions.min())}")
+            raise ValueError(f"{said} must be 0 or more, and the least is {int(self.positions.min())}")
 
     def hides_positions(self, n_queries: int, n_keys: int) -> bool:
         """Whether causal or radius hide some key from some query (global tokens left aside); in a graph for every

@@ -48,8 +48,8 @@ def running_mean(monkeypatch):
 
         def check(self, *, d_model, role, position): ...
 
+    ATTENTION.names()  # loaded before, or all that is known would be gone afterwards
     monkeypatch.setattr(ATTENTION, "_entries", dict(ATTENTION._entries))
-    ATTENTION.names()
     ATTENTION.register("running_mean", spec=RunningMeanSpec, examples=[{}])(RunningMean)
 
 

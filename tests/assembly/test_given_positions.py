@@ -274,3 +274,35 @@ def test_positions_that_are_no_tensor_or_on_another_device_are_refused():
         model(tokens(), positions=ids.tolist())
     with pytest.raises(ValueError, match="positions are on meta, and the tokens on cpu"):
         model(tokens(), positions=ids.to("meta"))
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize(
+    ("of", "given", "message"),
+    [
+        (
+            "positions",
+            torch.arange(9).expand(B, 9),
+            r"must have the shape \[2, 7\], one for each token so far",
+        ),
+        ("positions", torch.ones(B, T), "must be int64, not torch.float32"),
+        ("positions", -torch.ones(B, T).long(), "must be 0 or more, and the least is -1"),
+        ("positions", [1, 2], "must be a tensor, not a list"),
+        ("mask", torch.ones(B, 9) > 0, r"must have the shape \[B, 7\] for 7 keys, not \[2, 9\]"),
+        ("mask", torch.ones(B, T), "must be bool with True for the tokens meant"),
+    ],
+)
+def test_what_is_wrong_with_one_side_of_two_is_told_by_its_name_in_the_call(side, of, given, message):
+    attention = {"self_attention": MULTI_HEAD, "ffn": {"type": "mlp", "d_ff": 11}}
+    data = {
+        "d_model": D,
+        "source": {"type": "tokens", "vocab_size": V},
+        "target": {"share": "source"},
+        "position": "rotary",
+        "encoder": {"n_layers": 1, "layer": attention},
+        "decoder": {"like": "encoder", "cross_attention": MULTI_HEAD},
+        "head": {"type": "language_model", "predicts": "target"},
+    }
+    model = build(parse(MODEL.entry("encoder_decoder").spec, data))
+    with pytest.raises(ValueError, match=f"^{side}_{of} {message}"):
+        model(tokens(), tokens(), **{f"{side}_{of}": given})

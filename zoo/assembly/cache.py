@@ -36,20 +36,18 @@ class StackCache:
         self.positions: Tensor | None = None
         """Those of the tokens so far, [B, S], where they were given."""
 
-    def take_positions(self, positions: Tensor | None) -> None:
-        """Keeps the positions of the tokens so far, the new ones included.
+    def take_positions(self, positions: Tensor | None, *, name: str) -> None:
+        """Keeps the positions of the tokens so far, the new ones included; name is what the call has for them.
 
         Raises: ValueError where the keys held were counted by others, which on a CPU is looked at.
         """
         if self.length and (positions is None) != (self.positions is None):
             gone = "not given now" if positions is None else "given only now"
-            raise ValueError(
-                f"positions are {gone}: give those of all tokens so far in every step, or in none"
-            )
+            raise ValueError(f"{name} are {gone}: give those of all tokens so far in every step, or in none")
         if self.length and positions is not None and self.positions is not None:
             known = positions.device.type == "cpu" and not torch.compiler.is_compiling()
             if known and not torch.equal(positions[:, : self.length], self.positions):
-                raise ValueError(f"positions of the {self.length} tokens held are others than before")
+                raise ValueError(f"{name} of the {self.length} tokens held are others than before")
         self.positions = positions
 
     def reorder(self, rows: Tensor) -> None:

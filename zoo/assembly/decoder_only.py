@@ -107,7 +107,9 @@ class DecoderOnly(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """tokens [B, T] -> vectors [B, T, D] and the mask of their places."""
         x, mask = self.tokens(tokens, mask=mask, types=None)
-        described = Mask(causal=True, keys=mask, documents=documents, positions=positions)
+        described = Mask(
+            causal=True, keys=mask, documents=documents, positions=positions, called={"keys": "mask"}
+        )
         return self.decoder(x, mask=described), mask
 
     def decode(
@@ -129,7 +131,14 @@ class DecoderOnly(nn.Module):
         offset = cache.length
         x, own = self.tokens(tokens, mask=None if mask is None else mask[:, offset:], types=None)
         keys = mask if offset else own
-        described = Mask(causal=True, keys=keys, documents=documents, positions=positions, offset=offset)
+        described = Mask(
+            causal=True,
+            keys=keys,
+            documents=documents,
+            positions=positions,
+            offset=offset,
+            called={"keys": "mask"},
+        )
         return self.decoder(x, mask=described, cache=cache)
 
     def new_cache(self) -> StackCache:

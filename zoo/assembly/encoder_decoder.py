@@ -24,6 +24,10 @@ from zoo.assembly.usage import length_problems, model_position_problems, writer_
 from zoo.kinds import ATTENTION, EMBEDDING, HEAD, INITIALIZATION, MODEL, POSITION
 from zoo.masks import Mask
 
+_OF_SOURCE = {"keys": "source_mask", "positions": "source_positions"}
+_OF_TARGET = {"keys": "target_mask", "positions": "target_positions"}
+"""What a call has for the tensors of a mask."""
+
 
 class Share(Spec):
     """Stands for another embedding of the model: one vocabulary, one matrix."""
@@ -208,8 +212,9 @@ class EncoderDecoder(nn.Module):
             source, source_mask=source_mask, global_tokens=global_tokens, source_positions=source_positions
         )
         x, mask = self.target(target, mask=target_mask, types=None)
-        described = Mask(causal=True, keys=mask, positions=target_positions)
-        return self.decoder(x, memory, mask=described, memory_mask=Mask(keys=memory_mask)), mask
+        described = Mask(causal=True, keys=mask, positions=target_positions, called=_OF_TARGET)
+        of_memory = Mask(keys=memory_mask, called=_OF_SOURCE)
+        return self.decoder(x, memory, mask=described, memory_mask=of_memory), mask
 
     def encode(
         self,
@@ -233,9 +238,11 @@ class EncoderDecoder(nn.Module):
         source_positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """source [B, N, ...] -> memory [B, S, D] and the mask of its places [B, S]; S is N for tokens."""
-        check_positions(source_positions, are_counted=self.source_counts_places)
+        check_positions(source_positions, are_counted=self.source_counts_places, name="source_positions")
         x, mask = self.source(source, mask=source_mask, types=None)
-        described = Mask(keys=mask, global_tokens=global_tokens, positions=source_positions)
+        described = Mask(
+            keys=mask, global_tokens=global_tokens, positions=source_positions, called=_OF_SOURCE
+        )
         return self.encoder(x, mask=described), mask
 
     def decode(
@@ -267,8 +274,9 @@ class EncoderDecoder(nn.Module):
                 keys=target_mask if offset else own,
                 positions=target_positions,
                 offset=offset,
+                called=_OF_TARGET,
             ),
-            memory_mask=Mask(keys=source_mask),
+            memory_mask=Mask(keys=source_mask, called=_OF_SOURCE),
             cache=cache,
         )
 

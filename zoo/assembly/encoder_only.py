@@ -131,7 +131,13 @@ class EncoderOnly(nn.Module):
             )
         check_positions(positions, are_counted=not self.knows_documents)
         x, mask = self.inputs(inputs, mask=mask, types=types)
-        described = Mask(keys=mask, global_tokens=global_tokens, documents=documents, positions=positions)
+        described = Mask(
+            keys=mask,
+            global_tokens=global_tokens,
+            documents=documents,
+            positions=positions,
+            called={"keys": "mask"},
+        )
         return self.encoder(x, mask=described), mask
 
     def encode(

@@ -279,14 +279,14 @@ def inherited_positions(model: Any, **is_causal: bool) -> tuple[Within, ...]:
     )
 
 
-def check_positions(positions: Tensor | None, *, are_counted: bool) -> None:
-    """Refuses positions given to a call where the embedding counts places itself.
+def check_positions(positions: Tensor | None, *, are_counted: bool, name: str = "positions") -> None:
+    """Refuses positions given to a call, by that name, where the embedding counts places itself.
 
     Raises: ValueError.
     """
     if positions is not None and are_counted:
         raise ValueError(
-            "the embedding counts the places of a row itself and takes no positions given to a call"
+            f"the embedding counts the places of a row itself and takes no {name} given to a call"
         )
 
 
@@ -325,7 +325,7 @@ class Stack(nn.Module):
         if mask.positions is not None:
             mask.check_positions(x.shape[0], x.shape[1], x.device)
         if cache is not None:
-            cache.take_positions(mask.positions)
+            cache.take_positions(mask.positions, name=mask.name_of("positions"))
         x = self.position.embed(x, mask=mask)
         if self.input_norm is not None:
             x = self.input_norm(x)

@@ -126,5 +126,5 @@ class FactorisedTokens(TokenEmbedding):
         self, inputs: Tensor, *, mask: Tensor | None, types: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         x, mask = super().forward(inputs, mask=mask, types=types)  # [B, N, E]
-        x = self.norm(self.position.embed(x, mask=Mask(keys=mask)))
+        x = self.norm(self.position.embed(x, mask=Mask(keys=mask, called={"keys": "mask"})))
         return self.to_model(drop(x, self.dropout, training=self.training)), mask
