@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from registry import SpecError
@@ -140,12 +141,65 @@ def test_tensors_missing_left_over_and_of_other_shapes_are_all_named(folder: Pat
     with pytest.raises(DataError) as error:
         from_hf(folder)
     assert str(error.value).splitlines() == [
-        f"{folder}: missing for a model of this config: 'transformer.h.1.ln_1.bias'; "
-        "if the tensors are of another class, name it (--architecture)",
-        f"{folder}: no part of a model of this config: 'transformer.foo'; "
-        "if they mean nothing, leave them out by name (--ignore-tensor transformer.foo)",
+        f"{folder}: missing for a model of this config: 'transformer.h.1.ln_1.bias'",
+        f"{folder}: no part of a model of this config: 'transformer.foo'",
         f"{folder}: 'transformer.wpe.weight' has the shape [16, 12] instead of [17, 12]",
     ]
+
+
+def test_what_is_left_over_is_advised_to_be_left_out_where_the_rest_is_the_references_model(
+    folder: Path,
+) -> None:
+    extra = {name: torch.ones(2) for name in ("score.weight", "score.bias", "mc.summary.weight")}
+    resave(folder, lambda tensors: tensors.update(extra))
+    with pytest.raises(DataError) as error:
+        from_hf(folder)
+    advice = str(error.value).partition("leave them out by name (")[2]
+    assert advice == "--ignore-tensor mc.summary.weight --ignore-tensor 'score.*')"
+    patterns = advice.removesuffix(")").replace("'", "").split("--ignore-tensor ")[1:]
+    _, model = from_hf(folder, ignore_tensors=[pattern.strip() for pattern in patterns], say=lambda _: None)
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
+    tokens = torch.arange(5)[None]
+    torch.testing.assert_close(model(tokens), theirs(tokens).logits)
+
+
+def test_layers_that_the_config_does_not_count_are_not_advised_to_be_left_out(folder: Path) -> None:
+    change(folder / "config.json", n_layer=1)
+    with pytest.raises(DataError, match=r"no part of a model of this config: .* and 8 more; ") as error:
+        from_hf(folder)
+    assert str(error.value).endswith(
+        "; 'transformer.h.1.attn.c_attn.bias' is of a layer or expert more than the config counts"
+    )
+
+
+def test_tensors_of_another_class_are_told_by_its_name(folder: Path) -> None:
+    change(folder / "config.json", tie_word_embeddings=False, architectures=["GPT2LMHeadModel"])
+    with pytest.raises(DataError, match=r"missing for a model of this config: 'lm_head\.weight'") as error:
+        from_hf(folder)
+    assert str(error.value).endswith("; the tensors of a GPT2Model are all there (--architecture GPT2Model)")
+    from_hf(folder, architecture="GPT2Model")
+
+
+def test_a_size_that_the_config_lacks_is_said_and_refused_where_the_tensors_are_of_another(
+    folder: Path,
+) -> None:
+    data = json.loads((folder / "config.json").read_text())
+    text = json.dumps({name: value for name, value in data.items() if name not in ("n_embd", "n_head")})
+    (folder / "config.json").write_text(text)
+    with pytest.raises(DataError, match=r"'transformer.wte.weight' has the shape \[31, 12\]") as error:
+        from_hf(folder)
+    where = folder / "config.json"
+    assert str(error.value).splitlines()[-1] == (
+        f"{where}: it lacks n_embd, n_head, for which transformers' defaults are read: 768, 12"
+    )
+    change(where, n_embd=12)
+    lines: list[str] = []
+    spec, _ = from_hf(folder, say=lines.append)  # 12 heads of one number each: the tensors do not tell
+    assert spec.decoder.layer.self_attention.n_heads == 12  # type: ignore[attr-defined]
+    assert lines == [f"{where}: it lacks n_head, for which transformers' defaults are read: 12"]
+    change(where, n_head=3)
+    from_hf(folder, say=lines.append)
+    assert len(lines) == 1
 
 
 def test_many_names_are_cut_short(folder: Path) -> None:

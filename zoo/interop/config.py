@@ -120,6 +120,8 @@ class Config:
         self.variant = variant
         """What the checkpoint's tensors say beside the config."""
         self._read: set[str] = set()
+        self.by_default: dict[str, int] = {}
+        """Integers that are not there, and what was read in their place."""
         self.noted: list[Problem] = []
         """Values that cannot be, in whose place what transformers has by default was read, to tell all of them."""
         self._sections: list[Config] = []
@@ -142,11 +144,15 @@ class Config:
     def integer(self, name: str, default: None) -> int | None: ...
     def integer(self, name: str, default: int | None) -> int | None:
         """An integer; null is allowed where it is the default."""
+        if name not in self.data and default is not None:
+            self.by_default[self._path(name)] = default
         return self._typed(name, default, (int,), "an integer")
 
     def nullable_integer(self, name: str, default: int | None) -> int | None:
         """An integer, or null, which is not the same as to leave the field out."""
-        return None if name in self.data and self.value(name) is None else self.integer(name, default)
+        if name in self.data and self.value(name) is None:
+            return None
+        return self._typed(name, default, (int,), "an integer")  # type: ignore[no-any-return]
 
     def n_layers(self, name: str, default: int) -> int:
         """A number of layers, few enough to be listed."""

@@ -19,6 +19,7 @@ from torch import nn
 
 from registry import Problem, Spec, SpecError, parse
 from zoo.assembly.build import build
+from zoo.errors import DataError
 from zoo.interop.canonical import canonical
 from zoo.interop.checkpoint import (
     CONFIG_FILE,
@@ -31,10 +32,10 @@ from zoo.interop.checkpoint import (
 )
 from zoo.interop.config import Config
 from zoo.interop.family import Family, classes_of, family_of
-from zoo.interop.matching import config_of, spec_of
+from zoo.interop.matching import config_of, sizes_by_default, spec_of
 from zoo.interop.pickles import read_pickles
 from zoo.interop.search_fields import FIELDS, IDS
-from zoo.interop.transfer import by_rules_names, fill, promised
+from zoo.interop.transfer import by_rules_names, fill, fits, promised
 from zoo.interop.variants import variant_of
 from zoo.interop.writing import ids_of, passed_over, says_length, search_of, settings_of
 from zoo.kinds import DECODING
@@ -91,18 +92,47 @@ def from_hf(
                 f"{opened.where}: {name!r} holds rounded sinusoids; they are kept, as positions that can be trained"
             )
     model = build(spec, device="meta")
-    remarks = fill(
-        model,
-        rules,
-        given,
-        where=opened.where,
-        dtype=dtype,
-        ignored=family.ignored,
-        left_out=ignore_tensors,
-    )
-    for remark in remarks:
+    by_default = sizes_by_default(family, opened.config, architecture=architecture)
+    lacking = f"{opened.where_config}: it lacks {', '.join(by_default)}, for which transformers' defaults are read: "
+    lacking += ", ".join(map(str, by_default.values()))
+    try:
+        remarks = fill(
+            model,
+            rules,
+            given,
+            where=opened.where,
+            dtype=dtype,
+            ignored=family.ignored,
+            left_out=ignore_tensors,
+            others=partial(_other_classes, family, opened.config, spec_by, tensors, architecture),
+        )
+    except DataError as error:
+        raise DataError(f"{error}\n{lacking}" if by_default else str(error)) from None
+    for remark in [lacking] * bool(by_default) + remarks:
         say(remark)
     return spec, model.eval()
+
+
+def _other_classes(
+    family: Family,
+    config: Mapping[str, Any],
+    spec_by: Callable[..., Any],
+    tensors: Mapping[str, Readable],
+    architecture: str | None,
+) -> list[str]:
+    """The further classes of a family that these tensors are a whole model of."""
+    found = []
+    for name in family.architectures:
+        if name == family.architecture(config, architecture, ""):
+            continue
+        try:
+            spec = spec_by(architecture=name)
+        except SpecError:
+            continue
+        rules = family.weights(spec)
+        if fits(build(spec, device="meta"), rules, by_rules_names(family, rules, tensors)):
+            found.append(name)
+    return found
 
 
 def generation_of(

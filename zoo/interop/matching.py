@@ -66,6 +66,19 @@ def spec_of(
         ) from None
 
 
+def sizes_by_default(
+    family: Family, config: Mapping[str, Any], *, architecture: str | None = None
+) -> dict[str, int]:
+    """The integers that a config lacks, which published ones of its family have, and what `spec_of` takes for them."""
+    reader = Config(config, architecture=family.architecture(config, architecture, ""))
+    family.to_spec(reader)
+    return {
+        name: value
+        for name, value in reader.by_default.items()
+        if all(name in published.config for published in family.published)
+    }
+
+
 def config_of(spec: Any, name: str | None = None) -> tuple[Family, dict[str, Any], Any]:
     """The family a spec belongs to, its config.json, and the spec as that family writes it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -40,18 +40,21 @@ def fill(
     dtype: torch.dtype | None,
     ignored: Sequence[str] = (),
     left_out: Sequence[str] = (),
+    others: Callable[[], Sequence[str]] = tuple,
 ) -> list[str]:
     """Fills every tensor of a model from those given, which must all be used; memory is needed for the model only.
 
     dtype converts what is given; with None it must be of one floating dtype, which the model then has. ignored are
-    regular expressions of names that may be left over, left_out names with * and ? of further ones. Returns what is to
-    be said of tensors left out by the latter, and of tensors made anew.
+    regular expressions of names that may be left over, left_out names with * and ? of further ones. others finds the
+    classes that the tensors are whole models of, where some are missing for this one. Returns what is to be said of
+    tensors left out by the latter, and of tensors made anew.
     Raises: DataError for tensors that are missing, left over, of the wrong shape, of several dtypes, or unequal where
     they should be copies of one.
     """
     state = model.state_dict(keep_vars=True)
     steps = _steps(rules, state, set(given))
-    problems, dtypes = _mismatches(steps, given, where, ignored, left_out)
+    found = _mismatches(steps, given)
+    problems, dtypes = _told(found, given, where, ignored, left_out, others), found.dtypes
     if dtype is None and len(dtypes) > 1:
         counts = ", ".join(f"{n} of {str(each).removeprefix('torch.')}" for each, n in dtypes.items())
         problems.append(
@@ -154,19 +157,34 @@ def _is_like(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _mismatches(
-    steps: Sequence[_Step],
-    given: Mapping[str, Readable],
-    where: str,
-    ignored: Sequence[str],
-    left_out: Sequence[str],
-) -> tuple[list[str], dict[torch.dtype, int]]:
-    """What is wrong with the tensors given, a line for each sort of mistake; and how many are of which dtype."""
+@dataclass(frozen=True)
+class _Mismatches:
+    """What is wrong with the tensors given, and how many are of which dtype."""
+
+    missing: list[str]
+    shapes: list[str]
+    """Those of another shape, or without floating numbers, in words."""
+    over: list[str]
+    """Those that no rule uses."""
+    dtypes: dict[torch.dtype, int]
+    expected: set[str]
+    """The names that the rules use."""
+
+
+def fits(model: nn.Module, rules: Rules, given: Mapping[str, Readable]) -> bool:
+    """Whether all tensors that a model needs are among those given."""
+    found = _mismatches(_steps(rules, model.state_dict(keep_vars=True), set(given)), given)
+    return not found.missing and not found.shapes
+
+
+def _mismatches(steps: Sequence[_Step], given: Mapping[str, Readable]) -> _Mismatches:
     missing: list[str] = []
     shapes: list[str] = []
+    expected: set[str] = set()
     used: set[str] = set()
     dtypes: dict[torch.dtype, int] = {}
     for step in steps:
+        expected |= {*step.rule.theirs, *step.rule.copies}
         names = [name for name in (*step.rule.theirs, *step.rule.copies) if name in given]
         used |= set(names)
         is_optional = step.is_copy or step.rule.table is not None or step.rule.anew is not None
@@ -185,30 +203,70 @@ def _mismatches(
                 )
             elif step.rule.table is None:
                 dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + 1
-    patterns = [re.compile(pattern) for pattern in ignored]
     over = sorted(name for name in given if name not in used)
+    return _Mismatches(missing, shapes, over, dtypes, expected)
+
+
+def _told(
+    found: _Mismatches,
+    given: Mapping[str, Readable],
+    where: str,
+    ignored: Sequence[str],
+    left_out: Sequence[str],
+    others: Callable[[], Sequence[str]],
+) -> list[str]:
+    """A line for each sort of mistake.
+
+    That tensors left over be left out is advised only where the rest is a whole model of the config, for transformers
+    leaves them out as well.
+    """
+    patterns = [re.compile(pattern) for pattern in ignored]
     extra = [
         name
-        for name in over
+        for name in found.over
         if not any(pattern.search(name) for pattern in patterns) and not _is_like(name, left_out)
     ]
     problems = [
         f"{where}: to be left out is {pattern!r}, and no tensor beside the model's own is called so"
         for pattern in left_out
-        if not any(_is_like(name, [pattern]) for name in over)
+        if not any(_is_like(name, [pattern]) for name in found.over)
     ]
-    if missing:
-        text = f"{where}: missing for a model of this config: {some(missing)}"
-        if missing == ["lm_head.weight"]:
+    if found.missing:
+        text = f"{where}: missing for a model of this config: {some(found.missing)}"
+        if found.missing == ["lm_head.weight"]:
             text = f"{text}, a matrix for the output that models of this config have beside that of the embedding"
-        problems.append(f"{text}; if the tensors are of another class, name it (--architecture)")
+        if classes := others():
+            text = f"{text}; the tensors of a {' or a '.join(classes)} are all there (--architecture {classes[0]})"
+        problems.append(text)
     if extra:
         text = f"{where}: no part of a model of this config: {some(extra)}"
-        problems.append(f"{text}; if they mean nothing, leave them out by name (--ignore-tensor {extra[0]})")
-    if shapes:
-        more = f" and {len(shapes) - 4} more" if len(shapes) > 4 else ""
-        problems.append(f"{where}: {'; '.join(shapes[:4])}{more}")
-    return problems, dtypes
+        known = {_unnumbered(name) for name in found.expected}
+        if more := [name for name in extra if _unnumbered(name) in known]:
+            text = f"{text}; {more[0]!r} is of a layer or expert more than the config counts"
+        elif not found.missing and not found.shapes:
+            advice = " ".join(f"--ignore-tensor {name}" for name in _as_patterns(extra))
+            text = f"{text}; if they mean nothing, leave them out by name ({advice})"
+        problems.append(text)
+    if found.shapes:
+        more_shapes = f" and {len(found.shapes) - 4} more" if len(found.shapes) > 4 else ""
+        problems.append(f"{where}: {'; '.join(found.shapes[:4])}{more_shapes}")
+    return problems
+
+
+def _unnumbered(name: str) -> str:
+    """A tensor's name without the numbers of layers and experts."""
+    return re.sub(r"(?<=\.)\d+(?=\.)", "#", name)
+
+
+def _as_patterns(names: Sequence[str]) -> list[str]:
+    """What holds for all of these names: one alone in its module by itself, and a pattern for each other module."""
+    modules = [name.rpartition(".")[0] for name in names]
+    return list(
+        dict.fromkeys(
+            f"'{module}.*'" if module and modules.count(module) > 1 else name
+            for name, module in zip(names, modules, strict=True)
+        )
+    )
 
 
 class _Reader:
