@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from registry import parse
+from registry import SpecError, parse
 from zoo.data.bad_lines import BadLines
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Corpus
@@ -95,6 +95,28 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     data = {"type": "series_csv", "path": str(tmp_path / "none.csv"), "n_train": 1, "n_dev": 1}
     with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
         read(of(data), "train")
+
+
+def test_without_numbers_a_series_is_cut_by_shares_of_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "series.csv"
+    path.write_text("a\n" + "".join(f"{i}\n" for i in range(24)))
+    corpus = of({"type": "series_csv", "path": str(path)})
+    assert corpus.splits() == ["train", "dev", "test"]
+    found = {split: read(corpus, split)[:2] for split in corpus.splits()}
+    assert {split: (len(series), before) for split, (series, before) in found.items()} == {
+        "train": (16, 0), "dev": (18, 16), "test": (24, 18),
+    }  # fmt: skip
+    counted = of({"type": "series_csv", "path": str(path), "n_train": 16, "n_dev": 2, "n_test": 6})
+    assert found["test"][0].tolist() == read(counted, "test")[0].tolist()
+    path.write_text("a\n" + "1\n" * 9)
+    with pytest.raises(DataError, match=r"series\.csv: 9 good lines cannot be cut into parts to train"):
+        read(corpus, "train")
+
+
+@pytest.mark.parametrize("given", [{"n_train": 5}, {"n_dev": 5}, {"n_test": 5}, {"n_train": 5, "n_test": 2}])
+def test_numbers_of_some_splits_alone_are_refused(given: dict[str, int]) -> None:
+    with pytest.raises(SpecError, match="n_train, n_dev and n_test go together"):
+        parse(CORPUS.entry("series_csv").spec, {"type": "series_csv", "path": "x", **given})
 
 
 WAVES = {"type": "waves", "n_train": 340, "n_dev": 23, "n_test": 29}

@@ -103,12 +103,13 @@ def test_classes_and_probabilities_are_those_of_transformers(family: str, tmp_pa
         seen.add(round(float(expected[0]), 3))
     assert len(seen) > len(LINES)  # they differ from text to text
     rows = [{"text": line, "label": answer["label"]} for line, answer in zip(LINES, found, strict=False)]
-    (tmp_path / "rows.jsonl").write_text(
-        "".join(f"{json.dumps(row)}\n" for row in [*rows, {**rows[0], "label": "bad"}])
-    )
+    rows.append({**rows[0], "label": "bad"})
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (tmp_path / "rows.tsv").write_text("".join(f"{row['text']}\t{row['label']}\n" for row in rows))
     data = f"task.data={{type: json_lines, train: x, dev: '{tmp_path / 'rows.jsonl'}', columns: {COLUMNS}}}"
-    result = zoo.evaluate(tmp_path / "mine", data, split="dev", device="cpu")
-    assert result["accuracy"] == pytest.approx(100 if rows[0]["label"] == "bad" else 80)
+    for words, split in ((data, "dev"), (f"task.data.test={tmp_path}/rows.tsv", None)):
+        result = zoo.evaluate(tmp_path / "mine", words, split=split, device="cpu")
+        assert result["accuracy"] == pytest.approx(100 if rows[0]["label"] == "bad" else 80)
 
 
 def test_a_long_text_and_a_long_pair_are_cut_as_transformers_does(tmp_path: Path) -> None:
@@ -209,6 +210,11 @@ def test_tags_are_those_of_each_words_first_piece(family: str, tmp_path: Path) -
         torch.testing.assert_close(torch.tensor(answer["probabilities"]), best, rtol=0, atol=2e-5)
     text = call("predict", tmp_path / "mine", input="\n".join(LINES)).stdout
     assert [json.loads(line)["tags"] for line in text.splitlines()] == [answer["tags"] for answer in found]
+    sentences = (zip(each, answer["tags"], strict=True) for each, answer in zip(words, found, strict=True))
+    tagged = "\n".join("".join(f"{word} _ {tag}\n" for word, tag in sentence) for sentence in sentences)
+    (tmp_path / "tagged.txt").write_text(tagged)
+    result = zoo.evaluate(tmp_path / "mine", f"task.data.test={tmp_path}/tagged.txt", device="cpu")
+    assert result["accuracy"] == 100
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -260,8 +266,8 @@ def test_the_loss_at_hidden_tokens_is_that_of_transformers(tmp_path: Path) -> No
     expected = model(tokens, attention_mask=mask.long(), labels=labels).loss.detach()
     loss = found.task.loss(found.model, batch, is_training=False)
     torch.testing.assert_close((loss.nll / loss.n_predicted).detach(), expected)
-    data = f"task.data={{type: text, train: x, dev: '{tmp_path / 'text'}'}}"
-    assert zoo.evaluate(tmp_path / "mine", data, split="dev", device="cpu")["n_hidden"] > 0
+    data = f"task.data.test={tmp_path}/text"
+    assert zoo.evaluate(tmp_path / "mine", data, device="cpu")["n_hidden"] > 0
 
 
 @pytest.mark.parametrize("n_channels", [3, 1])
@@ -322,7 +328,7 @@ def test_classes_of_images_are_those_of_transformers(n_channels: int, tmp_path: 
 
 
 def test_series_are_forecast_and_scored_as_transformers_does(tmp_path: Path) -> None:
-    T, look_back, horizon, n_test = 100, 24, 6, 30
+    T, look_back, horizon, n_test = 120, 24, 6, 24
     config = hf.PatchTSTConfig(
         num_input_channels=2, context_length=look_back, patch_length=5, patch_stride=3, prediction_length=horizon,
         d_model=12, num_attention_heads=3, ffn_dim=19, num_hidden_layers=2, pooling_type=None,
@@ -342,8 +348,7 @@ def test_series_are_forecast_and_scored_as_transformers_does(tmp_path: Path) -> 
     with torch.no_grad():
         forecasts = reference(past_values=pasts, future_values=futures)
         last = reference(past_values=given[None, -look_back:]).prediction_outputs[0]
-    data = f"task.data={{type: series_csv, path: {tmp_path}/series.csv, n_train: 50, n_dev: 20, n_test: 30}}"
-    scores = zoo.evaluate(tmp_path / "mine", data)
+    scores = zoo.evaluate(tmp_path / "mine", f"task.data.path={tmp_path}/series.csv")
     assert scores["mse"] == pytest.approx(forecasts.loss.item(), rel=1e-4)
     assert scores["mae"] == pytest.approx(
         (forecasts.prediction_outputs - futures).abs().mean().item(), rel=1e-4
@@ -499,6 +504,9 @@ def test_what_is_heard_is_transcribed_as_transformers_does(is_last: bool, tmp_pa
     lines = call("predict", tmp_path / "mine", input="\n".join(map(str, sounds))).stdout.splitlines()
     assert [json.loads(line)["text"] for line in lines] == texts
     assert len(set(texts)) > 1
+    table = "".join(f"{path}\t{text}\n" for path, text in zip(sounds, texts, strict=True) if text)
+    (tmp_path / "sounds.tsv").write_text(f"path\ttext\n{table}")
+    assert zoo.evaluate(tmp_path / "mine", f"task.data.test={tmp_path}/sounds.tsv", device="cpu")["wer"] == 0
     heard = zoo.attention_maps(tmp_path / "mine", next(iter(sounds)), layers=[1], device="cpu").maps[0]
     assert heard.keys == tuple(str(i + 1) for i in range(heard.weights.shape[2]))
     found = zoo.open(tmp_path / "mine").tokenizer
@@ -579,6 +587,9 @@ def test_whisper_writes_what_transformers_writes_in_the_language_that_is_said(
     lines = call("predict", tmp_path / "mine", *sounds).stdout.splitlines()
     assert [json.loads(line)["text"].split() for line in lines] == [text.split() for text in texts]
     assert len(set(texts)) > 1
+    table = [f"{path}\t{json.loads(line)['text']}\n" for path, line in zip(sounds, lines, strict=True)]
+    (tmp_path / "sounds.tsv").write_text("path\ttext\n" + "".join(table))
+    assert zoo.evaluate(tmp_path / "mine", f"task.data.test={tmp_path}/sounds.tsv", device="cpu")["wer"] == 0
 
 
 def test_a_language_that_is_guessed_there_is_told(tmp_path: Path) -> None:

@@ -78,11 +78,17 @@ def test_an_imported_translator_is_evaluated_on_files(tmp_path: Path) -> None:
     result = call("evaluate", tmp_path / "mine", "--data", *data)
     assert result.exit_code == 0, result.output
     result = call("evaluate", tmp_path / "mine")
-    assert (result.exit_code, "there is no data: task.data is none" in result.stderr) == (3, True)
+    said = "dev.tsv: cannot be read: No such file or directory; an imported model has no data of its own: say where"
+    assert (result.exit_code, f"{said} yours is, as task.data.test=..." in result.stderr) == (3, True)
     with pytest.raises(RunError, match="an imported model has one checkpoint"):
         zoo.open(tmp_path / "mine", checkpoint="last")
-    with pytest.raises(DataError, match="there is no data"):
+    with pytest.raises(DataError, match="an imported model has no data of its own"):
         zoo.evaluate(tmp_path / "mine", split="dev")
+    (tmp_path / "pairs.tsv").write_text("".join(f"{line}\t{line}\n" for line in LINES))
+    again = zoo.evaluate(tmp_path / "mine", f"task.data.test={tmp_path}/pairs.tsv")
+    assert {name: again[name] for name in ("n_rows", "bleu", "chrf")} == {
+        name: results[name] for name in ("n_rows", "bleu", "chrf")
+    }
 
 
 def test_the_loss_of_an_imported_translator_is_that_of_transformers(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ class Config:
         """An integer, or null, which is not the same as to leave the field out."""
         if name in self.data and self.value(name) is None:
             return None
-        return self._typed(name, default, (int,), "an integer")  # type: ignore[no-any-return]
+        return self._typed(name, default, (int,), "an integer")
 
     def n_layers(self, name: str, default: int) -> int:
         """A number of layers, few enough to be listed."""

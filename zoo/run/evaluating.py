@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from registry import Problem, SpecError, dump, suggest
+from registry import Problem, Spec, SpecError, dump, suggest
 from zoo.data.bad_lines import BadLines
 from zoo.data.cache import place
 from zoo.data.lines import read_pairs
@@ -193,7 +193,24 @@ def _split(trained: TrainedRun, split: str | None, bad_lines: BadLines) -> _Data
         raise DataError(f"the data has no split '{split}'; {suggest(split, corpus.splits(), listed=True)}")
     own, used = (dump(run.task)["data"] for run in (run_in(trained.folder), trained.run))  # type: ignore[arg-type]
     label = _label(split, used) if used != own else _label_of_own(split)
-    return _DataSet(corpus.rows(split, bad_lines=bad_lines), corpus.where(split), {"split": split}, label)
+    rows = corpus.rows(split, bad_lines=bad_lines)
+    if trained.is_imported and used == own:
+        rows = _or_where_data_is_said(rows, trained.task.data)
+    return _DataSet(rows, corpus.where(split), {"split": split}, label)
+
+
+def _or_where_data_is_said(rows: Iterator[Row], data: Spec) -> Iterator[Row]:
+    """The rows. Raises: DataError that says by which key an imported model is told its data, where none is there."""
+    try:
+        yield from rows
+    except DataError as error:
+        if not isinstance(error.__context__, FileNotFoundError):
+            raise
+        key = next((name for name in ("path", "folder") if hasattr(data, name)), "test")
+        text = (
+            f"{error}; an imported model has no data of its own: say where yours is, as task.data.{key}=..."
+        )
+        raise DataError(text) from None
 
 
 def _usual_split(corpus: Corpus) -> str:
@@ -204,7 +221,8 @@ def _files(trained: TrainedRun, paths: Sequence[Path], bad_lines: BadLines) -> _
     """A source file and its reference files, of a task that reads pairs."""
     reads = trained.run.task.reads  # type: ignore[union-attr]
     if set(reads) != {"source", "target"}:
-        message = f"{trained.run.task.type} reads {', '.join(reads)}, no pairs of files; say task.data=... and a split"  # type: ignore[union-attr]
+        task: Any = trained.run.task
+        message = f"{task.type} reads {', '.join(reads)}, no pairs of files; say task.data.test=... or task.data=..."
         raise SpecError([Problem("data", message)])
     if len(paths) < 2:
         raise DataError("data needs a source file and one or more reference files")

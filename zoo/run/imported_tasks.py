@@ -36,6 +36,27 @@ _TASKS = {
 }
 """The task of a model by what it reads, its head, and how many inputs it has. An encoder-decoder's is translation,
 whatever text it writes for a text: which one, its weights do not tell."""
+_TSV = {"train": "train.tsv", "dev": "dev.tsv"}
+_TEXTS = {"type": "text", "train": "train.txt", "dev": "dev.txt"}
+_RECORDINGS = {"type": "wav_manifest", **_TSV, "text_column": "text"}
+_DATA: dict[str, dict[str, Any]] = {
+    "translation": {"type": "tab_separated", **_TSV},
+    "language_model": _TEXTS,
+    "masked_language_model": _TEXTS,
+    "text_classification": {"type": "columns", **_TSV, "columns": ["text", "label"]},
+    "tagging": {
+        "type": "conll",
+        "train": "train.txt",
+        "dev": "dev.txt",
+        "columns": {"tokens": 1, "tags": -1},
+        "separator": "spaces",
+    },
+    "image_classification": {"type": "image_folder", "folder": "images"},
+    "speech_recognition": _RECORDINGS,
+    "transcription": _RECORDINGS,
+    "forecasting": {"type": "series_csv", "path": "series.csv"},
+}
+"""The usual form of each task's data, so that nothing but its place is left to be said, as task.data.test=FILE."""
 _LONGEST = {"translation": 256, "language_model": 256}
 """What bounds an input in these tasks' training, where the model has positions enough."""
 _USUAL_LENGTH = 512
@@ -92,7 +113,7 @@ def task_of(name: str, folder: Folder) -> tuple[Spec, dict[str, Coder]]:
         the task needs, or says what no spec of ours can.
     """
     fields, coders = _MAKERS.get(name, _nothing)(folder)
-    data: dict[str, Any] = {"type": name, "data": "none", **fields}
+    data: dict[str, Any] = {"type": name, **fields, "data": {**_DATA[name], **fields.get("data", {})}}
     if folder.tokenizer is not None and needs_tokenizer(name):
         data["tokenizer"] = folder.tokenizer.type
         bounds = [key for key in ("max_length", "length") if key in TASK.entry(name).spec.model_fields]
@@ -165,8 +186,7 @@ def _images(folder: Folder) -> Found:
     factor = float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", True) else 1.0
     # Here 255 is brightness 1: (x · factor - mean) / deviation of a byte x, in those units.
     unit = 255 * factor
-    data: dict[str, Any] = {"type": "image_folder", "folder": "images", "image_size": list(inputs.sides)}
-    data |= {"colours": "grey" if n == 1 else "colour"}
+    data: dict[str, Any] = {"image_size": list(inputs.sides), "colours": "grey" if n == 1 else "colour"}
     resample = said.get("resample", 2)
     if said.get("do_resize", True):
         if resample not in range(len(_RESAMPLING)):

@@ -67,13 +67,13 @@ class TrainedRun:
             self._task.check_coders(self.folder)
         elif (self.folder / f"{TOKENIZER_STEM}.json").is_file():
             self.coders = {TOKENIZER_STEM: load_coder(self.folder, TOKENIZER_STEM)}
-        is_imported = (self.folder / WEIGHTS_FILE).is_file()
-        if is_imported and checkpoint != "result":
+        self.is_imported = (self.folder / WEIGHTS_FILE).is_file()
+        if self.is_imported and checkpoint != "result":
             raise RunError(f"{self.folder}: an imported model has one checkpoint; leave out '{checkpoint}'")
-        self.checkpoint = WEIGHTS_FILE if is_imported else weights_folder(self.folder, checkpoint).name
+        self.checkpoint = WEIGHTS_FILE if self.is_imported else weights_folder(self.folder, checkpoint).name
         wants_cpu = self.run.training is not None and self.run.training.accelerator == "cpu"
         self.device = device_named("cpu" if device == "auto" and wants_cpu else device)
-        if is_imported:
+        if self.is_imported:
             self.model: nn.Module = load_model(self.folder)[1]
         else:
             with untouched():

@@ -209,8 +209,8 @@ class Forecasting(Task):
             path=str(path),
             ignore=("date",) if own is None else own.ignore,
             delimiter="," if own is None else own.delimiter,
-            n_train=1,
-            n_dev=1,
+            n_train=None,
+            n_dev=None,
             n_test=0,
         )
         try:

@@ -11,9 +11,11 @@ from pydantic import Field
 from zoo.kinds import CorpusSpec, Row
 
 
-class TimeSplitSpec(CorpusSpec):
+class SeriesSpec(CorpusSpec):
     fields: ClassVar = ("series", "n_before")
 
+
+class TimeSplitSpec(SeriesSpec):
     n_train: int = Field(ge=1, le=10**8)
     """Times to learn from, the first ones."""
     n_dev: int = Field(ge=1, le=10**8)

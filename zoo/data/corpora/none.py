@@ -1,4 +1,4 @@
-"""No data: what the task of a model has that was imported, until its user says some."""
+"""No data: what the task of a model has that is used on what it is given, and not trained."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NoneSpec(Spec):
 
 @CORPUS.register("none", spec=NoneSpec)
 class NoData:
-    """No rows: an imported model has none of its own, and is used on what it is given."""
+    """No rows: of a model that answers what it is asked."""
 
     def splits(self) -> list[str]:
         """Those that every corpus has."""
@@ -38,6 +38,4 @@ class NoData:
 
 
 def _refuse() -> NoReturn:
-    raise DataError(
-        "there is no data: task.data is none, as an import writes it; say which, such as task.data=..."
-    )
+    raise DataError("there is no data: task.data is none; say which, such as task.data=...")
