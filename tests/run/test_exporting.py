@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers
 
 import zoo
+from tests.checkpoints import write_form, write_gpt2
 from zoo.interop import graph_files
 from zoo.run.exporting import FORMATS
+from zoo.run.importing import import_checkpoint
 
 
 @pytest.mark.slow
@@ -96,3 +100,39 @@ def test_without_its_packages_onnx_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(zoo.SpecError, match=r"onnx is not installed.*pip install 'architecture-zoo\[onnx\]'"):
         zoo.export(run, tmp_path / "out", format="onnx")
+
+
+@pytest.mark.parametrize("form", ["GPT2", "T5", "Bert"])
+def test_a_checkpoint_has_its_tokenizer_beside_it_as_transformers_reads_it(form: str, tmp_path: Path) -> None:
+    theirs = write_gpt2(tmp_path / "theirs") if form == "GPT2" else write_form(form, tmp_path / "theirs")
+    sizes: dict[str, dict[str, int]] = {
+        "GPT2": {"n_embd": 12, "n_head": 3, "n_layer": 1, "bos_token_id": 280, "eos_token_id": 280},
+        "T5": {"d_model": 12, "d_kv": 4, "num_heads": 3, "num_layers": 1, "d_ff": 19, "decoder_start_token_id": 0},
+        "Bert": {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 3, "intermediate_size": 29},
+    }  # fmt: skip
+    heads = {"GPT2": "LMHeadModel", "T5": "ForConditionalGeneration", "Bert": "ForSequenceClassification"}
+    hf: Any = transformers
+    config = getattr(hf, f"{form}Config")(vocab_size=len(theirs), **sizes[form])
+    getattr(hf, form + heads[form])(config).save_pretrained(tmp_path / "theirs")
+    lines: list[str] = []
+    import_checkpoint(tmp_path / "theirs", tmp_path / "mine", say=lines.append)
+    lines.clear()
+    zoo.export(tmp_path / "mine", tmp_path / "back", say=lines.append)
+    assert not [line for line in lines if "tokenizer" in line]
+    again = hf.AutoTokenizer.from_pretrained(tmp_path / "back")
+    for text in ("The old house", "a cat  x", "Ann's dogs? naïve 猫"):
+        assert again(text)["input_ids"] == theirs(text)["input_ids"]
+    assert again("a", text_pair="the dog")["input_ids"] == theirs("a", text_pair="the dog")["input_ids"]
+    for name in ("pad_token", "eos_token", "unk_token", "mask_token"):
+        assert getattr(theirs, name) in (None, getattr(again, name))
+
+
+def test_a_tokenizer_that_transformers_has_not_is_told(tmp_path: Path) -> None:
+    words = ("training.max_steps=2", "training.precision=fp32", "training.accelerator=cpu")
+    run = zoo.train(
+        zoo.load("gpt2", *words, "task.tokenizer=words", scale="tiny"), tmp_path / "run", progress=False
+    )
+    lines: list[str] = []
+    zoo.export(run, tmp_path / "out", say=lines.append)
+    assert "tokenizer.vocabulary.json is not written: transformers has tokenizers in other forms" in lines
+    assert not (tmp_path / "out" / "tokenizer.json").exists()

@@ -19,6 +19,7 @@ from registry import Problem, SpecError, dump
 from zoo.data.labels import Labels
 from zoo.data.scaling import Scaling
 from zoo.data.tokenizer import Tokenizer
+from zoo.data.tokenizers.hugging_face import TrainedHuggingFace, read_folder
 from zoo.interop import graph_files, hugging_face
 from zoo.interop.graph import Graph, parts, traced, whole_inputs
 from zoo.interop.model_folder import load_model, save_model
@@ -80,8 +81,8 @@ def export(
 ) -> Exported:
     """Writes the model of a run, or of what `zoo import` wrote, into the new folder `out`.
 
-    hf: config.json, with the ids its search has, and safetensors, as transformers reads them; family and fields are
-        those of zoo.to_hf.
+    hf: config.json, with the ids its search has, safetensors and, of the tokenizers library, the tokenizer, as
+        transformers reads them; family and fields are those of zoo.to_hf.
     safetensors: spec.yaml, model.safetensors, tokenizer and labels: what `zoo import` writes and every command takes.
     onnx, torch-export: model.onnx or model.pt2, a graph for any batch and length, and of a model that reads and writes
         encoder and decoder besides; model.json with the inputs, outputs, sizes, labels and special ids; spec.yaml,
@@ -125,8 +126,25 @@ def _checkpoint(
         generation=run.generation,
         say=lambda text: say(text.replace(str(inner), str(target))),
     )
+    _tokenizers(loaded, inner, say)
     again = hugging_face.from_hf(inner, ignore=tuple(fields), say=lambda text: None)[1]
     return name, _difference_read(loaded, again)
+
+
+def _tokenizers(loaded: TrainedRun, inner: Path, say: Say) -> None:
+    """The tokenizer's files beside a checkpoint; say is given what is not written, and what they do not say."""
+    several = len(loaded.tokenizers) > 1
+    for stem, tokenizer in loaded.tokenizers.items():
+        if several or not isinstance(tokenizer, TrainedHuggingFace):
+            say(f"{stem}{tokenizer.suffix} is not written: transformers has tokenizers in other forms")
+            continue
+        tokenizer.write_files(inner)
+        again = read_folder(inner, ids={})
+        assert again is not None
+        assert again.encode([EXAMPLE]) == tokenizer.encode([EXAMPLE])
+        if (again.before, again.after) != (tokenizer.before, tokenizer.after):
+            around = [*tokenizer.before, "the text's", *tokenizer.after]
+            say(f"tokenizer.json puts nothing around a text; this model reads {' '.join(map(str, around))}")
 
 
 def _of_series(loaded: TrainedRun, say: Say) -> dict[str, Any]:

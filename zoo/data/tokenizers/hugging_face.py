@@ -26,6 +26,7 @@ from zoo.special_ids import N_SPECIAL, UNKNOWN_TEXT
 from zoo.storage.records import read_json
 
 FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"
 _ROLES = {
     "pad": ("pad_token",),
     "start": ("bos_token", "cls_token"),
@@ -148,6 +149,24 @@ class TrainedHuggingFace(Tokenizer):
         """The tokenizer of a tokenizer.json, and what its ids mean."""
         return cls(json.dumps({"about": about, "tokenizer": tokenizer}, ensure_ascii=False).encode())
 
+    def write_files(self, folder: Path) -> None:
+        """Writes tokenizer.json and, with the special tokens' names, tokenizer_config.json, for transformers."""
+        found = json.loads(self.data)
+        ids: dict[str, int | None] = dict(found["about"]["ids"])
+        first, last = [*self.before, self.start][0], [*self.after, self.end][-1]
+        # What a text begins and ends with; a search may begin with another token, such as T5's with padding.
+        ids |= {"start": None if first == self.pad != last else first, "end": last}
+        names = {
+            name: self._tokenizer.id_to_token(number)
+            for role, number in ids.items()
+            if number is not None
+            for name in _ROLES[role]
+        }
+        said = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
+        for name, data in ((FILE, found["tokenizer"]), (CONFIG_FILE, said)):
+            text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+            (folder / name).write_text(text, encoding="utf-8")
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without what stands before and after it. Raises: DataError for a lone surrogate."""
         try:
@@ -238,7 +257,7 @@ def _from_file(path: Path, *, ids: Mapping[str, int] | None = None) -> TrainedHu
 def _said(folder: Path) -> dict[str, Any]:
     """What a folder says of its tokenizer."""
     named: dict[str, Any] = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+    for name in ("special_tokens_map.json", CONFIG_FILE):
         if (file := folder / name).is_file():
             named |= read_json(file)
     return named
