@@ -112,7 +112,8 @@ def test_a_checkpoint_has_its_tokenizer_beside_it_as_transformers_reads_it(form:
     }  # fmt: skip
     heads = {"GPT2": "LMHeadModel", "T5": "ForConditionalGeneration", "Bert": "ForSequenceClassification"}
     hf: Any = transformers
-    config = getattr(hf, f"{form}Config")(vocab_size=len(theirs), **sizes[form])
+    labels = {"id2label": {0: "good", 1: "bad"}} if form == "Bert" else {}
+    config = getattr(hf, f"{form}Config")(vocab_size=len(theirs), **sizes[form], **labels)
     getattr(hf, form + heads[form])(config).save_pretrained(tmp_path / "theirs")
     lines: list[str] = []
     import_checkpoint(tmp_path / "theirs", tmp_path / "mine", say=lines.append)
@@ -125,6 +126,9 @@ def test_a_checkpoint_has_its_tokenizer_beside_it_as_transformers_reads_it(form:
     assert again("a", text_pair="the dog")["input_ids"] == theirs("a", text_pair="the dog")["input_ids"]
     for name in ("pad_token", "eos_token", "unk_token", "mask_token"):
         assert getattr(theirs, name) in (None, getattr(again, name))
+    if form == "Bert":
+        config = hf.AutoConfig.from_pretrained(tmp_path / "back")
+        assert (config.id2label, config.label2id) == ({0: "good", 1: "bad"}, {"good": 0, "bad": 1})
 
 
 def test_a_tokenizer_that_transformers_has_not_is_told(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def _checkpoint(
     loaded: TrainedRun, inner: Path, target: Path, family: str | None, fields: Mapping[str, Any], say: Say
 ) -> tuple[str, float]:
     run, model = loaded.run, loaded.model
-    fields = {**_of_series(loaded, say), **fields}
+    fields = {**_of_series(loaded, say), **_of_labels(loaded), **fields}
     name = hugging_face.export(
         run.model,
         model,
@@ -129,6 +129,17 @@ def _checkpoint(
     _tokenizers(loaded, inner, say)
     again = hugging_face.from_hf(inner, ignore=tuple(fields), say=lambda text: None)[1]
     return name, _difference_read(loaded, again)
+
+
+def _of_labels(loaded: TrainedRun) -> dict[str, Any]:
+    """The names of a classifier's classes, as config.json has them."""
+    labels = loaded.coders.get("labels")
+    if not isinstance(labels, Labels):
+        return {}
+    return {
+        "id2label": {str(i): name for i, name in enumerate(labels.names)},
+        "label2id": {name: i for i, name in enumerate(labels.names)},
+    }
 
 
 def _tokenizers(loaded: TrainedRun, inner: Path, say: Say) -> None:
