@@ -243,6 +243,20 @@ def test_masked_tokens_are_guessed_as_transformers_does(family: str, tmp_path: P
             assert set(words) <= set(answer["words"])
 
 
+@pytest.mark.parametrize("family", ["Bert", "Roberta"])
+def test_vectors_of_a_masked_language_model_are_of_texts_in_which_nothing_is_hidden(
+    family: str, tmp_path: Path
+) -> None:
+    model, tokenizer = checkpoint(family, "ForMaskedLM", tmp_path / "theirs")
+    assert call("import", tmp_path / "theirs", tmp_path / "mine").exit_code == 0
+    lines = [*LINES, f"a {tokenizer.mask_token} cat", " ".join(LINES * 4)]
+    for line, answer in zip(lines, zoo.predict(tmp_path / "mine", lines, embed=True), strict=True):
+        given = tokenizer([line], return_tensors="pt", truncation=True)
+        with torch.no_grad():
+            expected = model.base_model(**given).last_hidden_state[0].mean(0)
+        torch.testing.assert_close(torch.tensor(answer["vector"]), expected, rtol=0, atol=2e-5)
+
+
 def test_the_loss_at_hidden_tokens_is_that_of_transformers(tmp_path: Path) -> None:
     model, tokenizer = checkpoint("Roberta", "ForMaskedLM", tmp_path / "theirs")
     call("import", tmp_path / "theirs", tmp_path / "mine")
@@ -454,6 +468,7 @@ def test_sentinels_and_masks_are_the_tokenizers_own(form: str, task: str, mark: 
     batch = made.collate([varied])
     number = theirs.convert_tokens_to_ids(mark)
     whole = theirs(LINES[2])["input_ids"]
+    assert made.collate([made.unvaried(row)])["source"].tolist() == [whole]
     assert number in varied["source"].tolist()
     assert varied["source"].tolist()[-1] == whole[-1]
     assert batch["target"][0].tolist() == [0, *varied["target"].tolist()[:-1]]

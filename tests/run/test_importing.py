@@ -141,19 +141,32 @@ def test_rows_of_json_are_answered_and_bad_ones_named(
     assert json.loads(piped.stdout) == answers[0]
 
 
-def test_a_model_without_a_task_is_opened_but_not_asked(tmp_path: Path) -> None:
-    write_bert(tmp_path / "theirs")
-    BertModel(
-        BertConfig(
-            vocab_size=14, hidden_size=12, num_hidden_layers=1, num_attention_heads=3, intermediate_size=29
-        )
-    ).save_pretrained(tmp_path / "theirs")
+def test_a_model_without_a_task_gives_vectors_and_is_asked_nothing_else(tmp_path: Path) -> None:
+    tokenizer = write_bert(tmp_path / "theirs")
+    torch.manual_seed(4)
+    config = BertConfig(
+        vocab_size=14, hidden_size=12, num_hidden_layers=1, num_attention_heads=3, intermediate_size=29,
+        max_position_embeddings=8,
+    )  # fmt: skip
+    model = BertModel(config).eval()
+    model.save_pretrained(tmp_path / "theirs")
     result = call("import", tmp_path / "theirs", tmp_path / "mine")
-    assert "no task of ours is what this model is for, so that none is written" in result.stderr
+    said = "no task of ours is what this model is for, so that none is written; zoo predict --embed gives a text's"
+    assert said in result.stderr
     found = zoo.open(tmp_path / "mine")
     assert found.model(torch.tensor([[1, 2, 3]])).shape == (1, 12)  # its pooler's
     with pytest.raises(SpecError, match="task: missing key"):
         found.answers_to_lines(["x"])
+    lines = [*LINES, " ".join(LINES)]  # the last one is longer than there are positions
+    result = call("predict", tmp_path / "mine", "--embed", input="\n".join(lines))
+    vectors = [json.loads(line)["vector"] for line in result.stdout.splitlines()]
+    assert [answer["vector"] for answer in zoo.predict(tmp_path / "mine", lines, embed=True)] == vectors
+    for line, vector in zip(lines, vectors, strict=True):
+        given = tokenizer([line], return_tensors="pt", truncation=True, max_length=8)
+        hidden = model(**given).last_hidden_state[0]
+        torch.testing.assert_close(torch.tensor(vector), hidden.mean(0).detach())
+    result = call("predict", tmp_path / "mine", input="a cat")
+    assert (result.exit_code, "task: missing key" in result.stderr) == (2, True)
 
 
 def test_a_run_is_opened_and_asked_alike(run: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from zoo.amounts import cut_text
 from zoo.cli.text import STANDARD_INPUT, input_lines, json_rows
 from zoo.run.using import CUT, FILE_ROWS, TrainedRun, predictions
+from zoo.tasks.task import Task
 
 _JSON_LINES = (".jsonl", ".jsonl.gz")
 
@@ -30,8 +31,8 @@ def print_predictions(trained: TrainedRun, files: Sequence[str], *, embed: bool,
     """A line of JSON for each row, as they come; a row that cannot be answered is named on standard error besides, and
     at the end how many were cut.
     """
-    n_rows = n_cut = 0
-    for group in _groups(trained, files or [STANDARD_INPUT], json_lines):
+    n_rows, n_cut, task = 0, 0, trained.reader if embed else trained.task
+    for group in _groups(task, files or [STANDARD_INPUT], json_lines):
         answers = predictions(trained, [question.row for question in group], embed=embed)
         for question, answer in zip(group, answers, strict=True):
             n_rows, n_cut = n_rows + 1, n_cut + (CUT in answer)
@@ -42,12 +43,12 @@ def print_predictions(trained: TrainedRun, files: Sequence[str], *, embed: bool,
             sys.stdout.buffer.write(line.encode(errors="surrogateescape") + b"\n")
         sys.stdout.buffer.flush()
     if n_cut:
-        print(cut_text(n_cut, n_rows, trained.task.cut_to), file=sys.stderr)
+        print(cut_text(n_cut, n_rows, task.cut_to), file=sys.stderr)
 
 
-def _groups(trained: TrainedRun, files: Sequence[str], json_lines: bool) -> Iterator[list[_Question]]:
+def _groups(task: Task, files: Sequence[str], json_lines: bool) -> Iterator[list[_Question]]:
     """What is asked, in the order of the files: together what comes at once."""
-    suffixes = tuple(trained.file_suffixes)
+    suffixes = tuple(task.file_suffixes)
     remaining = list(files)
     while remaining:
         n_rows = next((i for i, name in enumerate(remaining) if not _is_row(name, suffixes)), len(remaining))
@@ -56,15 +57,15 @@ def _groups(trained: TrainedRun, files: Sequence[str], json_lines: bool) -> Iter
             yield [_Question(Path(name), name, name if len(files) > 1 else None) for name in some]
         if remaining:
             name, *remaining = remaining
-            yield from _of_lines(trained, name, is_json=json_lines or name.endswith(_JSON_LINES))
+            yield from _of_lines(task, name, is_json=json_lines or name.endswith(_JSON_LINES))
 
 
 def _is_row(name: str, suffixes: tuple[str, ...]) -> bool:
     return bool(suffixes) and name != STANDARD_INPUT and name.lower().endswith(suffixes)
 
 
-def _of_lines(trained: TrainedRun, file: str, *, is_json: bool) -> Iterator[list[_Question]]:
-    fields = trained.task.file_fields
+def _of_lines(task: Task, file: str, *, is_json: bool) -> Iterator[list[_Question]]:
+    fields = task.file_fields
     base = Path() if file == STANDARD_INPUT else Path(file).parent
     for name, first, lines in input_lines([file]):
         rows = json_rows(lines) if is_json else lines

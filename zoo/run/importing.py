@@ -75,7 +75,8 @@ def import_checkpoint(
             found = Imported(spec, model, None, generation, {"tokenizer": tokenizer})
         name = task_name(spec)
         if name is None:
-            say(f"no task of ours is what {architecture or 'this model'} is for, so that none is written")
+            text = f"no task of ours is what {architecture or 'this model'} is for, so that none is written"
+            say(text if tokenizer is None else f"{text}; zoo predict --embed gives a text's vector")
         elif tokenizer is None and needs_tokenizer(name):
             say(f"{folder}: no tokenizer of a known form lies there, so that no task is written")
         else:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from registry import Problem, Spec, SpecError, suggest
+from registry import Problem, Spec, SpecError, inner, parse, suggest
 from zoo.assembly.build import build
 from zoo.data.coder import Coder
 from zoo.data.coders import load_coder
+from zoo.data.store import Example
 from zoo.data.tokenizer import Tokenizer
 from zoo.errors import DataError, RunError
 from zoo.generation.output import outputs
@@ -33,6 +36,8 @@ from zoo.training.randomness import untouched
 TOKENIZER_STEM = "tokenizer"
 CUT = "cut"
 """What is added to an answer to a text of which some tokens were left out, and how many."""
+USUAL_LENGTH = 512
+"""Most tokens of a text that vectors are of, where neither a task nor the model's positions say fewer."""
 FILE_ROWS = 64
 """Rows of files that are read before they are answered."""
 
@@ -92,6 +97,23 @@ class TrainedRun:
         require(self.run, "task", "generation", why="use its model")
         assert self._task is not None
         return self._task
+
+    @property
+    def reader(self) -> Task:
+        """What reads rows to give vectors of: the task, or of a model that has none but a tokenizer, as a bare encoder
+        has, that of masked tokens, which reads texts as they are."""
+        has_none = self.run.task is None and TOKENIZER_STEM in self.coders
+        return self._text_reader if has_none else self.task
+
+    @cached_property
+    def _text_reader(self) -> Task:
+        sizes = [
+            size for _, part in inner(self.run.model, "model") if (size := getattr(part, "max_len", None))
+        ]
+        fields = {"type": "masked_language_model", "data": "none", "tokenizer": self.tokenizer.type}
+        spec = parse(TASK.entry(fields["type"]).spec, {**fields, "max_length": min([USUAL_LENGTH, *sizes])})
+        task: Task = TASK.build(spec, model=self.run.model, coders=self.coders)
+        return task
 
     @property
     def tokenizers(self) -> dict[str, Tokenizer]:
@@ -189,7 +211,7 @@ class TrainedRun:
 
         Of an encoder-decoder they are the encoder's vectors, of every other model the last layer's.
         """
-        embedder: Any = _Embedding(self.task)
+        embedder: Any = _Embedding(self.reader)
         with torch.no_grad():
             yield from answers(embedder, self.model, rows, decoding=None, cuts=cuts)
 
@@ -203,7 +225,7 @@ class TrainedRun:
     @property
     def file_suffixes(self) -> frozenset[str]:
         """Endings of the names of files that are a row each; of a task that reads text there are none."""
-        return self.task.file_suffixes
+        return self.reader.file_suffixes
 
     @property
     def text_field(self) -> str:
@@ -248,10 +270,11 @@ def predictions(
     trained: TrainedRun, rows: Iterable[str | Path | Row | Refusal], *, embed: bool = False
 ) -> Iterator[dict[str, Any]]:
     """The same with a model at hand, one by one."""
-    remaining = iter(rows)
+    remaining, task = iter(rows), trained.reader if embed else trained.task
+    asks = ("text",) if trained.run.task is None else trained.reads
     # Files are larger than lines: few of them at a time.
     while some := list(islice(remaining, FILE_ROWS if trained.file_suffixes else CHUNK_ROWS)):
-        asked = [asked_row(trained.task, trained.reads, row) for row in some]
+        asked = [asked_row(task, asks, row) for row in some]
         cuts: deque[int] = deque()
         found = (trained.vectors if embed else trained.answers)(asked, cuts=cuts.extend)
         for answer in found:
@@ -259,20 +282,24 @@ def predictions(
             if isinstance(answer, Refusal):
                 yield {"refused": answer.why}
             else:
-                written = {"vector": answer} if embed else trained.task.written(answer)
+                written = {"vector": answer} if embed else task.written(answer)
                 yield {**written, CUT: n_cut} if n_cut else written
 
 
 class _Embedding:
     """A task that answers with vectors, of rows as they are."""
 
-    varies = False
+    varies = True
 
     def __init__(self, task: Task) -> None:
         self._task = task
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task, name)
+
+    def vary(self, example: Example, _: np.random.Generator, *, is_training: bool) -> Example:
+        """The example unvaried."""
+        return self._task.unvaried(example)
 
     def predict(self, model: nn.Module, batch: Batch, *, decoding: Spec | None) -> list[list[float]]:
         """The mean vector of each row [D]."""

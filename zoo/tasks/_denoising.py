@@ -92,6 +92,9 @@ class DenoisingTask(TextTask):
         sides = {"source": source, "target": target}
         return {side: np.array(self.tokenizer.whole(tokens)) for side, tokens in sides.items()}
 
+    def unvaried(self, example: Example) -> Example:
+        return {"source": np.array(self.tokenizer.whole(self.beginning(example).tolist()))}
+
     def lengths(self, store: ExampleStore) -> NDArray[np.integer]:
         whole = np.minimum(store.columns["text"].lengths() + self.n_added, self.max_length)
         return np.stack([whole, whole], axis=1)

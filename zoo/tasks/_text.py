@@ -205,6 +205,12 @@ class TextTask(Task):
         first = int(random.integers(excess + 1)) if is_training else 0
         return text[first : first + len(text) - excess].astype(np.int64)
 
+    def beginning(self, example: Example) -> NDArray[np.int64]:
+        """The ids of a text as it was given, marks included; of too long a one its beginning."""
+        return (
+            example["marked"] if "marked" in example else example["text"][: self.max_length - self.n_added]
+        ).astype(np.int64)
+
     @property
     def cut_to(self) -> int:
         return self.max_length

@@ -135,6 +135,10 @@ class MaskedLanguageModelling(TextTask):
         tokens[replaced] = self._ordinary[random.integers(len(self._ordinary), size=len(replaced))]
         return {"tokens": tokens, "original": original, "places": places, "labels": original[places]}
 
+    def unvaried(self, example: Example) -> Example:
+        tokens, none = self.beginning(example), np.empty(0, np.int64)
+        return {"tokens": tokens, "original": tokens, "places": none, "labels": none}
+
     @cached_property
     def _ordinary(self) -> NDArray[np.int64]:
         """The ids that may stand in the place of another."""

@@ -307,6 +307,10 @@ class Task(ABC):
         """An example as it is met this time: masked, cropped, noised. A function of example and random numbers."""
         return example
 
+    def unvaried(self, example: Example) -> Example:
+        """An example with nothing in it masked or noised, as far as a row's vectors need it."""
+        return example
+
     @abstractmethod
     def collate(self, examples: Sequence[Example]) -> Batch:
         """The batch of some examples, which may lack what is learnt."""
