@@ -98,7 +98,7 @@ def test_a_model_without_a_tensor_in_common_is_refused(run: Path, tmp_path: Path
     (tmp_path / "other").mkdir()
     from zoo.training.starting import take_weights
 
-    with pytest.raises(RunError, match=r"none of its .* tensors has name and shape"):
+    with pytest.raises(RunError, match=r"none of its .* name and shape .*, this one 'weight' 3 × 2\)"):
         take_weights(torch.nn.Linear(2, 3), run, tmp_path / "other", head="none")
 
 

@@ -62,9 +62,12 @@ def take_weights(model: nn.Module, source: Path, folder: Path, *, head: str) -> 
     own = model.state_dict()
     taken = [name for name, tensor in own.items() if name in given and given[name].shape == tensor.shape]
     if not taken:
+        theirs, ours = (
+            next((f"{name!r} {_shape(each)}" for name, each in some.items()), "none") for some in (given, own)
+        )
         raise RunError(
             f"{source}: training.init_from: none of its {len(given)} tensors has name and shape of one of this model's "
-            f"(it has such as {next(iter(given), None)!r}, this one {next(iter(own), None)!r})"
+            f"(it has such as {theirs}, this one {ours})"
         )
     with torch.no_grad():
         for name in taken:
