@@ -7,7 +7,7 @@ from torch import nn
 
 from registry import Spec
 from zoo.kinds import MODEL
-from zoo.seeding import by_name
+from zoo.seeding import by_name, seed
 from zoo.sizes import on_meta
 
 
@@ -30,7 +30,7 @@ def build(spec: Spec, *, device: str | torch.device = "cpu") -> nn.Module:
         model = MODEL.build(spec)
         # From where the generator stood before the parts drew anything, for how much they draw is their own matter.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(start)
+            seed(start)
             for part in by_name(model):
                 if hasattr(type(part), "draw_first_values"):
                     part.draw_first_values()  # type: ignore[operator]

@@ -13,6 +13,7 @@ from registry import Spec
 from zoo.assembly.build import build
 from zoo.conformance.trials import B, Law, Part, randomised, require, same, seeded
 from zoo.kinds import MODEL, ModelSpec, mask_name, read_slots
+from zoo.seeding import seed
 
 T = 9
 
@@ -73,7 +74,7 @@ def _any(embedding: Any) -> Tensor:
 
 def _given(spec: Any) -> dict[str, Tensor]:
     """Inputs for the model's forward, the same at each call."""
-    torch.manual_seed(5)
+    seed(5)
     is_one = len(spec.slots) == 1  # else what is read has another length than what is written
     return {
         name: _any(embedding) if is_one or name == spec.writes else _inputs(embedding)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from registry import Kind
+from zoo.seeding import seed
 
 B, T, S, D, H, V = 2, 5, 7, 12, 3, 31
 TOLERANCE = 1e-10
@@ -39,7 +40,7 @@ def randomised(module: nn.Module) -> nn.Module:
 
 def seeded() -> None:
     """Makes what is drawn next the same at each call."""
-    torch.manual_seed(11)
+    seed(11)
 
 
 def vectors(length: int = T) -> Tensor:

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from zoo.seeding import seed as seed_torch
+
 
 def seed_all(seed: int, step: int, rank: int) -> None:
     """Starts the generators afresh, different for each rank and step."""
     digest = hashlib.sha256(f"{seed} {step} {rank}".encode()).digest()
-    torch.manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+    seed_torch(int.from_bytes(digest[:8], "big", signed=True))
     random.seed(int.from_bytes(digest[8:16], "big"))
     np.random.seed(int.from_bytes(digest[16:20], "big"))
 
