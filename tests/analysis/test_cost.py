@@ -96,12 +96,11 @@ def layers_until_all_meet(spec, role, n, most=12):
     position = position_for(spec)
     hooks = POSITION.build(position, d_model=D, n_heads=H).double()
     allowed = torch.ones(n, n).tril().bool() if role == "causal" else torch.ones(n, n, dtype=torch.bool)
-    parts = [ATTENTION.build(spec, d_model=D).double().eval() for _ in range(most)]
+    x = torch.randn(1, n, D, dtype=torch.float64, requires_grad=True)
+    y = x
     for n_layers in range(1, most + 1):
-        x = torch.randn(1, n, D, dtype=torch.float64, requires_grad=True)
-        y = x
-        for part in parts[:n_layers]:
-            y = y + part(y, mask=Mask(causal=role == "causal"), position=hooks, cache=None)
+        part = ATTENTION.build(spec, d_model=D).double().eval()
+        y = y + part(y, mask=Mask(causal=role == "causal"), position=hooks, cache=None)
         if bool((depends(y[0], x) | ~allowed).all()):
             return n_layers
     return None

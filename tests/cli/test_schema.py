@@ -38,6 +38,18 @@ PAIR: dict[str, Any] = {
 }
 BASE = "transformer_base.model.encoder"
 MLP = "gpt2.model.decoder.layer.ffn"
+SEVERAL = (
+    "quickstart",
+    "gemma2_2b",
+    "longformer_base",
+    "gpt2_with_encoder",
+    "bert_as_decoder",
+    "modern_base",
+)
+"""Files of many forms."""
+ONE_OF_EACH_TASK = {
+    presets.read(name).data["task"]["type"]: name for name in presets.names() if name in FILES
+}.values()
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +100,14 @@ def test_every_preset_and_example_is_accepted_resolved(schema: Any, name: str) -
     schema.validate(read_text(to_yaml(load(FILES[name])).encode(), name).data)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Of each task one in the default suite: the same kinds of mappings stand in the others.
+        pytest.param(name, marks=[] if name in SEVERAL or name in ONE_OF_EACH_TASK else [pytest.mark.slow])
+        for name in FILES
+    ],
+)
 def test_a_misspelt_key_is_refused_wherever_it_stands(schema: Any, name: str) -> None:
     document = raw(name)
     for path in mappings(document):
@@ -98,10 +117,7 @@ def test_a_misspelt_key_is_refused_wherever_it_stands(schema: Any, name: str) ->
             assert not schema.is_valid(wrong), path
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["quickstart", "gemma2_2b", "longformer_base", "gpt2_with_encoder", "bert_as_decoder", "modern_base"],
-)
+@pytest.mark.parametrize("name", SEVERAL)
 def test_whatever_is_left_out_is_refused_only_where_it_is_missed(schema: Any, name: str) -> None:
     document = raw(name)
     for path in mappings(document):
@@ -114,12 +130,15 @@ def test_whatever_is_left_out_is_refused_only_where_it_is_missed(schema: Any, na
 def test_what_is_missed_in_a_file_without_shorthands_is_refused(schema: Any) -> None:
     document = read_text(to_yaml(load("gpt2")).encode(), "gpt2").data
     n = 0
-    for path in mappings(document):
-        for key in changed(document, path)[1]:
-            less, part = changed(document, path)
-            del part[key]
-            assert schema.is_valid(less) == is_read(less), (path, key)
-            n += not is_read(less)
+    for section, value in document.items():
+        # Beside a small model, for the whole is gone through each time.
+        piece = {**pair(), section: value}
+        for path in mappings(value, (section,)):
+            for key in changed(piece, path)[1]:
+                less, part = changed(piece, path)
+                del part[key]
+                assert schema.is_valid(less) == is_read(less), (path, key)
+                n += not is_read(less)
     assert n > 5
 
 

@@ -90,13 +90,12 @@ def layers_until_all_meet(spec, role, n, most=12):
     torch.manual_seed(4)
     mask = Mask(causal=role == "causal")
     allowed = torch.ones(n, n).tril().bool() if role == "causal" else torch.ones(n, n, dtype=torch.bool)
-    parts = [MIXER.build(spec, d_model=D).double().eval() for _ in range(most)]
     memory = {name: one.double() if name == "memory" else one for name, one in memory_of(spec, 1).items()}
+    x = torch.randn(1, n, D, dtype=torch.float64, requires_grad=True)
+    y = x
     for n_layers in range(1, most + 1):
-        x = torch.randn(1, n, D, dtype=torch.float64, requires_grad=True)
-        y = x
-        for part in parts[:n_layers]:
-            y = y + part(y, mask=mask, position=None, cache=None, **memory)
+        part = MIXER.build(spec, d_model=D).double().eval()
+        y = y + part(y, mask=mask, position=None, cache=None, **memory)
         if bool((depends(y[0], x) | ~allowed).all()):
             return n_layers
     return None
