@@ -59,8 +59,20 @@ CUTS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "step", "after"), CUTS)
-@pytest.mark.parametrize("setting", ["plain", "accumulating"])
+SHORT = (("_after_step", 2, False), ("_validate", 8, False), ("_save", 9, True))
+"""Cuts at which a run that accumulates is tried in the default suite."""
+
+
+@pytest.mark.parametrize(
+    ("setting", "method", "step", "after"),
+    [
+        *(pytest.param("plain", *cut) for cut in CUTS),
+        *(
+            pytest.param("accumulating", *cut, marks=[] if cut in SHORT else [pytest.mark.slow])
+            for cut in CUTS
+        ),
+    ],
+)
 def test_a_run_cut_off_anywhere_ends_as_if_it_had_not_been(
     toy: ModuleType,
     tmp_path: Path,
