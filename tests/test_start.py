@@ -95,3 +95,21 @@ def test_looking_at_specs_imports_torch_and_nothing_heavier(tmp_path: Path) -> N
     ]
     *found, printed = run(*commands, cwd=tmp_path)
     assert found == [last, 0, ["torch"]], printed
+
+
+READING = """
+import sys
+import zoo.storage.selection, zoo.tasks.prepared, zoo.training.spec
+from zoo.kinds import CORPUS, OPTIMIZER, SCHEDULE, TASK, TOKENIZER
+from zoo.run.explaining import explain
+for kind in (CORPUS, OPTIMIZER, SCHEDULE, TASK, TOKENIZER):
+    kind.names()
+explain("d_model")
+heavy = ("lightning", "pytorch_lightning", "tensorboard", "transformers")
+print([name for name in sys.modules if name.startswith(heavy)])
+"""
+
+
+def test_specs_of_tasks_and_trainings_are_read_and_words_explained_without_lightning() -> None:
+    done = subprocess.run([sys.executable, "-c", READING], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -108,12 +106,6 @@ def test_a_name_of_parts_of_several_kinds_leads_to_all_of_them(zoo: Any) -> None
 def test_every_other_word_has_a_page_too(zoo: Any, word: str, what: str, said: str) -> None:
     assert explained(zoo, word)["what"] == what
     assert said in zoo("explain", word).stdout
-
-
-def test_it_starts_without_lightning() -> None:
-    program = "import sys; from zoo.run.explaining import explain; import zoo.kinds; explain('d_model'); "
-    program += "sys.exit('lightning' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], timeout=100).returncode == 0
 
 
 def test_check_tells_editors_where_each_mistake_stands(zoo: Any, tmp_path: Any) -> None:

@@ -204,11 +204,20 @@ def test_a_family_takes_two_steps_and_generates_at_its_tiny_scale(name):
         assert all(len(hypotheses[0].tokens) <= 6 for hypotheses in found)
 
 
+SIBLINGS = {
+    name
+    for family in families()
+    for name in [published.preset for published in family.published if published.preset][1:]
+}
+"""Presets of whose family another is there before."""
+
+
 @pytest.mark.parametrize(
     "name",
     [
         *(
-            pytest.param(name, marks=[pytest.mark.slow] if "/" in name else [], id=name)
+            # Siblings, and the rows of the paper's tables, have the form, data and task of another.
+            pytest.param(name, marks=[pytest.mark.slow] if "/" in name or name in SIBLINGS else [], id=name)
             for name in presets.names()
         ),
         pytest.param(EXAMPLES / "modern_base.yaml", id="modern_base.yaml"),

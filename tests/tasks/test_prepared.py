@@ -244,15 +244,6 @@ def test_the_embedded_corpus_is_prepared(text_folder: Path) -> None:
     assert all(text[0].isupper() for row in read(data, "test") for text in row.values())
 
 
-def test_specs_are_read_without_lightning() -> None:
-    code = (
-        "import sys; from zoo.kinds import CORPUS, TASK, TOKENIZER; CORPUS.names(); TOKENIZER.names(); "
-        "TASK.names(); import zoo.tasks.prepared; "
-        "sys.exit([name for name in sys.modules if name.startswith(('lightning', 'transformers'))] != [])"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 MEMORY = """
 import resource, sys
 from pathlib import Path

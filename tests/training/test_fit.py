@@ -492,15 +492,6 @@ def test_settings_of_torch_are_as_before(toy: ModuleType, tmp_path: Path) -> Non
     assert (torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()) == before
 
 
-def test_a_spec_is_read_without_lightning() -> None:
-    code = (
-        "import sys, zoo.training.spec, zoo.storage.selection, zoo.kinds\n"
-        "zoo.kinds.OPTIMIZER.names(), zoo.kinds.SCHEDULE.names()\n"
-        "assert not {'lightning', 'pytorch_lightning', 'tensorboard'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # torch warns of what its own compiler does
