@@ -63,7 +63,7 @@ def test_training_needs_no_search_and_writing_says_that_it_does(zoo: Any) -> Non
     ("data", "text", "message"),
     [
         ("{type: text, train: bad, train_share: 0.5}", b"good\nb\xffd\n", "bad:2: broken UTF-8"),
-        ("{type: text, train: bad, dev: bad, documents: line}", b"good\n\n", "bad:2: empty line"),
+        ("{type: text, train: bad, dev: bad, documents: line}", b"good\n\nmore\n", "bad:2: empty line"),
         (
             "{type: json_lines, train: bad, dev: bad}",
             b'{"text": "a"}\n{"txt": "b"}\n',

@@ -76,7 +76,7 @@ def test_a_heading_without_a_column_is_refused_by_line(tmp_path: Path) -> None:
         (b"1\tx", {}, "other columns: 2 columns, where task.data.columns names 3"),
         (b"1\tx\ta\tb", {}, "other columns: 4 columns, where task.data.columns names 3"),
         (b"1\tx\t ", {}, "empty cell: nothing in column text"),
-        (b"", {}, "empty line"),
+        (b"\n1\tx\tno", {}, "empty line"),
         (b"1\tx\t\xff", {}, "broken UTF-8: byte 0xff"),
         (b'1,x,"a"b', CSV, "bad quoting: ',' expected after '\"'"),
         (b'1,x,"a', CSV, "bad quoting: unexpected end of data"),
@@ -92,7 +92,7 @@ def test_a_bad_row_is_named_by_its_first_line_or_left_out_and_counted(
         rows(corpus)
     assert f"train.txt:{1 + good.count(10)}: {message}" in str(refused.value)
     bad_lines = BadLines("skip")
-    assert len(list(corpus.rows("train", bad_lines=bad_lines))) == 1
+    assert len(list(corpus.rows("train", bad_lines=bad_lines))) == 1 + line.startswith(b"\n")
     assert bad_lines.counts == {message.partition(":")[0]: 1}
 
 

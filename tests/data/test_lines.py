@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from zoo.data.bad_lines import BadLines
-from zoo.data.lines import hash_files, read_columns, read_lines, read_pairs
+from zoo.data.lines import hash_files, read_columns, read_lines, read_pairs, read_records
 from zoo.errors import DataError
 
 Write = Callable[[str, bytes], Path]
@@ -140,7 +140,7 @@ def test_a_utf16_file_is_not_taken_for_text(write: Write) -> None:
     [
         (b"one\ntwo\nthree\n", b"1\n2\n", r"a\.txt:3: this line has no partner; .*b\.txt has only 2 lines"),
         (b"one\ntwo\n", b"1\n2\n3\n", r"b\.txt:3: this line has no partner; .*a\.txt has only 2 lines"),
-        (b"one\n\n", b"1\n", r"a\.txt:2: this line has no partner"),
+        (b"one\n\ntwo\n\n", b"1\n", r"a\.txt:2: this line has no partner; .*b\.txt has only 1 line"),
         (b"", b"1\n", r"b\.txt:1: this line has no partner; .*a\.txt has no lines: the file is empty"),
         (b"", b"", r"a\.txt: the file is empty"),
     ],
@@ -157,6 +157,25 @@ def test_files_of_different_length_are_an_error_under_every_policy(
 def test_lines_empty_on_both_sides_are_bad_too(write: Write) -> None:
     with pytest.raises(DataError, match=r"a\.txt:2: empty line: and so is that of .*b\.txt"):
         pairs(write("a.txt", b"one\n\ntwo\n"), write("b.txt", b"1\n\n2\n"))
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\n \t\n\n", b"\r\n\r\n"])
+def test_empty_lines_at_the_end_of_a_file_of_records_belong_to_its_end(write: Write, end: bytes) -> None:
+    source, target = write("a.txt", b"one\ntwo" + end), write("b.txt", b"1\n2\n")
+    assert pairs(source, target) == [("one", "1"), ("two", "2")]
+    assert pairs(target, source) == [("1", "one"), ("2", "two")]
+    assert [line.text for line in read_records(source, max_characters=9)] == ["one", "two"]
+    table = write("c.tsv", b"one\t1\ntwo\t2" + end)
+    read = read_columns(table, (1, 2), max_characters=9, bad_lines=BadLines("error"))
+    assert list(read) == [("one", "1"), ("two", "2")]
+    further = write("v", b"1\n")  # too short, though what is missing would be empty
+    with pytest.raises(DataError, match=r"a\.txt:2: this line has no partner; .*v has only 1 line"):
+        list(read_pairs(source, target, further, max_characters=9, bad_lines=BadLines("error")))
+
+
+def test_empty_lines_between_records_are_lines(write: Write) -> None:
+    path = write("a.txt", b"one\n\n \ntwo\n\n")
+    assert [line.text for line in read_records(path, max_characters=9)] == ["one", "", " ", "two"]
 
 
 def test_gzip_is_known_by_its_content_not_by_its_name(write: Write) -> None:

@@ -155,6 +155,54 @@ def test_a_bad_record_is_named(tmp_path: Path, line: str, message: str) -> None:
     assert texts(made, "train", "skip") == ["good", "better"]
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            {"text": 5, "label": "a"},
+            "no text: a text is asked for, and this is of type int under the key 'text'",
+        ),
+        ({"text": ["x"], "label": "a"}, "no text: a text is asked for, and this is of type list"),
+        ({"text": "x", "label": float("nan")}, "no label: a name or a number is asked for, and this is nan"),
+        (
+            {"text": "x", "label": ["a"]},
+            "no label: a name or a number is asked for, and this is of type list",
+        ),
+        (
+            {"text": "x", "label": "a", "tokens": [1]},
+            "no text: item 1: a text is asked for, and this is of type int",
+        ),
+        (
+            {"text": "x", "label": "a", "tokens": ["\ud800"]},
+            "broken text: a lone surrogate under the key 'tokens'",
+        ),
+        (
+            {"text": "x", "label": "a", "tokens": 7},
+            "no list: a list of texts is asked for, and this is of type int",
+        ),
+    ],
+)
+def test_a_field_of_json_is_what_its_name_says(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+    file = tmp_path / "bad.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    given = {
+        "type": "json_lines",
+        "train": str(file),
+        "dev": str(file),
+        "columns": {name: name for name in row},
+    }
+    with pytest.raises(DataError, match=rf"bad\.jsonl:1: {message}"):
+        texts(corpus(**given), "train")
+
+
+def test_tokens_beside_labels_are_ids(tmp_path: Path) -> None:
+    file = tmp_path / "ids.jsonl"
+    file.write_text('{"tokens": [3, 4], "labels": [-1, 3]}\n')
+    columns = {"tokens": "tokens", "labels": "labels"}
+    made = corpus(type="json_lines", train=str(file), dev=str(file), columns=columns)
+    assert list(made.rows("train", bad_lines=BadLines("error"))) == [{"tokens": [3, 4], "labels": [-1, 3]}]
+
+
 def test_embedded_documents_have_1_to_6_sentences_and_share_none() -> None:
     made = corpus(type="grammar_text", n_train=120, n_dev=12, n_test=24)
     documents = {split: texts(made, split) for split in made.splits()}

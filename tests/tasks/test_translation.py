@@ -436,6 +436,11 @@ def test_scores_take_the_best_of_several_references(tmp_path: Path) -> None:
     found = evaluated(task, model, more, spec)
     assert found.values["bleu"] == pytest.approx(100)
     assert found.about["bleu_signature"].startswith("nrefs:2|")
+    one = [
+        {**row, "references": text} for row, text in zip(rows, texts, strict=True)
+    ]  # as a column of a table has it
+    again = evaluated(task, model, one, spec)
+    assert (again.values, again.about) == (found.values, found.about)
 
 
 def test_a_line_end_in_a_reference_is_a_space_of_it(tmp_path: Path) -> None:

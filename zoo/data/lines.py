@@ -2,8 +2,8 @@
 
 A line ends at "\\n" and nowhere else: not at U+2028, U+0085 or a form feed, at which other programs end
 lines, which is why a line that holds one is bad. One "\\r" before the "\\n" belongs to the line end, one
-byte-order mark at the beginning of a file to the file. Files that begin with gzip's magic number are
-unpacked, whatever their name.
+byte-order mark at the beginning of a file to the file; where a line is a record, so do empty lines at its end.
+Files that begin with gzip's magic number are unpacked, whatever their name.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,6 +91,11 @@ def read_lines(path: Path, *, max_characters: int) -> Iterator[Line]:
             )
 
 
+def read_records(path: Path, *, max_characters: int) -> Iterator[Line]:
+    """The same without empty lines at the end of the file, as editors and spreadsheets leave them there."""
+    return (line for (line,) in _without_empty_end(read_lines(path, max_characters=max_characters)) if line)
+
+
 def read_pairs(
     source: Path, target: Path, *further: Path, max_characters: int, bad_lines: BadLines
 ) -> Iterator[tuple[str, ...]]:
@@ -99,11 +105,12 @@ def read_pairs(
     first surplus line; and for a bad line where the policy says so, whose message tells unequal lengths too.
     """
     paths = (source, target, *further)
-    readers = [read_lines(path, max_characters=max_characters) for path in paths]
+    rows = _without_empty_end(*(read_lines(path, max_characters=max_characters) for path in paths))
     number = 0
-    while True:
-        lines = [next(reader, None) for reader in readers]
-        if any(line is None for line in lines):
+    n_lines = [0] * len(paths)
+    for lines in rows:
+        n_lines = [number + (line is not None) for line in lines]
+        if None in lines:
             break
         number += 1
         bad_lines.line = number
@@ -111,8 +118,9 @@ def read_pairs(
         if fault := _fault(paths, row):
             path, reason, detail = fault
             if bad_lines.policy == "error":
-                counts = [number + sum(1 for _ in reader) for reader in readers]
-                if surplus := _surplus(paths, counts):  # the greater fault, for which skipping is no help
+                for rest in rows:
+                    n_lines = [n + (line is not None) for n, line in zip(n_lines, rest, strict=True)]
+                if surplus := _surplus(paths, n_lines):  # the greater fault, for which skipping is no help
                     detail = f": {detail}" if detail else ""
                     raise DataError(
                         f"{path}:{number}: {reason}{detail}; besides, {surplus[0]} has no partner, for {surplus[1]}"
@@ -121,7 +129,7 @@ def read_pairs(
             continue
         texts = [line.text for line in row]
         yield (*texts[:2], *(text if text.strip() else "" for text in texts[2:]))
-    if surplus := _surplus(paths, [number + (line is not None) for line in lines]):
+    if surplus := _surplus(paths, n_lines):
         raise DataError(f"{surplus[0]}: this line has no partner; {surplus[1]}")
     if number == 0:
         raise DataError(f"{source}: the file is empty")
@@ -135,7 +143,7 @@ def read_columns(
     Raises: DataError as `read_lines`; for a file without lines; and for a bad line where the policy says so.
     """
     number = 0
-    for line in read_lines(path, max_characters=max_characters):
+    for line in read_records(path, max_characters=max_characters):
         number += 1
         bad_lines.line = number
         if line.reason:
@@ -153,6 +161,16 @@ def read_columns(
         yield source, target
     if number == 0:
         raise DataError(f"{path}: the file is empty")
+
+
+def _without_empty_end(*readers: Iterator[Line]) -> Iterator[tuple[Line | None, ...]]:
+    """Line i of each file, None behind its end, up to the last one that is not empty in all of them."""
+    held = []
+    for lines in zip_longest(*readers):
+        held.append(lines)
+        if any(line is not None and (line.reason or line.text.strip()) for line in lines):
+            yield from held
+            held.clear()
 
 
 def hash_files(paths: Sequence[Path], *settings: object) -> str:

@@ -205,7 +205,8 @@ class Translation(Task):
         return {**example, **self.compared(row)} if is_scored else example
 
     def compared(self, row: Row) -> Example:
-        references = (row["target"], *row.get("references", ()))
+        further = row.get("references", ())
+        references = (row["target"], *([further] if isinstance(further, str) else further))
         return {"references": text_array("\n".join(map(one_line, references)))}
 
     def read(self, rows: Sequence[Row], model: nn.Module) -> Sequence[Example | Refusal]:

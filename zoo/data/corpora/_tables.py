@@ -10,15 +10,13 @@ from pydantic import Field
 
 from registry import suggest
 from zoo.data.bad_lines import BadLines
-from zoo.data.corpora._named import NamedFieldsSpec
+from zoo.data.corpora._named import NamedFieldsSpec, checked, kind_of
 from zoo.data.images import Colours, Side, fitted, size_of
 from zoo.errors import DataError
 from zoo.kinds import Row
 
 BATCH = 1_000
 """Rows that are in memory at a time."""
-TEXTS = frozenset({"text", "text_pair", "source", "target", "tree"})
-WORDS = frozenset({"tokens", "tags"})
 
 _Name = Annotated[str, Field(min_length=1)]
 
@@ -50,9 +48,7 @@ class _Broken(NamedTuple):
 class TableReader:
     """Makes rows of the batches of a table: of each field the column, or part of one, that it is read from.
 
-    Texts, and the items of lists of them, have something in them. A class that is a number becomes its name where the
-    table has names of classes, as those of Hugging Face do, else the number as a text. What stands in a field of
-    another name is given as it is.
+    What may stand in a field is as `checked` says; the names of classes are those of a table of Hugging Face's.
     """
 
     def __init__(
@@ -107,62 +103,18 @@ class TableReader:
 
     def _read(self, field: str, value: Any, names: Sequence[str]) -> tuple[Any, str, str]:
         """A field's value; or why it is bad, and a detail for the message."""
-        if value is None:
-            return None, "missing field", "nothing there"
         if isinstance(value, _Broken):
             return None, "broken UTF-8", value.why
-        if field == "image":
+        if field == "image" and value is not None:
             return self._image(value)
-        if field == "label":
-            return _class(value, names)
-        if field in WORDS and not isinstance(value, str):
-            return _words(field, value, names)
-        if field in TEXTS and not isinstance(value, str):
-            return None, "no text", f"a text is asked for, and this is {_kind(value)}"
-        if isinstance(value, str) and not value.strip():
-            return None, "empty field", "nothing but spaces" if value else "a text of no character"
-        return value, "", ""
+        return checked(field, value, beside=self.columns, classes=names)
 
     def _image(self, value: Any) -> tuple[Any, str, str]:
         data = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(data, bytes):
-            return None, "no image", f"the bytes of an image file are asked for, and this is {_kind(data)}"
+            return None, "no image", f"the bytes of an image file are asked for, and this is {kind_of(data)}"
         found = fitted(io.BytesIO(data), self._size, self._colours)
         return (None, "no image", found) if isinstance(found, str) else (found, "", "")
-
-
-def _class(value: Any, names: Sequence[str]) -> tuple[Any, str, str]:
-    if names and isinstance(value, int):
-        if not 0 <= value < len(names):
-            return None, "no label", f"{value}, of {len(names)} classes numbered from 0"
-        return names[value], "", ""
-    if isinstance(value, str):
-        return (value, "", "") if value.strip() else (None, "empty field", "no label in it")
-    if isinstance(value, int | float):
-        return repr(value), "", ""
-    return None, "no label", f"a name or a number is asked for, and this is {_kind(value)}"
-
-
-def _words(field: str, value: Any, names: Sequence[str]) -> tuple[Any, str, str]:
-    if not isinstance(value, list):
-        return None, "no list", f"a list of texts is asked for, and this is {_kind(value)}"
-    found = []
-    for number, item in enumerate(value, 1):
-        if field == "tags":
-            item, reason, detail = (None, "missing field", "nothing") if item is None else _class(item, names)
-        elif isinstance(item, str):
-            reason, detail = ("", "") if item.strip() else ("empty field", "no word in it")
-        else:
-            reason, detail = "no text", f"a text is asked for, and this is {_kind(item)}"
-        if reason:
-            return None, reason, f"item {number}: {detail}"
-        found.append(item)
-    return found, "", ""
-
-
-def _kind(value: Any) -> str:
-    """What a value is, in a message."""
-    return "nothing" if value is None else f"of type {type(value).__name__}"
 
 
 def _path(schema: Any, name: str, where: str) -> list[str]:

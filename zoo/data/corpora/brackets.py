@@ -11,7 +11,7 @@ from pydantic import Field
 from zoo.data.bad_lines import BadLines
 from zoo.data.brackets import parse
 from zoo.data.corpora.text import TextFilesSpec
-from zoo.data.lines import hash_files, read_lines, wants_column
+from zoo.data.lines import hash_files, read_records, wants_column
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Row
 
@@ -51,9 +51,9 @@ class Brackets:
         return str(self._paths[split])
 
     def rows(self, split: str, *, bad_lines: BadLines) -> Iterator[Row]:
-        """The trees of a split. Raises: DataError as `read_lines`, and where a line is bad and may not be."""
+        """The trees of a split. Raises: DataError as `read_records`, and where a line is bad and may not be."""
         path, number = self._paths[split], 0
-        for number, line in enumerate(read_lines(path, max_characters=self._max_characters), 1):
+        for number, line in enumerate(read_records(path, max_characters=self._max_characters), 1):
             bad_lines.line = number
             reason, detail, tree = line.reason, line.detail, ""
             if not reason:

@@ -11,7 +11,7 @@ from registry import suggest
 from zoo.amounts import amount
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora.text import SplitFiles, SplitFilesSpec
-from zoo.data.lines import Line, read_lines
+from zoo.data.lines import Line, read_records
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Row
 
@@ -115,7 +115,7 @@ class Columns(SplitFiles):
 
         def texts() -> Iterator[str]:
             nonlocal fault
-            for line in read_lines(path, max_characters=self._max_characters):
+            for line in read_records(path, max_characters=self._max_characters):
                 fault = fault if fault.reason else line
                 yield line.text + "\n"
 

@@ -12,9 +12,9 @@ from pydantic import Field
 from registry import suggest
 from registry.problems import show
 from zoo.data.bad_lines import BadLines
-from zoo.data.corpora._named import NamedFieldsSpec
+from zoo.data.corpora._named import NamedFieldsSpec, checked
 from zoo.data.corpora.text import TextFilesSpec
-from zoo.data.lines import hash_files, read_lines
+from zoo.data.lines import hash_files, read_records
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Row
 from zoo.storage.records import json_fault
@@ -46,7 +46,8 @@ class JsonLinesSpec(NamedFieldsSpec, TextFilesSpec):
 class JsonLines:
     """One file for each split, an object on each line; the fields of a row are those of its keys that are asked for.
 
-    A text must have something in it; numbers and lists are given as they are.
+    A text must have something in it, and be one; a class is a name or a number; numbers and lists are given as they
+    are.
     """
 
     def __init__(
@@ -66,9 +67,9 @@ class JsonLines:
         return str(self._paths[split])
 
     def rows(self, split: str, *, bad_lines: BadLines) -> Iterator[Row]:
-        """The rows of a split. Raises: DataError as `read_lines`, and for a file without lines."""
+        """The rows of a split. Raises: DataError as `read_records`, and for a file without lines."""
         path, number = self._paths[split], 0
-        for number, line in enumerate(read_lines(path, max_characters=self._max_characters), 1):
+        for number, line in enumerate(read_records(path, max_characters=self._max_characters), 1):
             bad_lines.line = number
             row, reason, detail = (None, line.reason, line.detail) if line.reason else self._row(line.text)
             if row is None:
@@ -94,16 +95,24 @@ class JsonLines:
             return None, "no JSON", "nested too deeply"
         if not isinstance(value, dict):
             return None, "no object", f'an object such as {{"text": "..."}} is asked for, got {show(value)}'
-        for key in self._columns.values():
+        for field, key in self._columns.items():
             found = value.get(key)
             if found is None:
                 there_is = suggest(key, list(value), listed=True) if value else "it has no key at all"
                 return None, "missing field", f"nothing under the key '{key}'; {there_is}"
-            if isinstance(found, str):
-                if not found.strip():
-                    return None, "empty field", f"nothing but spaces under the key '{key}'"
-                try:
-                    found.encode()
-                except UnicodeEncodeError:  # half of a surrogate pair, which JSON can write
-                    return None, "broken text", f"a lone surrogate under the key '{key}'"
+            _, reason, detail = checked(field, found, beside=self._columns)
+            if not reason and isinstance(found, str | list) and _has_surrogate(found):
+                reason, detail = "broken text", "a lone surrogate"
+            if reason:
+                return None, reason, f"{detail} under the key '{key}'"
         return {field: value[key] for field, key in self._columns.items()}, "", ""
+
+
+def _has_surrogate(found: str | list[Any]) -> bool:
+    """Whether half of a surrogate pair, which JSON can write, stands in a text or in one of a list."""
+    try:
+        for text in [found] if isinstance(found, str) else found:
+            str(text).encode()
+    except UnicodeEncodeError:
+        return True
+    return False

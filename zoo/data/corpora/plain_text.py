@@ -10,7 +10,7 @@ from pydantic import Field
 
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora.text import TextFilesSpec
-from zoo.data.lines import Line, hash_files, read_lines
+from zoo.data.lines import Line, hash_files, read_lines, read_records
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Row
 
@@ -108,7 +108,8 @@ class PlainText:
                 yield text
 
     def _lines(self, split: str) -> Iterator[Line]:
-        return read_lines(self._paths[split], max_characters=self._max_characters)
+        read = read_records if self._documents == "line" else read_lines
+        return read(self._paths[split], max_characters=self._max_characters)
 
     def _read(self, split: str, bad_lines: BadLines) -> Iterator[tuple[int, str]]:
         """Each document, and how many characters stand before it."""

@@ -17,7 +17,7 @@ from registry import clip, suggest
 from zoo.amounts import amount
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora._series import Cuts, SeriesSpec, cut_series
-from zoo.data.lines import hash_files, read_lines
+from zoo.data.lines import hash_files, read_records
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Row
 
@@ -104,7 +104,7 @@ class SeriesCsv:
         return self._series(None, bad_lines)
 
     def _series(self, n: int | None, bad_lines: BadLines) -> NDArray[np.float64]:
-        lines = read_lines(self._path, max_characters=MAX_CHARACTERS)
+        lines = read_records(self._path, max_characters=MAX_CHARACTERS)
         heading = next(lines, None)
         if heading is None:
             raise DataError(f"{self._path}: the file is empty")

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora._recordings import recording
-from zoo.data.lines import hash_files, read_lines
+from zoo.data.lines import hash_files, read_records
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, CorpusSpec, Row
 from zoo.storage.hashing import sha256_of_text
@@ -84,7 +84,7 @@ class WavManifest:
         return str(self._paths[split])
 
     def rows(self, split: str, *, bad_lines: BadLines) -> Iterator[Row]:
-        """The recordings of a split. Raises: DataError as `read_lines`, and for a table without the columns."""
+        """The recordings of a split. Raises: DataError as `read_records`, and for a table without the columns."""
         table = self._paths[split]
         for where, cells in self._cells(split, bad_lines):
             path = table.parent / cells["path"]
@@ -116,7 +116,7 @@ class WavManifest:
         table = self._paths[split]
         places: dict[str, int] = {}
         number = 0
-        for number, line in enumerate(read_lines(table, max_characters=MAX_CHARACTERS), 1):
+        for number, line in enumerate(read_records(table, max_characters=MAX_CHARACTERS), 1):
             where, bad_lines.line = f"{table}:{number}", number
             if line.reason:
                 if number == 1:
