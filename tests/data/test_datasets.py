@@ -172,8 +172,12 @@ def test_a_column_or_split_that_is_not_there_is_refused(saved: Path) -> None:
         rows(corpus(saved, train="test"))
     with pytest.raises(DataError, match=r"saved, train\[:1%: no such split: Unrecognized instruction format"):
         rows(corpus(saved, train="train[:1%"))
-    with pytest.raises(DataError, match=r"saved, train\[3:3\]: there is no row in it"):
+    with pytest.raises(DataError, match=r"saved, train\[3:3\]: there is no row in it; of rows there are: "):
         rows(corpus(saved, train="train[3:3]"))
+    with pytest.raises(
+        DataError, match=r"saved, train\[500:\]: there is no row in it; of rows there are: train "
+    ):
+        rows(corpus(saved, train="train[500:]"))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from registry import parse
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora import image_folder
 from zoo.data.corpora.shapes import SHAPES
+from zoo.data.images import fitted
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, Corpus, Row
 
@@ -178,3 +179,23 @@ def test_a_fingerprint_tells_splits_and_settings_apart(folder: Path, pictures: P
         assert len(found) == len(corpus.splits())
         assert make().fingerprint("train") in found
         assert make(changed=True).fingerprint("train") not in found
+
+
+def test_grey_images_of_16_bits_keep_their_upper_8(tmp_path: Path) -> None:
+    values = np.arange(24, dtype=np.uint16).reshape(4, 6) * 2730  # up to 62,790
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(values).save(tmp_path / "wide.png")
+    for colours, shape in (("grey", (4, 6)), ("colour", (4, 6, 3))):
+        found = fitted(tmp_path / "wide.png", (4, 6), colours)  # type: ignore[arg-type]
+        expected = np.broadcast_to((values >> 8)[..., None], (4, 6, 3)).reshape(4, 6, 3)
+        np.testing.assert_array_equal(found, expected[:, :, 0] if colours == "grey" else expected)
+        assert np.shape(found) == shape
+
+
+@pytest.mark.parametrize("kind", ["int32", "float32"])
+def test_images_whose_range_is_not_said_are_no_images(tmp_path: Path, kind: str) -> None:
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(np.full((4, 6), 3, kind)).save(tmp_path / "wide.tif")
+    assert str(fitted(tmp_path / "wide.tif", (4, 6), "grey")).startswith(
+        "grey numbers of 32 bits (Pillow's mode "
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
 import wave
 from pathlib import Path
@@ -249,3 +250,43 @@ def test_tones_are_the_same_for_the_same_seed_and_their_pitch_is_that_of_their_l
     for row in (row for row in one if len(row["text"]) == 1):
         spectrum = np.abs(np.fft.rfft(row["waveform"], 40000))
         assert spectrum.argmax() * row["rate"] / 40000 == pytest.approx(hertz[row["label"]], abs=4)
+
+
+def riff(coding: int, raw: bytes, *, width: int, size: int | None = None, further: bytes = b"") -> bytes:
+    """A file of one channel as other programs write it: a chunk that says nothing, an extensible header if asked."""
+    fmt = struct.pack("<HHIIHH", coding, 1, 8000, 8000 * width, width, 8 * width) + further
+    chunks = struct.pack("<4sI", b"fmt ", len(fmt)) + fmt + b"LIST" + struct.pack("<I", 3) + b"abc\0"
+    data = struct.pack("<4sI", b"data", len(raw) if size is None else size) + raw
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks + data)) + b"WAVE" + chunks + data
+
+
+EXTENDED = struct.pack("<HHI", 22, 16, 4) + struct.pack("<H", 1) + bytes(14)
+
+
+def test_floats_extensible_headers_and_files_out_of_a_pipe_are_read() -> None:
+    halves = np.array([0, 0.5, -1, 1.25])
+    for width in (4, 8):
+        found, rate = read_wav(riff(3, halves.astype(f"<f{width}").tobytes(), width=width))
+        assert (found.tolist(), rate) == (halves.tolist(), 8000)
+    raw = SAMPLES.astype("<i2").tobytes()
+    expected = read_wav(wav(SAMPLES))[0].tolist()
+    assert read_wav(riff(0xFFFE, raw, width=2, further=EXTENDED))[0].tolist() == expected
+    assert read_wav(riff(1, raw, width=2, size=0xFFFFFFFF))[0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            riff(6, bytes(9), width=1),
+            r"samples are coded as 6 \(A-law\); PCM \(1\) and floats \(3\) are read",
+        ),
+        (riff(3, bytes(6), width=2), "samples of 16 bits"),
+        (riff(3, np.array([0, np.nan], "<f4").tobytes(), width=4), "sample 2 is no finite number"),
+        (riff(1, bytes(9), width=2)[:-30], "the file ends early"),
+    ],
+    ids=["A-law", "halves", "nan", "cut"],
+)
+def test_what_is_no_number_is_said(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_wav(data)

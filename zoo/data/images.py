@@ -17,6 +17,8 @@ Colours = Literal["colour", "grey"]
 Fit = Literal["cut", "stretch"]
 Resample = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 MODES: dict[Colours, str] = {"colour": "RGB", "grey": "L"}
+WIDE = frozenset({"I", "F"})
+"""Pillow's modes of whole numbers and floats of 32 bits, whose range a file does not say."""
 
 
 def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
@@ -34,8 +36,9 @@ def fitted(
 ) -> NDArray[np.uint8] | str:
     """An image file's pixels, uint8 [H, W, 3], or [H, W] where they are grey; or why there are none.
 
-    It is turned as the file says. cut: scaled until it fills height and width, and cut at the longer side's ends;
-    stretch: each side scaled by itself. resample is how Pillow calls the making of new pixels from old ones.
+    It is turned as the file says; of 16 bits the upper 8 are kept. cut: scaled until it fills height and width, and cut
+    at the longer side's ends; stretch: each side scaled by itself. resample is how Pillow calls the making of new pixels
+    from old ones.
     Raises: DataError where Pillow is not installed.
     """
     image, operations = _pillow()
@@ -43,7 +46,9 @@ def fitted(
     method = image.Resampling[resample.upper()]
     try:
         with image.open(file) as opened:
-            turned = operations.exif_transpose(opened).convert(MODES[colours])
+            if opened.mode in WIDE:
+                return f"grey numbers of 32 bits (Pillow's mode {opened.mode}); 8 and 16 bits are read"
+            turned = _of_8_bits(operations.exif_transpose(opened), image).convert(MODES[colours])
             if fit == "stretch":
                 found = turned.resize((width, height), resample=method)
             else:
@@ -51,6 +56,13 @@ def fitted(
     except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
         return getattr(error, "strerror", None) or one_line(error)
     return np.asarray(found, np.uint8)
+
+
+def _of_8_bits(opened: Any, image: Any) -> Any:
+    """Grey images of 16 bits by their upper 8, where Pillow would make all above 255 white."""
+    if not opened.mode.startswith("I;16"):
+        return opened
+    return image.fromarray((np.asarray(opened).astype(np.uint16) >> 8).astype(np.uint8))
 
 
 def _pillow() -> tuple[Any, Any]:

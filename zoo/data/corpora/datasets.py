@@ -129,7 +129,12 @@ class HuggingFaceDatasets:
             )
         except (ValueError, AssertionError) as error:
             raise DataError(f"{self.where(split)}: no such split: {one_line(error)}") from None
-        tables = [known[part.splitname].select(range(part.from_, part.to)) for part in parts]
+        tables = [
+            known[part.splitname].select(range(part.from_, part.to)) for part in parts if part.from_ < part.to
+        ]
+        if not tables:
+            sizes = ", ".join(f"{name} {len(table):,}" for name, table in known.items())
+            raise DataError(f"{self.where(split)}: there is no row in it; of rows there are: {sizes}")
         return library.concatenate_datasets(tables) if len(tables) > 1 else tables[0]
 
     def _open(self, library: Any) -> dict[str, Any]:
