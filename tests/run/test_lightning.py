@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.tuner import Tuner
 
 import zoo
 from registry import dump, flat
@@ -268,3 +269,34 @@ def test_the_rows_of_a_split_may_be_looked_at() -> None:
     tokenizer = data.task.task.coders["tokenizer"]
     expected = tokenizer.encode([row["source"]])[0]
     assert first["source"][0, : len(expected)].tolist() == expected
+
+
+def test_a_rate_may_be_looked_for_and_training_is_then_as_without(tmp_path: Path) -> None:
+    module, data = made()
+    own = trainer(max_steps=8)
+    found = Tuner(own).lr_find(module, datamodule=data, num_training=6, update_attr=False)
+    assert found is not None
+    assert len(found.results["lr"]) == len(found.results["loss"]) == 6
+    own.fit(module, data)
+    plain, same_data = made()
+    trainer(max_steps=8).fit(plain, same_data)
+    assert_same(weights(module), weights(plain))
+
+
+def test_what_a_tuner_cannot_set_is_not_taken_for_set(tmp_path: Path) -> None:
+    module, data = made()
+    with pytest.raises(AttributeError, match="should have one of these fields"):
+        Tuner(trainer(max_steps=8)).lr_find(module, datamodule=data, num_training=6)
+
+
+def test_a_checkpoint_is_given_to_the_trainer_not_to_the_class() -> None:
+    module, data = made()
+    own = trainer(max_steps=2)
+    own.fit(module, data)
+    own.save_checkpoint("own.ckpt")
+    with pytest.raises(
+        zoo.RunError, match=r"a module is made by zoo\.lightning\(run\); give a Trainer its checkpoint"
+    ):
+        type(module).load_from_checkpoint("own.ckpt")
+    (again,) = trainer().validate(*made(), ckpt_path="own.ckpt", verbose=False, weights_only=False)
+    assert again == own.validate(module, data, verbose=False)[0]

@@ -76,7 +76,11 @@ class TrainingData(LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         assert self.trainer is not None
         loop: Any = self.trainer.fit_loop
-        epoch, n = loop.epoch_progress.current.ready - 1, loop.epoch_loop.batch_progress.current.processed
+        # No epoch is ready yet where a tuner saves what it tries a rate or a size from.
+        epoch, n = (
+            max(loop.epoch_progress.current.ready - 1, 0),
+            loop.epoch_loop.batch_progress.current.processed,
+        )
         if n >= self.trainer.num_training_batches:
             epoch, n = epoch + 1, 0
         return {"epoch": epoch, "batch": n * self.trainer.world_size}

@@ -196,7 +196,7 @@ class Keeper(Callback):
                     "epoch": self._epoch(),
                     "loss": loss,
                     "nll": window.nll / n_tokens if window.n_tokens else math.nan,
-                    "learning_rate": module.learning_rate,
+                    "learning_rate": module.last_rate,
                     "gradient_norm": module.gradient_norm,
                     "n_tokens": progress.n_tokens,
                     "n_skipped": progress.n_skipped,
@@ -204,7 +204,7 @@ class Keeper(Callback):
                     "seconds": self.seconds,
                 }
             )
-        figures = {"train_loss": loss, "learning_rate": module.learning_rate, "tokens_per_second": speed}
+        figures = {"train_loss": loss, "learning_rate": module.last_rate, "tokens_per_second": speed}
         trainer.callback_metrics["train_loss"] = torch.tensor(loss)
         self._log(trainer, {**figures, "gradient_norm": module.gradient_norm})
         self.display.show(progress.step, {"loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import torch
 import torch.distributed
@@ -51,6 +51,8 @@ class TrainingModule(LightningModule):
     Of the spec it goes by optimizer, schedule, seed, clip_norm, out_of_memory, max_skipped_steps and compile; devices,
     strategy, steps, precision and accumulation are the Trainer's. Lightning's ModelParallelStrategy has the devices
     share the weights (FSDP2). Its checkpoints hold the random numbers of every rank.
+
+    `Tuner.lr_find(..., update_attr=False)` suggests a rate, which is then said in the spec: training.schedule.peak_lr.
     """
 
     def __init__(
@@ -75,12 +77,13 @@ class TrainingModule(LightningModule):
         self.progress = progress
         self.logs = logs
         self.random_state: dict[str, Any] | None = None  # that of a run that goes on; else one of the seed
+        self._has_begun = False
         self._all_weights = ExitStack()
         self._start = progress.step  # what came before the Trainer's first step
         self._measured: list[Measured] = []
         self.losses: list[BatchLoss] = []
         self.gradient_norm = 0.0
-        self.learning_rate = 0.0
+        self.last_rate = 0.0  # by the name learning_rate a tuner would take it for what it may set
         self.vote: Callable[[], tuple[bool, bool]] = lambda: (False, False)
         self.is_stopping, self.is_out_of_time = False, False  # what any rank voted for at this step
         self._n_predicted = 0
@@ -106,6 +109,7 @@ class TrainingModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:
+        self._has_begun = True
         if self.random_state is None:
             seed_all(self.spec.seed, self.progress.step, self.global_rank)
         else:
@@ -200,7 +204,7 @@ class TrainingModule(LightningModule):
         )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        self.learning_rate = float(cast(LambdaLR, self.lr_schedulers()).get_last_lr()[0])
+        self.last_rate = float(cast(LambdaLR, self.lr_schedulers()).get_last_lr()[0])
         votes = map(float, self.vote())
         n_predicted, n_stopping, n_out_of_time = self._sum_over_ranks(self._n_predicted, *votes)
         self.is_stopping, self.is_out_of_time = n_stopping > 0, n_out_of_time > 0
@@ -250,8 +254,17 @@ class TrainingModule(LightningModule):
         if self.spec.out_of_memory == "split" and self.trainer.world_size > 1:
             raise RunError("training.out_of_memory 'split' needs a Trainer of one device")
 
+    @classmethod
+    def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:
+        """Raises: RunError, for a checkpoint of a Trainer's holds weights, not the run that they belong to."""
+        raise RunError(
+            "a module is made by zoo.lightning(run); give a Trainer its checkpoint: trainer.test(module, data, "
+            "ckpt_path=...), or fit, validate or predict"
+        )
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["random"] = self.from_all_ranks(random_state())
+        if self._has_begun:  # a tuner saves before it tries, and the seed is still to come
+            checkpoint["random"] = self.from_all_ranks(random_state())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         states = checkpoint.get("random", [])
