@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from registry import SpecError
 from registry import parse as parse_spec
 from zoo.data.bad_lines import BadLines
 from zoo.data.brackets import Leaf, Tree, bracketed, leaves, parse, spans, symbols, with_words
@@ -127,6 +128,50 @@ def test_a_bad_line_is_named_or_counted(tmp_path: Path, bad: bytes, fault: str) 
     skipped = BadLines("skip")
     assert len(list(corpus(tmp_path).rows("train", bad_lines=skipped))) == 2
     assert skipped.counts.total() == 1
+
+
+TREEBANK = """
+( (S
+    (NP-SBJ (PRP it))
+\t(VP (VBZ works)) ))
+
+( (NP (NN this)))
+( (S (NP (PRP he))
+  (VP (VBD \xff)))
+( (S (NP (PRP she))
+  (VP (VBD ran))
+( (NP (NN that)))
+
+"""
+
+
+def test_trees_may_go_over_several_lines_as_in_the_penn_treebank(tmp_path: Path) -> None:
+    data = TREEBANK.encode("latin-1")
+    good = b"\n".join(data.splitlines()[:6])
+    (tmp_path / "train").write_bytes(good)
+    found = list(corpus(tmp_path, lines="several").rows("train", bad_lines=BadLines("error")))
+    assert [parse(row["tree"]) for row in found] == [
+        parse("(S (NP-SBJ (PRP it)) (VP (VBZ works)))"),
+        parse("(NP (NN this))"),
+    ]
+    with pytest.raises(
+        DataError,
+        match=r"train:1: empty line|no tree: .*; if a tree goes over several lines, set task\.data\.lines",
+    ):
+        list(corpus(tmp_path).rows("train", bad_lines=BadLines("error")))
+
+
+def test_of_trees_of_several_lines_bad_ones_are_left_out_whole(tmp_path: Path) -> None:
+    (tmp_path / "train").write_bytes(TREEBANK.encode("latin-1"))
+    several = corpus(tmp_path, lines="several")
+    with pytest.raises(DataError, match="train:7: no tree: character 3: this bracket is not closed"):
+        list(several.rows("train", bad_lines=BadLines("error")))
+    skipped = BadLines("skip")
+    found = [row["tree"] for row in several.rows("train", bad_lines=skipped)]
+    assert found[1:] == ["( (NP (NN this)))", "( (NP (NN that)))"]
+    assert skipped.counts == {"no tree": 2, "broken UTF-8": 1}
+    with pytest.raises(SpecError, match="trees of several lines stand in no column 2"):
+        corpus(tmp_path, lines="several", column=2)
 
 
 def test_a_missing_column_and_an_empty_file_are_said(tmp_path: Path) -> None:

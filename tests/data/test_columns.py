@@ -76,6 +76,11 @@ def test_a_heading_without_a_column_is_refused_by_line(tmp_path: Path) -> None:
         (b"1\tx", {}, "other columns: 2 columns, where task.data.columns names 3"),
         (b"1\tx\ta\tb", {}, "other columns: 4 columns, where task.data.columns names 3"),
         (b"1\tx\t ", {}, "empty cell: nothing in column text"),
+        (
+            b'1\t"x\ty"\tz',
+            {},
+            "other columns: 4 columns, where task.data.columns names 3; if cells stand in quotes, set",
+        ),
         (b"\n1\tx\tno", {}, "empty line"),
         (b"1\tx\t\xff", {}, "broken UTF-8: byte 0xff"),
         (b'1,x,"a"b', CSV, "bad quoting: ',' expected after '\"'"),

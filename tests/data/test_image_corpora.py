@@ -97,6 +97,13 @@ def test_too_few_images_and_missing_files_are_named(folder: Path) -> None:
         read(idx(folder, test="other"), "test")
 
 
+def test_names_may_have_a_point_before_idx(folder: Path) -> None:
+    expected = read(idx(folder), "train")
+    for path in list(folder.iterdir()):
+        path.rename(folder / path.name.replace("-idx", ".idx"))
+    np.testing.assert_equal(read(idx(folder), "train"), expected)
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     image = pytest.importorskip("PIL.Image")

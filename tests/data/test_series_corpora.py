@@ -55,6 +55,11 @@ def test_other_columns_and_delimiters_and_gzip(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "line", "message"),
     [
+        (
+            2,
+            "2016-07-01,x,1",
+            r"series\.csv:2: no number: 'x' in column a; what is no variable, task\.data\.ignore names",
+        ),
         (4, "2016-07-01,x,1", r"series\.csv:4: no number: 'x' in column a"),
         (5, "2016-07-01,1,", r"series\.csv:5: no number: '' in column b"),
         (5, "2016-07-01,1,nan", r"series\.csv:5: no number: 'nan' in column b"),

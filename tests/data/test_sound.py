@@ -211,7 +211,7 @@ def test_a_csv_table_may_quote(tmp_path: Path) -> None:
     [
         ("sound/absent.wav\tx", r"train\.tsv:3: unreadable file: .*absent\.wav: No such file"),
         ("sound/notes.txt\tx", r"train\.tsv:3: no readable wav file"),
-        ("sound/7_anna_0.wav", r"train\.tsv:3: missing column: 1 columns"),
+        ("sound/7_anna_0.wav", r"train\.tsv:3: missing column: column 2 is wanted, and there is 1"),
         ("sound/7_anna_0.wav\t ", r"train\.tsv:3: empty cell: nothing in column said"),
         ("a\0b\tx", r"train\.tsv:3: NUL"),
     ],

@@ -60,6 +60,16 @@ def test_an_empty_line_is_bad_where_lines_are_documents(file: Path) -> None:
     assert bad_lines.counts == {"empty line": 3}
 
 
+def test_a_part_without_a_document_is_told_with_what_a_document_is(tmp_path: Path) -> None:
+    file = tmp_path / "one.txt"
+    file.write_text("a\nb\nc\n")  # no empty line: one document
+    made = corpus(type="text", train=str(file), train_share=0.9)
+    assert texts(made, "train") == ["a\nb\nc"]
+    message = r"1 document in it, of which none begins in the part for dev \(.*train_share=0\.9\); .* than line, file"
+    with pytest.raises(DataError, match=message):
+        texts(made, "dev")
+
+
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.77, 0.99])
 @pytest.mark.parametrize("documents", ["empty_line", "line", "file"])
 def test_two_parts_of_a_file_are_all_of_it_and_as_long_as_was_asked(

@@ -219,7 +219,10 @@ def test_tags_that_are_not_as_many_as_the_heads_classes_are_refused(tmp_path: Pa
 
 def test_scores_of_spans_need_tags_of_spans(tmp_path: Path) -> None:
     metric = {"type": "tagging", "report": ["accuracy", "f1"]}
-    with pytest.raises(DataError, match="asks for scores of spans, and 'N' is no tag of spans"):
+    with pytest.raises(
+        DataError,
+        match=r"asks for scores of spans, and 'N' is no tag of spans.*; task\.metric=tagging asks for",
+    ):
         prepared(tmp_path, LONG, task__metric=metric)
     prepared(tmp_path, "a\tO\nb\tB-A\nc\tI-A\n", task__metric=metric)
 

@@ -273,3 +273,16 @@ def test_a_validation_is_worked_out_by_hand(tmp_path: Path) -> None:
     assert found.metrics["accuracy"] == pytest.approx(100 / 3)
     assert found.metrics["macro_f1"] == pytest.approx(100 * (0 + 0 + 2 / 4) / 3)
     assert data.score_name == "Accuracy"
+
+
+def test_a_column_that_no_task_reads_is_a_mistake() -> None:
+    columns = "{label: score, text: first, text_b: second}"
+    data = f"task.data={{type: columns, train: a, dev: a, heading: true, columns: {columns}}}"
+    with pytest.raises(
+        SpecError, match=r"task\.data\.columns: text_b: no field that text_classification reads; did you"
+    ):
+        zoo.load("text_classifier_small", data)
+    zoo.load("text_classifier_small", data.replace("text_b", "text_pair"))
+    zoo.load(
+        "text_classifier_small", "task.data={type: columns, train: a, dev: a, columns: [label, _, text]}"
+    )

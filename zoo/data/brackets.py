@@ -16,6 +16,8 @@ TOKEN = re.compile(r"[()]|[^()\s]+")
 TOPS = frozenset({"", "ROOT", "TOP", "S1"})
 """Labels of the bracket around a whole tree, which says nothing."""
 TRACE = "-NONE-"
+UNCLOSED = "this bracket is not closed"
+"""How the refusal of a tree ends that is cut off."""
 WORD = "XX"
 """Stands for each word in a line of symbols."""
 
@@ -84,7 +86,7 @@ def parse(text: str) -> tuple[Tree | Leaf, ...]:
         else:
             word = token
     if stack:
-        raise ValueError(f"character {stack[-1][2]}: this bracket is not closed")
+        raise ValueError(f"character {stack[-1][2]}: {UNCLOSED}")
     if found is None:
         raise ValueError("there is no tree")
     cleaned = _cleaned(found)

@@ -37,8 +37,8 @@ def fitted(
     """An image file's pixels, uint8 [H, W, 3], or [H, W] where they are grey; or why there are none.
 
     It is turned as the file says; of 16 bits the upper 8 are kept. cut: scaled until it fills height and width, and cut
-    at the longer side's ends; stretch: each side scaled by itself. resample is how Pillow calls the making of new pixels
-    from old ones.
+    at the longer side's ends; stretch: each side scaled by itself. resample is how Pillow calls the making of new
+    pixels from old ones.
     Raises: DataError where Pillow is not installed.
     """
     image, operations = _pillow()

@@ -8,6 +8,7 @@ Files that begin with gzip's magic number are unpacked, whatever their name.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import re
@@ -213,9 +214,9 @@ def _line(raw: bytes, max_characters: int) -> Line:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        return Line(
-            "", "broken UTF-8", f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} ({error.reason})"
-        )
+        detail = f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} ({error.reason})"
+        is_wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return Line("", "broken UTF-8", detail + "; it begins as UTF-16 does, and UTF-8 is read" * is_wide)
     text = text.removesuffix("\n").removesuffix("\r")
     if len(text) > max_characters:
         return Line("", "too long", f"{len(text)} characters, over {max_characters}")

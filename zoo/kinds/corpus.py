@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from registry import Kind, Spec
 
@@ -14,6 +14,9 @@ Row = Mapping[str, Any]
 
 class CorpusSpec(Spec):
     """Base of every corpus's spec."""
+
+    names_fields: ClassVar[bool] = False
+    """Whether its key `columns` names the fields, so that one that no task reads there is a mistake."""
 
     @property
     @abstractmethod

@@ -80,7 +80,7 @@ class Tagging(Labelled):
         if others and getattr(self.metric_spec, "counts_spans", False):
             raise DataError(
                 f"task.metric asks for scores of spans, and {others[0]!r} is no tag of spans, "
-                "such as B-PER, I-PER and O"
+                "such as B-PER, I-PER and O; task.metric=tagging asks for accuracy alone"
             )
 
     # From rows to batches

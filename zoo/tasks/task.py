@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import field_validator
 from torch import Tensor, nn
 
-from registry import Problem, Spec
+from registry import Problem, Spec, suggest
 from zoo.assembly.auxiliary import auxiliary_loss
 from zoo.data.arrangement import Arrangement, ByLength
 from zoo.data.bad_lines import Policy
@@ -43,6 +43,8 @@ class TaskSpec(Spec):
 
     reads: ClassVar[tuple[str, ...]]
     """The fields that a row must have."""
+    may_read: ClassVar[tuple[str, ...]] = ()
+    """Further fields that are read where a row has them."""
 
     longest_key: ClassVar[str] = "max_length"
     """The key by which it says how long an input may be."""
@@ -76,13 +78,20 @@ class TaskSpec(Spec):
     def problems(self, path: str) -> list[Problem]:
         given = self.data.fields if isinstance(self.data, CorpusSpec) else self.reads
         missing = [name for name in self.reads if name not in given]
-        if not missing:
+        if missing:
+            message = (
+                f"rows of {', '.join(given)} are given, and this task reads {', '.join(self.reads)}: "
+                f"{', '.join(missing)} is missing"
+            )
+            return [Problem(f"{path}.data", message)]
+        known = (*self.reads, *self.may_read)
+        unread = [name for name in given if name not in known]
+        if not unread or not getattr(self.data, "names_fields", False):
             return []
         message = (
-            f"rows of {', '.join(given)} are given, and this task reads {', '.join(self.reads)}: "
-            f"{', '.join(missing)} is missing"
+            f"{', '.join(unread)}: no field that {self.type} reads; {suggest(unread[0], known, listed=True)}"
         )
-        return [Problem(f"{path}.data", message)]
+        return [Problem(f"{path}.data.columns", message)]
 
 
 MAX_CHARACTERS = 100_000
@@ -460,4 +469,5 @@ def perplexity(mean_nll: float) -> float:
 
 def shortened(text: str, longest: int = 60) -> str:
     """A text's beginning, for a line."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return " ".join(cut.splitlines())

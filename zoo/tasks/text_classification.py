@@ -29,6 +29,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 class TextClassificationSpec(LabelledSpec):
     reads: ClassVar = ("text", "label")
+    may_read: ClassVar = ("text_pair",)
 
     type: Literal["text_classification"] = "text_classification"
     truncation: Truncation = "head"

@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 class TranslationSpec(TaskSpec):
     reads: ClassVar = ("source", "target")
+    may_read: ClassVar = ("references",)
     searches: ClassVar = True
 
     type: Literal["translation"] = "translation"

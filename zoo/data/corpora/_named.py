@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ _Name = Annotated[str, Field(min_length=1)]
 
 
 class NamedFieldsSpec(CorpusSpec):
+    names_fields: ClassVar = True
+
     columns: dict[_Name, _Name] = Field({"text": "text"}, min_length=1)
     """Where each field of a row stands; by default the fields that the task reads, each under its own name."""
 

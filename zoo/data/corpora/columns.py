@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from registry import suggest
 from zoo.amounts import amount
@@ -20,6 +20,8 @@ UNUSED = "_"
 
 
 class ColumnsSpec(SplitFilesSpec):
+    names_fields: ClassVar = True
+
     type: Literal["columns"] = "columns"
     columns: tuple[str, ...] | dict[str, str]
     """The field that each column holds, in order, `_` for one that is not read: `[label, _, text]`. Or, of files with a
@@ -103,7 +105,9 @@ class Columns(SplitFiles):
             bad_lines.line = number
             fault = fault if fault.reason else _fault(names, cells)
             if fault.reason:
-                bad_lines.report(f"{path}:{number}", fault.reason, fault.detail)
+                is_quoted = self._quoting == csv.QUOTE_NONE and any(cell.startswith('"') for cell in cells)
+                hint = "; if cells stand in quotes, set task.data.quoting=double" if is_quoted else ""
+                bad_lines.report(f"{path}:{number}", fault.reason, fault.detail + hint)
                 continue
             yield {name: cell for name, cell in zip(names, cells, strict=True) if name != UNUSED}
         if not number:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ GLOBAL_COLUMNS = "# global.columns = "
 
 
 class ConllSpec(SplitFilesSpec):
+    names_fields: ClassVar = True
+
     type: Literal["conll"] = "conll"
     columns: Annotated[dict[str, int | str], Field(min_length=1)]
     """Where each field stands: `{tokens: 2, tags: 4}` counts columns from 1, and from the last with -1; names such as

@@ -27,7 +27,8 @@ class IdxSpec(CorpusSpec):
 
     type: Literal["idx"] = "idx"
     folder: str
-    """Where the files are: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, plain or with `.gz`."""
+    """Where the files are: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, or `train-images.idx3-ubyte` and
+    the like, plain or with `.gz`."""
     train: str = "train"
     """What the names of the files to learn from begin with."""
     dev: str | None = None
@@ -104,9 +105,9 @@ class Idx:
         return self._found(f"{stem}-images-idx3-ubyte"), self._found(f"{stem}-labels-idx1-ubyte")
 
     def _found(self, name: str) -> Path:
-        plain = self._folder / name
-        packed = plain.with_name(f"{name}.gz")
-        return packed if packed.exists() and not plain.exists() else plain
+        names = (name, f"{name}.gz", name.replace("-idx", ".idx"), f"{name.replace('-idx', '.idx')}.gz")
+        found = (path for each in names if (path := self._folder / each).exists())
+        return next(found, self._folder / name)
 
 
 def _header(path: Path, file: io.BufferedReader, n_dimensions: tuple[int, ...]) -> list[int]:
@@ -114,7 +115,8 @@ def _header(path: Path, file: io.BufferedReader, n_dimensions: tuple[int, ...]) 
     zero, kind, n = struct.unpack(">HBB", _read(path, file, 4, "the header"))
     if zero or kind != UNSIGNED_BYTE or n not in n_dimensions:
         wanted = " or ".join(map(str, n_dimensions))
-        raise DataError(f"{path}: no IDX file of unsigned bytes in {wanted} dimensions: it begins otherwise")
+        noun = "dimension" if wanted == "1" else "dimensions"
+        raise DataError(f"{path}: no IDX file of unsigned bytes in {wanted} {noun}: it begins otherwise")
     return list(struct.unpack(f">{n}I", _read(path, file, 4 * n, "the header")))
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from zoo.amounts import amount
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora.text import TextFilesSpec
 from zoo.data.lines import Line, hash_files, read_lines, read_records
@@ -103,9 +104,19 @@ class PlainText:
             return
         # Read twice, for where the end lies is known at the end only; the first time nothing is reported.
         border = share * sum(len(line.text) + 1 for line in self._lines(split))
+        n = n_here = 0
         for begin, text in self._read(split, bad_lines):
+            n += 1
             if (begin < border) == is_train:
+                n_here += 1
                 yield text
+        if n and not n_here:
+            others = ", ".join(name for name in get_args(Documents) if name != self._documents)
+            raise DataError(
+                f"{self._paths[split]}: {amount(n, 'document')} in it, of which none begins in the part for {split} "
+                f"(task.data.train_share={share}); what a document is, task.data.documents says: {self._documents}, "
+                f"other than {others}"
+            )
 
     def _lines(self, split: str) -> Iterator[Line]:
         read = read_records if self._documents == "line" else read_lines

@@ -118,7 +118,9 @@ class SeriesCsv:
             bad_lines.line = number
             found = (line.reason, line.detail) if line.reason else self._values(line.text, names, kept)
             if isinstance(found, tuple):
-                bad_lines.report(f"{self._path}:{number}", *found)
+                reason, detail = found
+                hint = "; what is no variable, task.data.ignore names" if number == 2 else ""
+                bad_lines.report(f"{self._path}:{number}", reason, detail + hint)
                 continue
             values.append(found)
             if len(values) == n:

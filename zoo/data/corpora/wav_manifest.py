@@ -11,7 +11,7 @@ from pydantic import Field
 
 from zoo.data.bad_lines import BadLines
 from zoo.data.corpora._recordings import recording
-from zoo.data.lines import hash_files, read_records
+from zoo.data.lines import hash_files, read_records, wants_column
 from zoo.errors import DataError
 from zoo.kinds import CORPUS, CorpusSpec, Row
 from zoo.storage.hashing import sha256_of_text
@@ -132,7 +132,7 @@ class WavManifest:
                 places = self._places(where, cells)
                 continue
             if len(cells) <= max(places.values()):
-                bad_lines.report(where, "missing column", f"{len(cells)} columns")
+                bad_lines.report(where, "missing column", wants_column(max(places.values()) + 1, len(cells)))
                 continue
             found = {name: cells[place] for name, place in places.items()}
             if empty := [self._columns[name] for name, cell in found.items() if not cell.strip()]:
