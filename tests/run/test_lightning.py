@@ -271,6 +271,33 @@ def test_the_rows_of_a_split_may_be_looked_at() -> None:
     assert first["source"][0, : len(expected)].tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("preset", "mode"), [("quickstart", "max"), ("char_gpt", "min"), ("patch_tst", "min")]
+)
+def test_the_best_checkpoint_is_kept_whichever_way_the_score_goes(preset: str, mode: str) -> None:
+    module, data = zoo.lightning(
+        zoo.load(preset, "training.max_steps=6", scale="tiny"), "any", progress=False
+    )
+    assert module.score_mode == mode
+    kept = ModelCheckpoint("kept", monitor="val_score", mode=module.score_mode)
+    own = trainer(
+        max_steps=6, val_check_interval=2, check_val_every_n_epoch=None, limit_val_batches=1,
+        enable_checkpointing=True, callbacks=[kept, seen := Seen()],
+    )  # fmt: skip
+    own.fit(module, data)
+    assert kept.best_model_score == (max if mode == "max" else min)(seen.scores)
+
+
+class Seen(Callback):
+    """What was logged as val_score."""
+
+    def __init__(self) -> None:
+        self.scores: list[torch.Tensor] = []
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.scores.append(trainer.callback_metrics["val_score"])
+
+
 def test_a_rate_may_be_looked_for_and_training_is_then_as_without(tmp_path: Path) -> None:
     module, data = made()
     own = trainer(max_steps=8)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,8 @@ class Prepared(Protocol):
     """The keys of a run's spec that bound a batch's size."""
     score_name: str
     """What the score of a validation is called, such as BLEU."""
+    score_mode: Literal["max", "min"]
+    """Whether the score is the better the more it is, or the less."""
 
     def epoch(self, number: int) -> Sequence[Any]:
         """The keys of an epoch's batches, in order: a pure function of the number, the first being 0."""
@@ -159,6 +161,7 @@ class PreparedTask:
         self.size_keys: Sequence[str] = task.size_keys
         metric = task.metric()
         self.score_name = "loss" if metric is None else metric.titles[metric.score]
+        self.score_mode: Literal["max", "min"] = "min" if metric is None or metric.is_error else "max"
         self._corpus = corpus
         self._splits = splits
         self._seed = seed

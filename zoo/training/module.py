@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, Literal, NamedTuple, NoReturn, cast
 
 import torch
 import torch.distributed
@@ -40,8 +40,9 @@ class BatchLoss(NamedTuple):
 class TrainingModule(LightningModule):
     """A model, its task's loss and metrics and its optimizer, as Lightning's loops want them: in any Trainer.
 
-    What it logs is called train_loss, learning_rate, val_loss, val_score (more is better) and, of each measure,
-    val_NAME and test_NAME. Validation and test are divided among the ranks and give the same for any number.
+    What it logs is called train_loss, val_loss, val_score (the task's own measure; `score_mode` says whether more or
+    less is better) and, of each measure, val_NAME and test_NAME. Validation and test are divided among the ranks and
+    give the same for any number.
 
     The gradient of a step is that of the mean loss of a token over all batches and ranks of the step: each
     batch gives the gradient of its summed loss, and the sum is divided by the number of all their tokens.
@@ -91,6 +92,11 @@ class TrainingModule(LightningModule):
         self._loss: Any = None
         self._is_too_large = False
         self._is_summed = False  # a single batch whose gradient is that of its sum, not of its mean
+
+    @property
+    def score_mode(self) -> Literal["max", "min"]:
+        """How val_score is compared: `ModelCheckpoint(monitor="val_score", mode=module.score_mode)` keeps the best."""
+        return self.task.score_mode
 
     def configure_model(self) -> None:
         """Shares the weights among the devices where the strategy is Lightning's ModelParallelStrategy."""
