@@ -20,7 +20,7 @@ run = zoo.load(
 )
 module, data = zoo.lightning(run)  # reads the data, learns the tokenizer, draws the first weights
 
-best = ModelCheckpoint("checkpoints", monitor="val_score", mode=module.score_mode)
+best = ModelCheckpoint("checkpoints", monitor="val_score", mode=module.mode_of("val_score"))
 trainer = Trainer(
     accelerator="cpu",
     max_epochs=EPOCHS,

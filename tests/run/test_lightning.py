@@ -278,8 +278,9 @@ def test_the_best_checkpoint_is_kept_whichever_way_the_score_goes(preset: str, m
     module, data = zoo.lightning(
         zoo.load(preset, "training.max_steps=6", scale="tiny"), "any", progress=False
     )
-    assert module.score_mode == mode
-    kept = ModelCheckpoint("kept", monitor="val_score", mode=module.score_mode)
+    assert module.mode_of("val_score") == mode
+    assert module.mode_of("val_loss") == "min"
+    kept = ModelCheckpoint("kept", monitor="val_score", mode=module.mode_of("val_score"))
     own = trainer(
         max_steps=6, val_check_interval=2, check_val_every_n_epoch=None, limit_val_batches=1,
         enable_checkpointing=True, callbacks=[kept, seen := Seen()],

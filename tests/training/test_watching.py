@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -25,6 +25,7 @@ from zoo.storage.metrics import read
 from zoo.storage.selection import load_weights
 from zoo.training.devices import recompute_layers
 from zoo.training.fit import fit
+from zoo.training.module import TrainingModule
 
 
 def rows(folder: Path, session: int = 0) -> list[dict[str, str]]:
@@ -71,6 +72,36 @@ def test_early_stopping_ends_a_run_for_good(toy: ModuleType, tmp_path: Path) -> 
     assert fit(run, tmp_path / "alone", resume=True, progress=False).step == 6
     resumed(run, tmp_path / "cut", at=5)  # what it has counted is in the checkpoint
     assert list(differences(final(tmp_path / "alone"), final(tmp_path / "cut"))) == []
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_early_stopping_goes_by_which_way_the_figure_is_better(
+    mode: Literal["max", "min"], sign: int, is_resumed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingModule, "mode_of", lambda _, figure: mode)
+    module = TrainingModule.__new__(TrainingModule)
+    spec = {"type": "early_stopping", "monitor": "val_score", "patience": 2, "min_delta": 0.5}
+    parsed = parse(CALLBACK.entry("early_stopping").spec, spec)
+    trainer = SimpleNamespace(
+        state=SimpleNamespace(fn="fit"), sanity_checking=False, fast_dev_run=False, should_stop=False,
+        strategy=SimpleNamespace(reduce_boolean_decision=lambda is_over, all: is_over), current_epoch=0,
+    )  # fmt: skip
+    stopping = CALLBACK.build(parsed)
+    for score, is_over in (
+        (3.0, False),
+        (4.0, False),
+        (4.25, False),
+        (4.75, False),
+        (5.0, False),
+        (5.25, True),
+    ):
+        trainer.callback_metrics = {"val_score": torch.tensor(sign * score)}
+        if is_resumed:
+            state, stopping = stopping.state_dict(), CALLBACK.build(parsed)
+            stopping.load_state_dict(state)
+        stopping.on_validation_end(trainer, module)
+        assert trainer.should_stop is is_over, score
 
 
 def test_what_cannot_be_watched_is_an_error(toy: ModuleType, tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ PREDICTED_TOKENS = 2048
 log = logging.getLogger(__name__)
 
 
+Mode = Literal["max", "min"]
+"""Whether more or less of a measure is better."""
+
+
 class Key(NamedTuple):
     """A batch: which rows of a split, and in which epoch, for they may look otherwise in another."""
 
@@ -83,8 +87,10 @@ class Prepared(Protocol):
     """The keys of a run's spec that bound a batch's size."""
     score_name: str
     """What the score of a validation is called, such as BLEU."""
-    score_mode: Literal["max", "min"]
-    """Whether the score is the better the more it is, or the less."""
+
+    def mode_of(self, measure: str) -> Mode:
+        """Whether more or less of a measure of a validation is better; `score` is the one that chooses."""
+        ...
 
     def epoch(self, number: int) -> Sequence[Any]:
         """The keys of an epoch's batches, in order: a pure function of the number, the first being 0."""
@@ -161,7 +167,6 @@ class PreparedTask:
         self.size_keys: Sequence[str] = task.size_keys
         metric = task.metric()
         self.score_name = "loss" if metric is None else metric.titles[metric.score]
-        self.score_mode: Literal["max", "min"] = "min" if metric is None or metric.is_error else "max"
         self._corpus = corpus
         self._splits = splits
         self._seed = seed
@@ -177,6 +182,13 @@ class PreparedTask:
     def counts(self) -> dict[str, dict[str, int]]:
         """By split, how many rows were left out for which reason; a split without any is empty."""
         return {split: dict(store.counts) for split, store in self._splits.items()}
+
+    def mode_of(self, measure: str) -> Mode:
+        metric = self.task.metric()
+        if metric is None:
+            return "min"  # what follows from the loss counts errors
+        name = metric.score if measure == "score" else measure
+        return "max" if name in metric.titles and name not in metric.lower_is_better else "min"
 
     def epoch(self, number: int) -> Sequence[Key]:
         return [Key("train", number, rows) for rows in self._arrangements["train"].epoch(number)]

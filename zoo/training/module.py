@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from typing import Any, Literal, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import torch
 import torch.distributed
@@ -18,7 +18,7 @@ from registry import Spec
 from zoo.amounts import amount
 from zoo.errors import DivergedError, RunError
 from zoo.kinds import OPTIMIZER
-from zoo.tasks.prepared import Measured, Prepared, Validation
+from zoo.tasks.prepared import Measured, Mode, Prepared, Validation
 from zoo.tasks.task import Batch, Loss
 from zoo.training.memory import free, is_out_of_memory, out_of_memory
 from zoo.training.optimizers.groups import tables_of
@@ -40,8 +40,8 @@ class BatchLoss(NamedTuple):
 class TrainingModule(LightningModule):
     """A model, its task's loss and metrics and its optimizer, as Lightning's loops want them: in any Trainer.
 
-    What it logs is called train_loss, val_loss, val_score (the task's own measure; `score_mode` says whether more or
-    less is better) and, of each measure, val_NAME and test_NAME. Validation and test are divided among the ranks and
+    What it logs is called train_loss, val_loss, val_score (the task's own measure) and, of each measure, val_NAME and
+    test_NAME; `mode_of` says whether more or less of it is better. Validation and test are divided among the ranks and
     give the same for any number.
 
     The gradient of a step is that of the mean loss of a token over all batches and ranks of the step: each
@@ -93,10 +93,9 @@ class TrainingModule(LightningModule):
         self._is_too_large = False
         self._is_summed = False  # a single batch whose gradient is that of its sum, not of its mean
 
-    @property
-    def score_mode(self) -> Literal["max", "min"]:
-        """How val_score is compared: `ModelCheckpoint(monitor="val_score", mode=module.score_mode)` keeps the best."""
-        return self.task.score_mode
+    def mode_of(self, figure: str) -> Mode:
+        """Which way a figure is better: `ModelCheckpoint(monitor="val_score", mode=module.mode_of("val_score"))`."""
+        return self.task.mode_of(figure.removeprefix("val_").removeprefix("test_"))
 
     def configure_model(self) -> None:
         """Shares the weights among the devices where the strategy is Lightning's ModelParallelStrategy."""
