@@ -117,7 +117,10 @@ def test_a_misspelt_key_is_refused_wherever_it_stands(schema: Any, name: str) ->
             assert not schema.is_valid(wrong), path
 
 
-@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name == "gemma2_2b" else []) for name in SEVERAL],
+)
 def test_whatever_is_left_out_is_refused_only_where_it_is_missed(schema: Any, name: str) -> None:
     document = raw(name)
     for path in mappings(document):
