@@ -192,6 +192,14 @@ def test_what_a_folder_has_not_is_refused(saved: Path, given: dict[str, str], me
         rows(corpus(saved, **given))
 
 
+def test_a_damaged_file_of_json_is_named_with_its_row(tmp_path: Path) -> None:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n{"text": \n')
+    with pytest.raises(DataError, match=r"/bad/train\.jsonl: cannot be read: JSON parse error: .* in row 2$"):
+        rows(corpus(folder))
+
+
 def test_a_damaged_data_file_is_named_with_its_row(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "bad"
     folder.mkdir()

@@ -23,7 +23,7 @@ READABLE = ("arrow", "cache", "csv", "json", "parquet", "text")
 """The library's readers that make tables of texts and numbers, and of images with their bytes; none runs code."""
 
 _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
-_UNREADABLE_FILE = re.compile(r"Failed to read file '(.*?)'")
+_UNREADABLE_FILE = re.compile(r"Failed to (?:read|load JSON from) file '(.*?)'")
 
 log = logging.getLogger(__name__)
 
