@@ -267,7 +267,7 @@ def test_files_of_pairs_are_for_tasks_that_read_pairs(
 ) -> None:
     monkeypatch.setattr(TranslationSpec, "reads", ("source",))
     with pytest.raises(
-        SpecError, match=r"data: translation reads source, no pairs of files; say task\.data="
+        SpecError, match=r"data: translation reads source, no pairs of files; say task\.data\.test="
     ):
         evaluate(run, data=(written(tmp_path / "s", "a"), written(tmp_path / "r", "b")))
 
