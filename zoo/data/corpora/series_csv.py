@@ -119,7 +119,9 @@ class SeriesCsv:
             found = (line.reason, line.detail) if line.reason else self._values(line.text, names, kept)
             if isinstance(found, tuple):
                 reason, detail = found
-                hint = "; what is no variable, task.data.ignore names" if number == 2 else ""
+                hint = (
+                    "; what is no variable, task.data.ignore names" if number == 2 and n is not None else ""
+                )
                 bad_lines.report(f"{self._path}:{number}", reason, detail + hint)
                 continue
             values.append(found)
