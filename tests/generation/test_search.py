@@ -56,13 +56,16 @@ class TableModel:
         self.sentences = [self.sentences[sentence] for sentence in sentences.tolist()]
 
 
-def plain_beam_search(log_probs, limit, penalty, *, beam_size, n_best, vocab_size, stop="exact"):
+def plain_beam_search(
+    log_probs, limit, penalty, *, beam_size, n_best, vocab_size, stop="exact", at_limit="end"
+):
     """The definition, for one sentence: [(score, log probability, tokens)]; `exact` runs to the limit."""
     live, finished = [(0.0, ())], []
-    for n in range(1, limit + 2):
+    for n in range(1, limit + (1 if at_limit == "cut" else 2)):
+        is_free = n > limit and at_limit == "free_end"
         candidates = sorted(
             (
-                (total + log_probs(prefix)[token], prefix, token)
+                (total + (0.0 if is_free else log_probs(prefix)[token]), prefix, token)
                 for total, prefix in live
                 for token in range(vocab_size)
                 if token not in (PAD, BOS) and (n <= limit or token == EOS)
@@ -70,9 +73,9 @@ def plain_beam_search(log_probs, limit, penalty, *, beam_size, n_best, vocab_siz
             key=lambda candidate: -candidate[0],
         )[: 2 * beam_size]
         finished += [
-            (total / penalty(n), total, prefix)
+            (total / penalty(n), total, prefix if token == EOS else (*prefix, token))
             for total, prefix, token in candidates[:beam_size]
-            if token == EOS
+            if token == EOS or (n == limit and at_limit == "cut")
         ]
         finished.sort(key=lambda hypothesis: -hypothesis[0])
         live = [(total, (*prefix, token)) for total, prefix, token in candidates if token != EOS][:beam_size]
@@ -88,7 +91,7 @@ def greedy(**fields):
 
 
 def beam(*, penalty="gnmt", **fields):
-    fields = {"beam_size": 4, "max_length": 6, "n_best": 1, "stop": "exact", **fields}
+    fields = {"beam_size": 4, "max_length": 6, "n_best": 1, "stop": "exact", "at_limit": "end", **fields}
     return DECODING.build(BeamSpec(length_penalty=penalty, **fields))
 
 
@@ -98,11 +101,13 @@ PENALTIES = ["none", "gnmt", {"type": "gnmt", "alpha": 1.3}, {"type": "power", "
 @pytest.mark.parametrize("penalty", PENALTIES, ids=str)
 @pytest.mark.parametrize(("beam_size", "n_best"), [(2, 1), (3, 3), (5, 2)])
 @pytest.mark.parametrize("stop", ["exact", "estimate", "full"])
-def test_beam_equals_the_plain_search(penalty, beam_size, n_best, stop):
+@pytest.mark.parametrize("at_limit", ["end", "free_end", "cut"])
+def test_beam_equals_the_plain_search(penalty, beam_size, n_best, stop, at_limit):
     vocab_size, lengths = 11, [3, 1, 5]
     for seed, end_bias in enumerate([-1.0, 1.0, 2.0, 3.0]):
         table = TableModel(seed=seed, vocab_size=vocab_size, lengths=lengths, end_bias=end_bias)
-        search = beam(penalty=penalty, beam_size=beam_size, n_best=n_best, stop=stop, max_length="source + 1")
+        fields = {"beam_size": beam_size, "n_best": n_best, "stop": stop, "at_limit": at_limit}
+        search = beam(penalty=penalty, max_length="source + 1", **fields)
         found = search.search(table)
         for sentence, length in enumerate(lengths):
             expected = plain_beam_search(
@@ -113,6 +118,7 @@ def test_beam_equals_the_plain_search(penalty, beam_size, n_best, stop):
                 n_best=n_best,
                 vocab_size=vocab_size,
                 stop=stop,
+                at_limit=at_limit,
             )
             assert [tuple(h.tokens) for h in found[sentence]] == [tokens for _, _, tokens in expected]
             for hypothesis, (score, total, _) in zip(found[sentence], expected, strict=True):
@@ -272,6 +278,7 @@ def test_defaults_are_the_papers():
         "min_length": 0,
         "n_best": 1,
         "stop": "exact",
+        "at_limit": "end",
     }
     assert isinstance(LENGTH_PENALTY.entry("gnmt").spec(), type(spec.length_penalty))
 
@@ -292,6 +299,7 @@ def test_a_beam_is_usable_without_a_spec():
         min_length=0,
         n_best=1,
         stop="full",
+        at_limit="end",
     )
     assert len(search.search(TableModel(seed=1, vocab_size=8, lengths=[2, 3]))) == 2
 

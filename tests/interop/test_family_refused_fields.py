@@ -105,10 +105,24 @@ def test_blooms_width_has_two_names():
     )
 
 
-@pytest.mark.parametrize("name", ["gpt2", "opt", "bloom", "gpt_neox", "t5", "bart", "marian"])
+@pytest.mark.parametrize("name", ["gpt2", "opt", "bloom", "gpt_neox", "bart", "marian"])
 def test_a_preset_is_searched_as_its_published_config_says(name):
     family = family_named(name)
     for published in family.published:
         model = spec_of(family, {"model_type": name, **published.config})
         said, _ = search_of(family.writing, Config(published.config), None, model)
         assert DECODING.entry(said["type"]).spec.model_validate(said) == zoo.load(published.preset).generation
+
+
+def test_t5s_presets_have_the_published_ids_and_the_search_of_the_paper():
+    """Their configurations say no search, so that an imported one is searched greedily, as in transformers."""
+    family = family_named("t5")
+    for published in family.published:
+        model = spec_of(family, {"model_type": "t5", **published.config})
+        said, _ = search_of(family.writing, Config(published.config), None, model)
+        greedy, preset = (
+            DECODING.entry(said["type"]).spec.model_validate(said),
+            zoo.load(published.preset).generation,
+        )
+        assert (greedy.type, preset.type, preset.beam_size) == ("greedy", "beam", 4)
+        assert (greedy.ids, greedy.max_length) == (preset.ids, preset.max_length)

@@ -22,12 +22,13 @@ SETTINGS = "generation_config.json"
     "data",
     [
         {"type": "greedy", "max_length": 9, "ids": {"pad": 3, "start": 5, "end": [1, 7], "never": [2, 4]}},
-        {"type": "beam", "beam_size": 5, "n_best": 2, "stop": "exact", "max_length": 9,
+        {"type": "beam", "beam_size": 5, "n_best": 2, "stop": "exact", "max_length": 9, "at_limit": "cut",
          "length_penalty": {"type": "power", "alpha": 0.4}, "ids": {"pad": 3, "start": 5, "end": 1, "never": []}},
         {"type": "greedy", "max_length": 9, "min_length": 3, "repetition_penalty": 1.3,
          "ids": {"pad": 3, "start": 5, "end": [1, 7], "never": [2, 7], "not_first": [4, 1]}},
         {"type": "beam", "max_length": 9, "min_length": 4, "no_repeat_ngram": 3, "stop": "full",
-         "length_penalty": {"type": "power", "alpha": 2.0}, "ids": {"pad": 3, "start": 5, "end": 1, "never": [2]}},
+         "at_limit": "free_end", "length_penalty": {"type": "power", "alpha": 2.0},
+         "ids": {"pad": 3, "start": 5, "end": 1, "never": [2]}},
         {"type": "sampling", "max_length": 9, "top_k": 1, "no_repeat_ngram": 2,
          "ids": {"pad": 3, "start": 5, "end": 1, "never": [2]}},
     ],
@@ -50,5 +51,6 @@ def test_what_transformers_has_no_setting_for_is_named(tmp_path: Path) -> None:
     search = parse(DECODING.entry("beam").spec, data, path="generation")
     export(spec, model, tmp_path / "out", generation=search, say=lines.append)
     assert lines == [
-        f"{tmp_path / 'out'}: {SETTINGS} cannot say of generation: length_penalty 'gnmt', max_length 'source + 3'"
+        f"{tmp_path / 'out'}: {SETTINGS} cannot say of generation: length_penalty 'gnmt', "
+        "at_limit 'end' (an output as long as may be ends there at no cost), max_length 'source + 3'"
     ]

@@ -84,7 +84,7 @@ def written(folder: Path, source: torch.Tensor) -> list[list[int]]:
 def generated(folder: Path, source: torch.Tensor) -> list[list[int]]:
     """What transformers writes by the folder alone."""
     rows = MarianMTModel.from_pretrained(folder).generate(source)[:, 1:].tolist()
-    return [row[: row.index(0)] for row in rows]
+    return [row[: row.index(0)] if 0 in row else row for row in rows]
 
 
 def test_a_marian_folder_saved_by_transformers_5_writes_what_it_writes_there(marian: Path) -> None:
@@ -94,10 +94,32 @@ def test_a_marian_folder_saved_by_transformers_5_writes_what_it_writes_there(mar
     lines, search = said_and_found(marian)
     assert lines == []
     assert (search.type, search.beam_size, search.ids.never, search.max_length) == ("beam", 6, (30,), 18)
-    ended = [i for i, tokens in enumerate(theirs) if len(tokens) < 18]
-    assert len(ended) >= 3
-    ours = written(marian, source)
-    assert [ours[i] for i in ended] == [theirs[i] for i in ended]
+    assert sum(len(tokens) < 18 for tokens in theirs) >= 3
+    assert written(marian, source) == theirs
+
+
+@pytest.mark.parametrize("is_forced", [True, False])
+@pytest.mark.parametrize("stop", [True, False, "never"])
+@pytest.mark.parametrize(("n_beams", "length_penalty"), [(2, 1.0), (5, 1.5), (3, 2.0)])
+def test_what_reaches_the_maximum_length_is_ranked_as_there(
+    marian: Path, tmp_path: Path, n_beams: int, length_penalty: float, stop: bool | str, is_forced: bool
+) -> None:
+    reference = MarianMTModel.from_pretrained(marian)
+    reference.final_logits_bias.data[0, 0] = 0.0  # fewer outputs end
+    reference.save_pretrained(marian)
+    drop = () if is_forced else ("forced_eos_token_id",)
+    fields = {"num_beams": n_beams, "length_penalty": length_penalty, "early_stopping": stop, "max_length": 9}
+    change(marian / "config.json", "forced_eos_token_id")
+    change(marian / SETTINGS, *drop, **fields)
+    source = torch.randint(1, 29, (17, 7), generator=torch.Generator().manual_seed(1))
+    theirs = generated(marian, source)
+    lines, search = said_and_found(marian)
+    assert (lines, search.at_limit) == ([], "free_end" if is_forced else "cut")
+    assert max(len(tokens) for tokens in theirs) == (7 if is_forced else 8)
+    assert written(marian, source) == theirs
+    spec, model = from_hf(marian)
+    export(spec, model, tmp_path / "back", generation=search)
+    assert generated(tmp_path / "back", source) == theirs
 
 
 @pytest.mark.parametrize("n_beams", [1, 4])
@@ -107,10 +129,8 @@ def test_a_first_token_that_is_forced_is_written_as_there(marian: Path, tmp_path
     theirs = generated(marian, source)
     lines, search = said_and_found(marian)
     assert (lines, search.ids.first) == ([], (7,))
-    ended = [i for i, tokens in enumerate(theirs) if len(tokens) < 18]
-    assert len(ended) >= 3
-    ours = written(marian, source)
-    assert [[7, *ours[i]] for i in ended] == [theirs[i] for i in ended]
+    assert sum(len(tokens) < 18 for tokens in theirs) >= 3
+    assert [[7, *tokens] for tokens in written(marian, source)] == theirs
     spec, model = from_hf(marian)
     export(spec, model, tmp_path / "back", generation=search)
     assert json.loads((tmp_path / "back" / SETTINGS).read_text())["forced_bos_token_id"] == 7

@@ -31,7 +31,8 @@ class Hypothesis:
     """What hypotheses are ranked by: log_probability divided by the length penalty; of beams with a repetition penalty
     the sum of what that makes of each token's log probability, so divided."""
     log_probability: float
-    """Natural logarithm of the probability that the model gives the tokens and the end of the sentence."""
+    """Natural logarithm of the probability that the model gives the tokens and the end of the sentence; of what was cut
+    off at the maximum length, or ended there at no cost, without that end."""
 
 
 class Searchable(Protocol):

@@ -309,18 +309,18 @@ def _compare_generation(
 def _compare_beam(
     family: Family, trial: Trial, reference: nn.Module, model: nn.Module, found: Certificate, where: str
 ) -> None:
-    """Outputs that end long before the maximum length, at which the two libraries differ on purpose."""
+    """Outputs of which some end, and others are cut off at the maximum length."""
     n = 3 * _NEW_TOKENS
     settings = {"beam_size": family.beam, "stop": "estimate", "length_penalty": "power", "max_length": n}
     for end in dict.fromkeys(
         _generated(reference, trial, 0, beams=1)[0]
     ):  # likely words, so that outputs end
         theirs = _generated(reference, trial, end, beams=family.beam, n=n)
-        if not (ended := [i for i, tokens in enumerate(theirs) if len(tokens) < n // 2]):
+        if all(len(tokens) >= n // 2 for tokens in theirs):
             continue
-        ours = _searched(model, trial, end, {"type": "beam", **settings})
-        found.n_searches += len(ended)
-        if wrong := [i for i in ended if ours[i] != theirs[i]]:
+        ours = _searched(model, trial, end, {"type": "beam", **settings, "at_limit": "cut"})
+        found.n_searches += len(theirs)
+        if wrong := [i for i, tokens in enumerate(theirs) if ours[i] != tokens]:
             text = f"beam search writes {ours[wrong[0]]}, the reference {theirs[wrong[0]]}"
             found.failures.append(f"{where}: {text}")
         return

@@ -52,6 +52,8 @@ def search_of(
     constraints = _constraints(said, n_begun=1 + len(ids["first"]) if is_pair else None, n_given=n_given)
     drawn = _drawing(said)
     strategy, more = _strategy(said, constraints, drawn)
+    if strategy["type"] == "beam":
+        strategy["at_limit"] = "free_end" if _forces_end(said, ends) else "cut"
     if n_given and strategy["type"] == "beam" and (alpha := strategy["length_penalty"]["alpha"]):
         more.append(
             f"{_named('length_penalty', alpha)} (the ids that begin the output are not counted in it)"
@@ -259,10 +261,9 @@ def _max_length(
     further token in its place.
     """
     is_pair = len(spec.slots) > 1
+    n_forced = 1 if _forces_end(said, ends) else 0
     forced = said.value("forced_eos_token_id", None)
-    forced = forced if isinstance(forced, list) else [] if forced is None else [forced]
-    left_out = [] if set(forced) <= set(ends) else [_named("forced_eos_token_id", forced)]
-    n_forced = 1 if forced and not left_out else 0
+    left_out = [] if n_forced or forced in (None, []) else [_named("forced_eos_token_id", _listed(forced))]
     new, whole = said.integer("max_new_tokens", None), said.integer("max_length", None)
     n_positions = n_output_positions(spec)
     limit = None if n_positions is None else n_positions - 1  # the start, or a token of the prompt, takes one
@@ -276,6 +277,16 @@ def _max_length(
     if limit is not None:
         found = min(found, limit) if isinstance(found, int) else limit if is_pair else min(_NEW_TOKENS, limit)
     return (max(found, 1) if isinstance(found, int) else found), left_out
+
+
+def _forces_end(said: Config, ends: list[Any]) -> bool:
+    """Whether an output that becomes too long is ended by one of its ends."""
+    forced = _listed(said.value("forced_eos_token_id", None))
+    return bool(forced) and set(forced) <= set(ends)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def n_output_positions(spec: Any) -> int | None:
@@ -309,7 +320,7 @@ def _named(name: str, value: Any) -> str:
 def settings_of(writing: Writing, search: Any, spec: Any) -> tuple[dict[str, Any], list[str]]:
     """The inverse of `search_of`: generation_config.json's fields, and which keys of a search say more than they can.
 
-    As our searches do at their limit, transformers is told to write the end there.
+    As our searches do at their limit, transformers is told to write the end there; not where a beam is cut.
     """
     is_pair, ids = len(spec.slots) > 1, search.ids
     fields: dict[str, Any] = {**ids_of(search, spec), "pad_token_id": ids.pad}
@@ -322,6 +333,8 @@ def settings_of(writing: Writing, search: Any, spec: Any) -> tuple[dict[str, Any
         if penalty.type not in ("power", "none"):
             left_out.append(f"length_penalty '{penalty.type}'")
         fields["length_penalty"] = getattr(penalty, "alpha", 0.0) if penalty.type == "power" else 0.0
+        if search.at_limit == "end":
+            left_out.append("at_limit 'end' (an output as long as may be ends there at no cost)")
     elif search.type == "sampling":
         fields |= {name: getattr(search, name) for name in _DRAWING}
         fields |= {"do_sample": True, "top_k": search.top_k or 0}
@@ -345,10 +358,10 @@ def settings_of(writing: Writing, search: Any, spec: Any) -> tuple[dict[str, Any
     if ids.not_first:
         fields["begin_suppress_tokens"] = list(ids.not_first)
     if isinstance(search.max_length, int):
-        length = (
-            {"max_length": search.max_length + 2} if is_pair else {"max_new_tokens": search.max_length + 1}
-        )
-        fields |= {**length, "forced_eos_token_id": fields["eos_token_id"]}
+        is_cut = getattr(search, "at_limit", None) == "cut"
+        n_new = search.max_length if is_cut else search.max_length + 1
+        fields |= {"max_length": n_new + 1} if is_pair else {"max_new_tokens": n_new}
+        fields |= {} if is_cut else {"forced_eos_token_id": fields["eos_token_id"]}
     else:
         left_out.append(f"max_length '{search.max_length}'")
     return fields, left_out

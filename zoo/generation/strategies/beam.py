@@ -27,6 +27,7 @@ from zoo.kinds import DECODING, LENGTH_PENALTY
 from zoo.special_ids import SpecialIds
 
 Stop = Literal["exact", "estimate", "full"]
+AtLimit = Literal["end", "free_end", "cut"]
 
 
 class BeamSpec(ConstrainedSpec):
@@ -45,6 +46,10 @@ class BeamSpec(ConstrainedSpec):
     """When a sentence is done. exact: when no unfinished hypothesis can still enter the n_best. estimate:
     when beam_size are finished and the best unfinished one, were it to end now at no cost, would not enter
     them (transformers' default). full: when beam_size are finished (fairseq's default)."""
+    at_limit: AtLimit = "end"
+    """What becomes of a hypothesis of max_length tokens. end: it may only end, at the end's own probability (as in
+    fairseq). free_end: it ends at no cost (transformers, where forced_eos_token_id is set). cut: it is finished as it
+    is, without an end (transformers, where it is not)."""
 
     def check(self) -> None:
         if self.n_best > self.beam_size:
@@ -57,17 +62,18 @@ class BeamSpec(ConstrainedSpec):
     examples=[
         {"beam_size": 3, "n_best": 2},
         {"length_penalty": "none", "stop": "full", "max_length": 7, "min_length": 2},
+        {"length_penalty": "power", "stop": "estimate", "max_length": 5, "at_limit": "cut"},
     ],
 )
 class Beam:
     """Beam search: of all one-token continuations of the beam_size best hypotheses, keeps the beam_size best.
 
     Of the 2·beam_size best continuations of a sentence, those among the first beam_size that end it are
-    finished hypotheses, and the first beam_size that do not end it go on. A hypothesis that has reached the
-    maximum length may only end, at the end's own probability. The result is the n_best finished ones by
-    log probability / length penalty. With stop `exact` it is the result of a search that runs to the maximum
-    length: a sentence is done once no unfinished hypothesis could beat the worst of the n_best even if it
-    reached the maximum length at no further cost. (A penalty must not shrink as the length grows.)
+    finished hypotheses, and the first beam_size that do not end it go on. What becomes of one that has reached the
+    maximum length, at_limit says. The result is the n_best finished ones by log probability / length penalty.
+    With stop `exact` it is the result of a search that runs to the maximum length: a sentence is done once no
+    unfinished hypothesis could beat the worst of the n_best even if it reached the maximum length at no further cost.
+    (A penalty must not shrink as the length grows.)
     A beam of size 1 is greedy search, but for a repetition penalty, which is laid on logits there: the first end closes
     the sentence, whatever `stop` says.
     Among equal scores the hypothesis found first is ranked first. The constraints (see zoo.generation.constraints) are
@@ -95,6 +101,7 @@ class Beam:
         ids: SpecialIds,
         n_best: int,
         stop: Stop,
+        at_limit: AtLimit,
     ) -> None:
         self.constraints = Constraints(
             repetition_penalty=repetition_penalty,
@@ -109,6 +116,8 @@ class Beam:
         self.n_best = n_best
         self.stop: Stop = "full" if beam_size == 1 else stop
         self.n_kept = n_best if self.stop == "exact" else beam_size
+        self.at_limit: AtLimit = at_limit
+        self.n_end = 0 if at_limit == "cut" else 1  # tokens that an output of max_length has besides
 
     def __call__(
         self,
@@ -141,7 +150,9 @@ class Beam:
                 scores = self.constraints(log_probs, batch.before[sentences], tokens)
                 unite_ends(scores, self.ids)
             unite_ends(log_probs, self.ids)
-            _end_only(scores, log_probs, limits < n, self.ids.ends[0])
+            is_full = limits + self.n_end <= n  # [B], of which sentences nothing goes on
+            if self.at_limit != "cut":
+                _end_only(scores, log_probs, is_full, self.ids.ends[0], is_free=self.at_limit == "free_end")
             candidates = _best_continuations(scores, totals.to(device), 2 * self.beam_size).cpu()
             first_rows = torch.arange(0, len(tokens), totals.shape[1])  # [B], of each sentence
             rows = first_rows[:, None] + candidates.parents  # [B, 2k]
@@ -150,11 +161,14 @@ class Beam:
             else:
                 gained = log_probs[rows.to(device), candidates.tokens.to(device)].cpu()
                 own = own.gather(1, candidates.parents) + gained  # [B, 2k]
-            self._collect(found, sentences, candidates, own, rows, tokens)
+            is_finished = candidates.tokens[:, : self.beam_size] == self.ids.ends[0]  # [B, k]
+            if self.at_limit == "cut":
+                is_finished |= is_full[:, None]
+            self._collect(found, sentences, candidates, own, rows, tokens, is_finished)
 
             going_on = _first(candidates.tokens != self.ids.ends[0], self.beam_size)  # [B, k], best first
             best = candidates.totals.gather(1, going_on[:, :1]).squeeze(1)  # [B]
-            is_done = self._is_done(found, sentences, best, n, limits) | (limits < n)
+            is_done = self._is_done(found, sentences, best, n, limits) | is_full
             going_on = going_on.gather(1, _stay_in_place(candidates.parents.gather(1, going_on)))
             rows, token = rows.gather(1, going_on), candidates.tokens.gather(1, going_on)
             totals, own = candidates.totals.gather(1, going_on), own.gather(1, going_on)
@@ -180,22 +194,22 @@ class Beam:
         own: Tensor,
         rows: Tensor,
         written: Tensor,
+        is_finished: Tensor,
     ) -> None:
-        """Adds the candidates that end their sentence to `found`: own, their log probabilities, and rows [B, 2k];
+        """Adds the candidates that are finished [B, k] to `found`: own, their log probabilities, and rows [B, 2k];
         written [N, n - 1]."""
         k = self.beam_size
-        ends = (candidates.tokens[:, :k] == self.ids.ends[0]) & (
-            candidates.totals[:, :k] > -math.inf
-        )  # [B, k]
-        places = ends.nonzero()[:, 0].tolist()
+        is_finished = is_finished & (candidates.totals[:, :k] > -math.inf)
+        places = is_finished.nonzero()[:, 0].tolist()
         if not places:
             return
-        totals = candidates.totals[:, :k][ends].tolist()
-        log_probs, texts = own[:, :k][ends].tolist(), written[rows[:, :k][ends]].tolist()
+        totals, lasts = (each[:, :k][is_finished].tolist() for each in (candidates.totals, candidates.tokens))
+        log_probs, texts = own[:, :k][is_finished].tolist(), written[rows[:, :k][is_finished]].tolist()
         penalty = float(self.penalty(len(self.ids.first) + written.shape[1] + 1))
-        for place, total, log_prob, text in zip(places, totals, log_probs, texts, strict=True):
+        for place, total, log_prob, text, last in zip(places, totals, log_probs, texts, lasts, strict=True):
             hypotheses = found[sentences[place]]
-            hypotheses.append(Hypothesis(text, score=total / penalty, log_probability=log_prob))
+            tokens = text if last == self.ids.ends[0] else [*text, last]
+            hypotheses.append(Hypothesis(tokens, score=total / penalty, log_probability=log_prob))
             hypotheses.sort(key=_by_score)  # stable: the one found first stays first
             del hypotheses[self.n_kept :]
 
@@ -210,7 +224,7 @@ class Beam:
         if self.stop == "full":
             return worst > -math.inf
         # A total only falls and a penalty only grows as a hypothesis does, so this is the most it can reach.
-        length = limits + 1 if self.stop == "exact" else torch.full_like(limits, n)
+        length = limits + self.n_end if self.stop == "exact" else torch.full_like(limits, n)
         length = length + len(self.ids.first)
         return best.double() / self.penalty(length.double()) <= worst
 
@@ -265,13 +279,15 @@ def _group_size(vocab_size: int) -> int:
     return next(size for size in range(math.isqrt(vocab_size), 0, -1) if vocab_size % size == 0)
 
 
-def _end_only(scores: Tensor, log_probs: Tensor, is_full: Tensor, end: int) -> None:
-    """Leaves only the end, at its log probability, to the rows of full sentences: is_full [B].
+def _end_only(scores: Tensor, log_probs: Tensor, is_full: Tensor, end: int, *, is_free: bool) -> None:
+    """Leaves only the end, at its log probability or free, to the rows of full sentences: is_full [B].
 
-    scores [B·w, V] in place, which may be log_probs [B·w, V] themselves.
+    scores [B·w, V] in place, which may be log_probs [B·w, V] themselves; of these the end, where it is free.
     """
     if is_full.any():
         full = is_full.repeat_interleave(scores.shape[0] // is_full.shape[0]).to(scores.device)  # [B·w]
+        if is_free:
+            log_probs[full, end] = 0.0
         ends = log_probs[full, end]
         scores[full] = -math.inf
         scores[full, end] = ends
