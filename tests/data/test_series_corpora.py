@@ -116,6 +116,13 @@ def test_without_numbers_a_series_is_cut_by_shares_of_its_lines(tmp_path: Path) 
     path.write_text("a\n" + "1\n" * 9)
     with pytest.raises(DataError, match=r"series\.csv: 9 good lines cannot be cut into parts to train"):
         read(corpus, "train")
+    path.write_text("time,a\n" + "8 o'clock,1\n" * 30)
+    with pytest.raises(
+        DataError, match=r"series\.csv:2: .* in column time; what is no variable, task\.data\.ignore"
+    ):
+        read(corpus, "train")
+    with pytest.raises(DataError, match=r"in column time \("):  # a file that is no corpus has no such key
+        corpus.whole(bad_lines=BadLines("error"))
 
 
 @pytest.mark.parametrize("given", [{"n_train": 5}, {"n_dev": 5}, {"n_test": 5}, {"n_train": 5, "n_test": 2}])

@@ -25,6 +25,9 @@ MAX_CHARACTERS = 1_000_000
 SHARES = (7, 1, 2)
 """Tenths of a file for each split where no numbers are said: Wu et al. 2021 (Autoformer), section 4."""
 
+HINT = "; what is no variable, task.data.ignore names"
+"""Of a bad cell in the first line."""
+
 
 class SeriesCsvSpec(SeriesSpec):
     type: Literal["series_csv"] = "series_csv"
@@ -101,9 +104,9 @@ class SeriesCsv:
 
     def whole(self, *, bad_lines: BadLines) -> NDArray[np.float64]:
         """All lines of the file: [T, V]. Raises: as `rows`, but that no number of lines is needed."""
-        return self._series(None, bad_lines)
+        return self._series(None, bad_lines, hint="")
 
-    def _series(self, n: int | None, bad_lines: BadLines) -> NDArray[np.float64]:
+    def _series(self, n: int | None, bad_lines: BadLines, *, hint: str = HINT) -> NDArray[np.float64]:
         lines = read_records(self._path, max_characters=MAX_CHARACTERS)
         heading = next(lines, None)
         if heading is None:
@@ -119,10 +122,7 @@ class SeriesCsv:
             found = (line.reason, line.detail) if line.reason else self._values(line.text, names, kept)
             if isinstance(found, tuple):
                 reason, detail = found
-                hint = (
-                    "; what is no variable, task.data.ignore names" if number == 2 and n is not None else ""
-                )
-                bad_lines.report(f"{self._path}:{number}", reason, detail + hint)
+                bad_lines.report(f"{self._path}:{number}", reason, detail + hint * (number == 2))
                 continue
             values.append(found)
             if len(values) == n:
