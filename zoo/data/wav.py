@@ -1,4 +1,8 @@
-"""Recordings in wav files, as numbers."""
+"""Recordings in wav files, as numbers.
+
+Read here, for the standard library knows neither floats nor extensible headers in Python 3.11, and scipy gives what is
+there of a file that ends early.
+"""
 
 from __future__ import annotations
 

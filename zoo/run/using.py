@@ -223,11 +223,6 @@ class TrainedRun:
         return asks
 
     @property
-    def file_suffixes(self) -> frozenset[str]:
-        """Endings of the names of files that are a row each; of a task that reads text there are none."""
-        return self.reader.file_suffixes
-
-    @property
     def text_field(self) -> str:
         """The field of a row that a line of text stands for. Raises: SpecError for a task that reads no text."""
         name = self.reads[0]
@@ -273,7 +268,7 @@ def predictions(
     remaining, task = iter(rows), trained.reader if embed else trained.task
     asks = ("text",) if trained.run.task is None else trained.reads
     # Files are larger than lines: few of them at a time.
-    while some := list(islice(remaining, FILE_ROWS if trained.file_suffixes else CHUNK_ROWS)):
+    while some := list(islice(remaining, FILE_ROWS if task.file_suffixes else CHUNK_ROWS)):
         asked = [asked_row(task, asks, row) for row in some]
         cuts: deque[int] = deque()
         found = (trained.vectors if embed else trained.answers)(asked, cuts=cuts.extend)

@@ -261,7 +261,7 @@ class TrainingModule(LightningModule):
 
     @classmethod
     def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:
-        """Raises: RunError, for a checkpoint of a Trainer's holds weights, not the run that they belong to."""
+        """Raises: RunError, for a module is made of a run with its data, which a Trainer's checkpoint does not hold."""
         raise RunError(
             "a module is made by zoo.lightning(run); give a Trainer its checkpoint: trainer.test(module, data, "
             "ckpt_path=...), or fit, validate or predict"
